@@ -1,1 +1,7 @@
-//! placeholder
+//! What production is, what to run, and what happened: the pure half of prodmirror.
+//!
+//! Nothing here talks to an engine, reads the clock or the environment, or prints.
+
+pub mod diag;
+pub mod source;
+pub mod yaml;
