@@ -3,5 +3,8 @@
 //! Nothing here talks to an engine, reads the clock or the environment, or prints.
 
 pub mod diag;
+pub mod event;
+pub mod plan;
+pub mod secret;
 pub mod source;
 pub mod yaml;
