@@ -1,1 +1,3 @@
-//! placeholder
+//! Makes a mirror live on a container engine and acts on it: the async half of prodmirror.
+
+pub mod bus;
