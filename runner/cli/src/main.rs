@@ -1,2 +1,17 @@
-//! placeholder
-fn main() {}
+//! `prodmirror`: run scenarios against a mirror of production, in CI and on a laptop.
+
+use std::process::ExitCode;
+
+mod args;
+mod cmd;
+mod context;
+mod exit;
+
+fn main() -> ExitCode {
+    let context = context::Context::from_process();
+    let args = match args::parse() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    cmd::run(args, context).into()
+}

@@ -1,0 +1,328 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Run scenarios against a mirror of production.
+///
+/// prodmirror reads the specs that production really runs from, starts the same images,
+/// versions, config and data as containers on your machine, runs scenario files against
+/// them, and writes JUnit. Nothing it starts outlives it unless you ask.
+#[derive(Debug, Parser)]
+#[command(name = "prodmirror", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Project file [default: mirror.yaml here or in a directory above]
+    #[arg(short = 'f', long = "project", global = true, value_name = "FILE")]
+    pub project: Option<PathBuf>,
+    /// How problems and results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Let the specs see the whole environment of this shell, not only what `env.pass` names
+    #[arg(long, global = true)]
+    pub pass_env: bool,
+    /// Run SERVICE from IMAGE instead of production's image
+    #[arg(long, global = true, value_name = "SERVICE=IMAGE")]
+    pub image: Vec<String>,
+}
+
+/// How output is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Check project, specs and scenarios without starting anything
+    Check(CheckArgs),
+    /// Print the stack that would be started: a Compose file that is safe by itself
+    Render,
+    /// Print what the engine would be asked to do
+    Plan,
+    /// Run scenarios, each against a fresh stack, and report
+    Run(RunArgs),
+    /// Start the mirror and leave it running
+    Up(UpArgs),
+    /// Remove a mirror that `up` started
+    Down(DownArgs),
+    /// List the containers of running mirrors
+    Ps,
+    /// List where the mirror's ports can be reached
+    Ports(ServiceArg),
+    /// Print what services log
+    Logs(LogsArgs),
+    /// Run a command in a service
+    Exec(ExecArgs),
+    /// Copy files between here and a service (SERVICE:PATH)
+    Cp(CpArgs),
+    /// Restart services
+    Restart(ServicesArg),
+    /// Remove what a run that died left behind
+    Gc(GcArgs),
+    /// Build or list the images that recipes in `images/` describe
+    Images(ImagesArgs),
+    /// Make reports again from a run's events
+    Report(ReportArgs),
+    /// Write a first project file here
+    Init(InitArgs),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Watches a run and removes what it leaves (started by `run` itself)
+    #[command(hide = true)]
+    Reaper(ReaperArgs),
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Scenario files or directories [default: scenarios/]
+    pub scenarios: Vec<PathBuf>,
+}
+
+/// `run`
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Scenario files or directories [default: scenarios/]
+    pub scenarios: Vec<PathBuf>,
+    /// Only scenarios that have this label (several: any of them)
+    #[arg(long, value_name = "LABEL")]
+    pub label: Vec<String>,
+    /// Only scenarios whose file or name contains TEXT
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Vec<String>,
+    /// Set a scenario variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// How many scenarios run at once
+    #[arg(short, long, default_value_t = 1, value_name = "N")]
+    pub jobs: usize,
+    /// Only the i-th of n equal parts of the scenarios
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// Run a scenario that failed up to N more times; passing then is reported as flaky
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub retries: u32,
+    /// Stop at the first scenario that fails
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Only the scenarios that failed in the last run
+    #[arg(long)]
+    pub last_failed: bool,
+    /// Run everything N times
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub repeat: u32,
+    /// When to leave a stack running
+    #[arg(long, value_enum, default_value_t = Keep::Never)]
+    pub keep: Keep,
+    /// Seed of everything random [default: drawn, and printed]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Additional reports, such as junit=out/junit.xml html=out/report.html json=-
+    #[arg(long, value_name = "KIND=PATH")]
+    pub report: Vec<String>,
+    /// Write annotations for GitHub Actions
+    #[arg(long)]
+    pub github: bool,
+    /// Do not look anything up in a registry
+    #[arg(long)]
+    pub offline: bool,
+    /// Say what would run, and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// When a stack is left running after its scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Keep {
+    /// It is always removed.
+    Never,
+    /// It is left when its scenario did not pass.
+    OnFailure,
+    /// It is always left.
+    Always,
+}
+
+/// `up`
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Only these services and what they depend on
+    pub services: Vec<String>,
+    /// Return when everything is ready instead of following the logs
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Do not look anything up in a registry
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `down`
+#[derive(Debug, Args)]
+pub struct DownArgs {
+    /// Stop services with their own signal and grace instead of killing them
+    #[arg(long)]
+    pub graceful: bool,
+}
+
+/// One optional service.
+#[derive(Debug, Args)]
+pub struct ServiceArg {
+    /// Only this service
+    pub service: Option<String>,
+}
+
+/// Some services.
+#[derive(Debug, Args)]
+pub struct ServicesArg {
+    /// The services [default: all]
+    pub services: Vec<String>,
+}
+
+/// `logs`
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Only these services
+    pub services: Vec<String>,
+    /// Go on printing what comes
+    #[arg(long)]
+    pub follow: bool,
+    /// Only since then: a duration (10m) or a time (2026-11-01T12:00:00Z)
+    #[arg(long)]
+    pub since: Option<String>,
+    /// Only the last N lines of each container
+    #[arg(short = 'n', long)]
+    pub tail: Option<u32>,
+    /// Print the engine's time before each line
+    #[arg(short = 't', long)]
+    pub timestamps: bool,
+}
+
+/// `exec`
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Do not allocate a terminal
+    #[arg(short = 'T', long)]
+    pub no_tty: bool,
+    /// Run as this user
+    #[arg(short, long)]
+    pub user: Option<String>,
+    /// Working directory in the container
+    #[arg(short, long)]
+    pub workdir: Option<String>,
+    /// Set an environment variable
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Replica, from 1
+    #[arg(long, default_value_t = 1)]
+    pub index: u32,
+    /// The service
+    pub service: String,
+    /// Program and arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// `cp`
+#[derive(Debug, Args)]
+pub struct CpArgs {
+    /// PATH or SERVICE:PATH
+    pub from: String,
+    /// PATH or SERVICE:PATH
+    pub to: String,
+}
+
+/// `gc`
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Also remove mirrors of `up` whose time to live is over, and say what is kept
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `images`
+#[derive(Debug, Args)]
+pub struct ImagesArgs {
+    /// Directory of the recipes [default: images/ beside the project file]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: ImagesVerb,
+}
+
+/// What to do with recipes.
+#[derive(Debug, Subcommand)]
+pub enum ImagesVerb {
+    /// Build what is missing or whose recipe changed
+    Build {
+        /// Only these images and what they are made from
+        images: Vec<String>,
+    },
+    /// List recipes and whether their images exist
+    Ls,
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A run's events.jsonl [default: that of the last run]
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Reports to write, such as junit=junit.xml html=report.html
+    #[arg(value_name = "KIND=PATH", required = true)]
+    pub reports: Vec<String>,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The production spec [default: found here]
+    pub specs: Vec<PathBuf>,
+}
+
+/// `reaper`
+#[derive(Debug, Args)]
+pub struct ReaperArgs {
+    /// What to watch and to remove, as JSON (written by `run`)
+    pub task: String,
+}
+
+/// Parses the command line. Help and errors are printed here.
+///
+/// # Errors
+/// The exit code to end with when there is nothing to do (`--help`) or usage is wrong.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|e| {
+        let _ = e.print();
+        if e.use_stderr() { crate::exit::Exit::Invalid.into() } else { ExitCode::SUCCESS }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}
