@@ -7,4 +7,5 @@ pub mod event;
 pub mod plan;
 pub mod secret;
 pub mod source;
+pub mod spec;
 pub mod yaml;

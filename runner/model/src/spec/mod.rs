@@ -1,0 +1,3 @@
+//! Readers of production specs: one module per format.
+
+pub mod compose;
