@@ -5,6 +5,7 @@
 pub mod diag;
 pub mod event;
 pub mod plan;
+pub mod project;
 pub mod secret;
 pub mod source;
 pub mod spec;

@@ -1,0 +1,472 @@
+//! Stubs: what answers in the place of an external service.
+//!
+//! The format is the agent's stub mode in the words of our other files: durations with
+//! units, checked places, no certificates (each run makes its own).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::read::{keep, known_keys, mapping, under, value};
+use crate::diag::{Problem, ProblemKind, Problems};
+use crate::yaml::{Node, Spanned, from_node};
+
+/// How many requests a stub keeps for later questions, unless it says so itself.
+pub const KEEP_DEFAULT: u32 = 200;
+
+/// The longest delay of an answer.
+pub const MAX_DELAY: Duration = Duration::from_secs(3600);
+
+/// What a stub answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stub {
+    /// Whether it speaks TLS; absent = as the port suggests.
+    pub tls: Option<bool>,
+    /// Answers, tried in order.
+    pub routes: Vec<Route>,
+    /// The answer when no route fits.
+    pub default: Option<Respond>,
+    /// A stub that does not speak HTTP.
+    pub raw: Option<Raw>,
+    /// How many requests are kept for `GET /__prodmirror/requests`.
+    pub keep: u32,
+}
+
+/// One route of an HTTP stub.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct Route {
+    /// Method; absent or `*` = any.
+    #[serde(default)]
+    pub method: Option<Spanned<String>>,
+    /// Exact path, a prefix (`/v1/*`), or a regular expression (`~^/v1/(\d+)$`).
+    pub path: Spanned<String>,
+    /// What else must hold of the request.
+    #[serde(default)]
+    pub when: When,
+    /// The answer.
+    #[serde(default)]
+    pub respond: Respond,
+}
+
+/// Conditions on a request.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct When {
+    /// Headers that must have these values.
+    #[serde(default)]
+    pub header: BTreeMap<String, String>,
+    /// Query parameters that must have these values.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// JSON pointers into the body, each with the value that must stand there.
+    #[serde(default)]
+    pub json: BTreeMap<String, Node>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct Respond {
+    /// Status; absent = 200.
+    #[serde(default)]
+    pub status: Option<Spanned<u16>>,
+    /// Headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Spanned<String>>,
+    /// A JSON body.
+    #[serde(default)]
+    pub json: Option<Node>,
+    /// A text body.
+    #[serde(default)]
+    pub body: Option<Spanned<String>>,
+    /// Time before the answer, such as `20ms`.
+    #[serde(default)]
+    pub delay: Option<Spanned<String>>,
+    /// Whether `{{…}}` in the body is filled from the request.
+    #[serde(default)]
+    pub template: bool,
+}
+
+/// A stub below HTTP.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct Raw {
+    /// What it does with a connection.
+    pub kind: RawKind,
+    /// Text that `bytes` sends.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Bytes that `bytes` sends, in base64.
+    #[serde(default)]
+    pub base64: Option<Spanned<String>>,
+}
+
+/// What a raw stub does with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawKind {
+    /// Accepts and closes.
+    Close,
+    /// Sends back what it reads.
+    Echo,
+    /// Reads and never answers.
+    Sink,
+    /// Sends a text, then reads until the peer closes.
+    Bytes,
+}
+
+impl RawKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Close => "close",
+            Self::Echo => "echo",
+            Self::Sink => "sink",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+/// Reads a stub from its file or from its place in `mirror.yaml`.
+pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Stub> {
+    let before = problems.0.len();
+    let Some(map) = mapping(node, "a stub", problems) else {
+        if node.is_null() {
+            problems.push(
+                Problem::at(ProblemKind::Missing, &node.span, "the stub is empty")
+                    .help("give it `routes`, a `default` answer, or `raw`"),
+            );
+        }
+        return None;
+    };
+    let known = ["tls", "routes", "default", "raw", "keep"];
+    known_keys(map, &known, "a stub", problems);
+    let mut routes: Vec<Route> = Vec::new();
+    if let Some(n) = map.get("routes") {
+        match n.as_seq() {
+            Some(items) => routes.extend(items.iter().enumerate().filter_map(|(i, item)| {
+                let r = from_node(item).map_err(|p| under(p, &format!("routes[{i}]")));
+                keep(r, problems)
+            })),
+            None => problems.push(Problem::at(
+                ProblemKind::WrongType,
+                &n.span,
+                format!("`routes` is a list, not {}", n.kind()),
+            )),
+        }
+    }
+    let stub = Stub {
+        tls: value(map, "tls", problems),
+        routes,
+        default: value(map, "default", problems),
+        raw: value(map, "raw", problems),
+        keep: value(map, "keep", problems).unwrap_or(KEEP_DEFAULT),
+    };
+    check(&stub, node, problems);
+    (problems.0.len() == before).then_some(stub)
+}
+
+fn check(stub: &Stub, node: &Node, problems: &mut Problems) {
+    for route in &stub.routes {
+        if let Err(p) = check_route(route) {
+            problems.push(p);
+        }
+        check_respond(&route.respond, problems);
+    }
+    if let Some(default) = &stub.default {
+        check_respond(default, problems);
+    }
+    if let Some(raw) = &stub.raw {
+        if !stub.routes.is_empty() || stub.default.is_some() {
+            problems.push(Problem::at(
+                ProblemKind::Conflict,
+                &node.span,
+                "a stub speaks HTTP (`routes`, `default`) or raw bytes (`raw`), not both",
+            ));
+        }
+        check_raw(raw, node, problems);
+    }
+}
+
+fn check_raw(raw: &Raw, node: &Node, problems: &mut Problems) {
+    let payloads = usize::from(raw.text.is_some()) + usize::from(raw.base64.is_some());
+    if (raw.kind == RawKind::Bytes) != (payloads == 1) {
+        problems.push(Problem::at(
+            ProblemKind::Conflict,
+            &node.span,
+            "`raw: { kind: bytes }` takes exactly one of `text` and `base64`; other kinds take none",
+        ));
+    }
+    if let Some(b) = &raw.base64 {
+        use base64::Engine as _;
+        let engine = base64::engine::general_purpose::STANDARD;
+        if let Err(e) = engine.decode(b.as_bytes()) {
+            problems.push(Problem::at(
+                ProblemKind::InvalidValue,
+                &b.span,
+                format!("`base64` does not decode: {e}").to_lowercase(),
+            ));
+        }
+    }
+}
+
+fn check_route(route: &Route) -> Result<(), Problem> {
+    let bad = |at: &Spanned<String>, what: String| {
+        Err(Problem::at(ProblemKind::InvalidValue, &at.span, what))
+    };
+    if let Some(m) = &route.method
+        && m.as_str() != "*"
+        && !m.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
+    {
+        return bad(m, format!("`{}` is not an HTTP method", m.as_str()));
+    }
+    if let Some(pattern) = route.path.strip_prefix('~') {
+        if let Err(e) = regex::Regex::new(pattern) {
+            let why = e.to_string();
+            let why = why
+                .lines()
+                .last()
+                .unwrap_or("")
+                .trim_start_matches("error: ");
+            return bad(
+                &route.path,
+                format!("`{pattern}` is not a regular expression: {why}"),
+            );
+        }
+    } else if !route.path.starts_with('/') {
+        return bad(
+            &route.path,
+            format!(
+                "a path begins with `/` (or with `~` for a regular expression), not `{}`",
+                route.path.as_str()
+            ),
+        );
+    }
+    for (pointer, node) in &route.when.json {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            return Err(Problem::at(
+                ProblemKind::InvalidValue,
+                &node.span,
+                format!("`{pointer}` is not a JSON pointer: write `/{pointer}`"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_respond(r: &Respond, problems: &mut Problems) {
+    if let Some(s) = &r.status
+        && !(100..=599).contains(&s.value)
+    {
+        problems.push(Problem::at(
+            ProblemKind::InvalidValue,
+            &s.span,
+            format!("{} is not an HTTP status (100 to 599)", s.value),
+        ));
+    }
+    if let (Some(_), Some(body)) = (&r.json, &r.body) {
+        problems.push(Problem::at(
+            ProblemKind::Conflict,
+            &body.span,
+            "an answer has `json` or `body`, not both",
+        ));
+    }
+    if let Some(d) = &r.delay
+        && let Err(p) = delay_of(d)
+    {
+        problems.push(p);
+    }
+    for (name, v) in &r.headers {
+        let token = !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        if !token || v.contains(['\r', '\n', '\0']) {
+            problems.push(Problem::at(
+                ProblemKind::InvalidValue,
+                &v.span,
+                format!("`{name}` is not a valid HTTP header"),
+            ));
+        }
+    }
+}
+
+fn delay_of(text: &Spanned<String>) -> Result<Duration, Problem> {
+    let bad = |what: String| Problem::at(ProblemKind::InvalidValue, &text.span, what);
+    let d = humantime::parse_duration(text).map_err(|e| {
+        bad(format!("`{}` is not a duration: {e}", text.as_str())).help("write `20ms`, `1s`, `1m`")
+    })?;
+    if d > MAX_DELAY {
+        return Err(bad(format!(
+            "a delay of {} is longer than {}",
+            text.as_str(),
+            humantime::format_duration(MAX_DELAY)
+        )));
+    }
+    Ok(d)
+}
+
+impl Stub {
+    /// The agent's configuration of this stub on these ports, without
+    /// certificates: the engine half gives each TLS port its own.
+    pub fn agent_config(&self, name: &str, ports: &[u16]) -> Json {
+        let listen: Vec<Json> = ports
+            .iter()
+            .map(|port| match &self.raw {
+                Some(raw) => json!({"port": port, "raw": raw.to_json()}),
+                None => json!({"port": port}),
+            })
+            .collect();
+        let mut config = json!({"name": name, "listen": listen, "keep": self.keep});
+        if self.raw.is_none() {
+            config["routes"] = self.routes.iter().map(Route::to_json).collect();
+            config["default"] = match &self.default {
+                Some(d) => d.to_json(),
+                None => json!({"status": 404, "json": {"error": "no stub route"}}),
+            };
+        }
+        config
+    }
+}
+
+impl Raw {
+    fn to_json(&self) -> Json {
+        let mut o = json!({"kind": self.kind.as_str()});
+        if let Some(t) = &self.text {
+            o["text"] = json!(t);
+        }
+        if let Some(b) = &self.base64 {
+            o["base64"] = json!(b.as_str());
+        }
+        o
+    }
+}
+
+impl Route {
+    fn to_json(&self) -> Json {
+        let mut o = json!({"path": self.path.as_str(), "respond": self.respond.to_json()});
+        if let Some(m) = &self.method {
+            o["method"] = json!(m.to_ascii_uppercase());
+        }
+        let mut when = serde_json::Map::new();
+        if !self.when.header.is_empty() {
+            when.insert("header".into(), json!(self.when.header));
+        }
+        if !self.when.query.is_empty() {
+            when.insert("query".into(), json!(self.when.query));
+        }
+        if !self.when.json.is_empty() {
+            let values = self.when.json.iter().map(|(k, v)| (k.clone(), v.to_json()));
+            when.insert("json".into(), Json::Object(values.collect()));
+        }
+        if !when.is_empty() {
+            o["when"] = Json::Object(when);
+        }
+        o
+    }
+}
+
+impl Respond {
+    fn to_json(&self) -> Json {
+        let mut o = json!({"status": self.status.as_ref().map_or(200, |s| s.value)});
+        if !self.headers.is_empty() {
+            let headers = self
+                .headers
+                .iter()
+                .map(|(k, v)| (k.clone(), json!(v.as_str())));
+            o["headers"] = Json::Object(headers.collect());
+        }
+        if let Some(j) = &self.json {
+            o["json"] = j.to_json();
+        }
+        if let Some(b) = &self.body {
+            o["body"] = json!(b.as_str());
+        }
+        if let Some(Ok(d)) = self.delay.as_ref().map(delay_of) {
+            o["delay_ms"] = json!(u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+        }
+        if self.template {
+            o["template"] = json!(true);
+        }
+        o
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::SourceFile;
+    use crate::yaml::parse_one;
+
+    fn stub(text: &str) -> Result<Stub, Problems> {
+        let node = parse_one(&SourceFile::new("stub.yaml", text)).map_err(Problems::from)?;
+        let mut problems = Problems::default();
+        read(&node, &mut problems).ok_or(problems)
+    }
+
+    #[test]
+    fn the_agent_gets_what_was_written() {
+        let s = stub(concat!(
+            "routes:\n",
+            "  - method: post\n    path: /v1/charges\n",
+            "    when: { header: {x-mode: test}, json: {/amount: 100} }\n",
+            "    respond: { status: 201, headers: {x-a: b}, json: {id: 'ch_{{counter}}'}, delay: 20ms, template: true }\n",
+            "default: { status: 418, body: no }\n",
+        ))
+        .unwrap();
+        assert_eq!(
+            s.agent_config("payments", &[443]),
+            json!({
+                "name": "payments", "listen": [{"port": 443}], "keep": 200,
+                "routes": [{"method": "POST", "path": "/v1/charges",
+                    "when": {"header": {"x-mode": "test"}, "json": {"/amount": 100}},
+                    "respond": {"status": 201, "headers": {"x-a": "b"},
+                        "json": {"id": "ch_{{counter}}"}, "delay_ms": 20, "template": true}}],
+                "default": {"status": 418, "body": "no"}
+            })
+        );
+    }
+
+    #[test]
+    fn a_raw_stub() {
+        let s = stub("raw: { kind: bytes, text: \"220 ready\\r\\n\" }").unwrap();
+        assert_eq!(
+            s.agent_config("smtp", &[25]),
+            json!({"name": "smtp", "keep": 200,
+                "listen": [{"port": 25, "raw": {"kind": "bytes", "text": "220 ready\r\n"}}]})
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        let bad = stub(concat!(
+            "route: []\n",
+            "routes:\n",
+            "  - { path: v1 }\n",
+            "  - { path: '~(' }\n",
+            "  - { path: /a, respond: { status: 42, json: 1, body: x, delay: 5 apples, headers: { 'a b': c } } }\n",
+            "  - { path: /a, wen: {} }\n",
+            "  - { path: /a, when: { json: { amount: 1 } } }\n",
+            "raw: { kind: bytes }\n",
+        ))
+        .unwrap_err()
+        .to_string();
+        for part in [
+            "did you mean `routes`?",
+            "a path begins with `/`",
+            "is not a regular expression",
+            "42 is not an HTTP status",
+            "`json` or `body`, not both",
+            "`5 apples` is not a duration",
+            "not a valid HTTP header",
+            "did you mean `when`?",
+            "write `/amount`",
+            "not both",
+            "exactly one of `text` and `base64`",
+        ] {
+            assert!(bad.contains(part), "{part:?} is missing in:\n{bad}");
+        }
+    }
+}
