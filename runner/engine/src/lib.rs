@@ -1,3 +1,6 @@
 //! Makes a mirror live on a container engine and acts on it: the async half of prodmirror.
 
 pub mod bus;
+pub mod docker;
+pub mod live;
+pub mod reach;

@@ -57,6 +57,10 @@ pub enum ProblemKind {
     Forbidden,
     /// Legal, but soon removed or obsolete.
     Deprecated,
+    /// The container engine cannot be reached, is too old, or was lost.
+    Engine,
+    /// A stack could not be started or removed.
+    Start,
 }
 
 /// One problem with its place and its remedy.

@@ -1,0 +1,53 @@
+//! The only door to the container engine, and the only place that knows its client library.
+
+mod connect;
+mod container;
+mod error;
+mod exec;
+mod facts;
+mod object;
+mod ssh;
+mod stream;
+
+use std::sync::Arc;
+
+pub use connect::{Endpoint, EngineEnv};
+pub use container::{ContainerState, CreatedContainer, NewContainer};
+pub use error::EngineError;
+pub use exec::{ExecIo, ExecSpec};
+pub use facts::HostFacts;
+pub use object::{Found, FoundKind, NewNetwork, NewVolume, UsedSubnet};
+pub use stream::{Attached, EngineEvent, LogQuery, LogStream, Output, OutputFrom};
+
+/// A connection to a container engine. Cloning is cheap and shares it.
+#[derive(Clone)]
+pub struct Engine {
+    client: bollard::Docker,
+    facts: Arc<HostFacts>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("endpoint", &self.endpoint.to_string())
+            .finish()
+    }
+}
+
+impl Engine {
+    /// What is known of the engine and its host.
+    pub fn facts(&self) -> &HostFacts {
+        &self.facts
+    }
+
+    /// Where the engine is, as people write it (`unix:///var/run/docker.sock`).
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The client library, for the other modules below [`crate::docker`] and for images.
+    pub(crate) fn client(&self) -> &bollard::Docker {
+        &self.client
+    }
+}

@@ -1,0 +1,14 @@
+//! Who keeps a stack: what its labels say, and how long it may live without a runner.
+
+use std::time::Duration;
+
+/// Who keeps a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The run: when the runner is gone, so is the stack.
+    Run,
+    /// Nobody, but it may be collected after this long.
+    For(Duration),
+    /// Nobody: it stays until somebody removes it.
+    Kept,
+}

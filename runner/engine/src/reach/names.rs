@@ -1,0 +1,122 @@
+//! The names that can be reached in a stack.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use prodmirror_model::diag::{Problem, ProblemKind, nearest};
+
+/// One container behind a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Service.
+    pub service: String,
+    /// Replica, from 1.
+    pub replica: u32,
+    /// Its address in a network of the stack.
+    pub address: IpAddr,
+}
+
+/// Names of services, stubs, aliases and hostnames, in lower case, with who answers.
+#[derive(Debug, Default)]
+pub struct Names {
+    names: BTreeMap<String, Vec<Target>>,
+    turn: AtomicUsize,
+}
+
+impl Names {
+    /// Lets a name lead to a container.
+    pub fn add(&mut self, name: &str, target: Target) {
+        let targets = self.names.entry(name.to_ascii_lowercase()).or_default();
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+
+    /// The next container behind a name.
+    ///
+    /// # Errors
+    /// The name does not belong to the stack.
+    pub fn find(&self, host: &str) -> Result<Target, Problem> {
+        let key = host.trim_end_matches('.').to_ascii_lowercase();
+        match self.names.get(&key).map(Vec::as_slice) {
+            Some([one]) => Ok(one.clone()),
+            Some(many) if !many.is_empty() => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                Ok(many[turn % many.len()].clone())
+            }
+            _ => Err(self.refusal(host, &key)),
+        }
+    }
+
+    /// All names, sorted.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    fn refusal(&self, host: &str, key: &str) -> Problem {
+        let problem = Problem::new(
+            ProblemKind::Forbidden,
+            format!("`{host}` is not a service of the stack and not a declared external name"),
+        );
+        match nearest(key, self.all()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!(
+                "known names are {}; an external one is declared in `egress` of mirror.yaml",
+                self.all().collect::<Vec<_>>().join(", ")
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        let mut names = Names::default();
+        for (replica, last) in [(1, 4), (2, 5)] {
+            let address = IpAddr::from([10, 83, 0, last]);
+            names.add(
+                "orders",
+                Target {
+                    service: "orders".into(),
+                    replica,
+                    address,
+                },
+            );
+        }
+        let address = IpAddr::from([10, 83, 0, 6]);
+        names.add(
+            "Pay.Example",
+            Target {
+                service: "pay".into(),
+                replica: 1,
+                address,
+            },
+        );
+        names
+    }
+
+    #[test]
+    fn replicas_take_turns() {
+        let names = names();
+        let a = names.find("orders").unwrap().replica;
+        let b = names.find("orders").unwrap().replica;
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(names().find("PAY.example.").unwrap().service, "pay");
+    }
+
+    #[test]
+    fn other_names_are_refused_with_the_nearest() {
+        let p = names().find("order").unwrap_err();
+        assert_eq!(p.kind, ProblemKind::Forbidden);
+        assert_eq!(p.help.as_deref(), Some("did you mean `orders`?"));
+        let p = names().find("93.184.216.34").unwrap_err();
+        assert_eq!(p.kind, ProblemKind::Forbidden);
+    }
+}
