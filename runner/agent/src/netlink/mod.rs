@@ -1,0 +1,21 @@
+//! Netfilter's netlink: messages and sockets, no more than the guard needs.
+
+mod message;
+pub mod nflog;
+pub mod nftables;
+mod socket;
+
+pub use message::{Attributes, Message, Received};
+pub use socket::Socket;
+
+/// Address families of netfilter.
+pub mod family {
+    /// None in particular.
+    pub const UNSPEC: u8 = 0;
+    /// IPv4 and IPv6 at once.
+    pub const INET: u8 = 1;
+    /// IPv4.
+    pub const IPV4: u8 = 2;
+    /// IPv6.
+    pub const IPV6: u8 = 10;
+}
