@@ -4,6 +4,7 @@
 
 pub mod diag;
 pub mod event;
+pub mod mirror;
 pub mod plan;
 pub mod project;
 pub mod secret;
