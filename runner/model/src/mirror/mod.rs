@@ -27,8 +27,6 @@ mod sourced;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-pub(crate) use compose::condition_name;
-
 pub use build::{Build, Develop, WatchRule};
 pub use deployment::{
     Deployment, Placement, PlacementPreference, ResourceSet, Resources, RestartRule, RolloutRule,
@@ -38,16 +36,12 @@ pub use env::{EnvFile, EnvVar};
 pub use file::{FileObject, FileUse};
 pub use health::Health;
 pub use hook::Hook;
-pub use limits::{
-    BlockIo, Device, DeviceRequest, Limits, ThrottledDevice, Ulimit, WeightedDevice,
-};
+pub use limits::{BlockIo, Device, DeviceRequest, Limits, ThrottledDevice, Ulimit, WeightedDevice};
 pub use mode::{NamespaceMode, Restart};
 pub use mount::{
     BindOptions, ImageOptions, Mount, MountKind, Mounts, Tmpfs, TmpfsOptions, Volume, VolumeOptions,
 };
-pub use network::{
-    Attachment, HostEntry, Ipam, IpamPool, Link, Network, Port, ServiceNetwork,
-};
+pub use network::{Attachment, HostEntry, Ipam, IpamPool, Link, Network, Port, ServiceNetwork};
 pub use quantity::{Bytes, Cpus, FileMode};
 pub use security::{CredentialSpec, Namespaces, Security};
 pub use service::{

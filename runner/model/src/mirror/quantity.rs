@@ -131,7 +131,16 @@ mod tests {
     #[test]
     fn durations_go_both_ways() {
         for text in [
-            "0s", "1ns", "1.5µs", "500ms", "1s", "1.5s", "1m0s", "1m30s", "2h0m0s", "26h1m0.25s",
+            "0s",
+            "1ns",
+            "1.5µs",
+            "500ms",
+            "1s",
+            "1.5s",
+            "1m0s",
+            "1m30s",
+            "2h0m0s",
+            "26h1m0.25s",
         ] {
             let parsed = parse_duration(text).unwrap();
             assert_eq!(format_duration(parsed), text);

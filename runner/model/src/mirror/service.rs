@@ -78,10 +78,7 @@ pub struct Service {
 impl Service {
     /// How many containers production declares (1 unless it says otherwise).
     pub fn replicas(&self) -> u32 {
-        let deployed = self
-            .deployment
-            .as_ref()
-            .and_then(|d| d.replicas.as_ref());
+        let deployed = self.deployment.as_ref().and_then(|d| d.replicas.as_ref());
         self.scale.as_ref().or(deployed).map_or(1, |n| n.value)
     }
 }
@@ -165,7 +162,9 @@ pub struct Dependency {
 impl Dependency {
     /// What must have happened; started, unless the spec says otherwise.
     pub fn condition(&self) -> Condition {
-        self.condition.as_ref().map_or(Condition::Started, |c| c.value)
+        self.condition
+            .as_ref()
+            .map_or(Condition::Started, |c| c.value)
     }
 
     /// Whether its absence or failure fails this one; so it is unless the spec says otherwise.

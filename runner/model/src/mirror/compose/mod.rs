@@ -12,7 +12,6 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use codec::{Context, Field, JsonMap, Reader};
-pub(crate) use scalar::condition_name;
 
 use super::{Input, Mirror, Sourced};
 use crate::diag::{Problem, ProblemKind, Problems};

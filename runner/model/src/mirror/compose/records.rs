@@ -6,12 +6,12 @@ use super::codec::{
     Context, Field, JsonMap, Reader, Record, Value, read_record, record, write_record,
 };
 use crate::mirror::{
-    Attachment, BindOptions, BlockIo, Build, CredentialSpec, Deployment, Develop, Device, DeviceRequest,
-    DiscreteResource, EnvFile, FileObject, FileUse, GenericResource, Health, Hook, Image,
-    ImageOptions, Ipam, IpamPool, Limits, Logging, Model, ModelUse, Mount, Mounts, Namespaces, Network,
-    Placement, PlacementPreference, Port, Process, Provider, ResourceSet, Resources, RestartRule,
-    RolloutRule, Security, Service, ServiceNetwork, ThrottledDevice, TmpfsOptions, Volume,
-    VolumeOptions, WatchRule, WeightedDevice,
+    Attachment, BindOptions, BlockIo, Build, CredentialSpec, Deployment, Develop, Device,
+    DeviceRequest, DiscreteResource, EnvFile, FileObject, FileUse, GenericResource, Health, Hook,
+    Image, ImageOptions, Ipam, IpamPool, Limits, Logging, Model, ModelUse, Mount, Mounts,
+    Namespaces, Network, Placement, PlacementPreference, Port, Process, Provider, ResourceSet,
+    Resources, RestartRule, RolloutRule, Security, Service, ServiceNetwork, ThrottledDevice,
+    TmpfsOptions, Volume, VolumeOptions, WatchRule, WeightedDevice,
 };
 use crate::source::Span;
 use crate::yaml::Node;

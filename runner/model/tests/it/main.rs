@@ -1,0 +1,19 @@
+//! Tests of the model over many files. Each module gives its trials; one that needs something
+//! that is not here (the corpus of real specs) is reported as ignored, with the reason.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic fails a trial, and counts are printed"
+)]
+
+mod corpus_files;
+mod mirror_corpus;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let args = Arguments::from_args();
+    let trials: Vec<Trial> = [mirror_corpus::trials()].into_iter().flatten().collect();
+    libtest_mimic::run(&args, trials).exit();
+}
