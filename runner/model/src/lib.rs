@@ -5,8 +5,10 @@
 pub mod diag;
 pub mod event;
 pub mod mirror;
+pub mod plain;
 pub mod plan;
 pub mod project;
+pub mod redact;
 pub mod secret;
 pub mod source;
 pub mod spec;
