@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod text;
+mod wire;
+
 /// Version of the event format, in every line as `v`.
 pub const EVENT_VERSION: u32 = 1;
 
 /// One fact.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// Format version.
     pub v: u32,
@@ -252,6 +255,16 @@ pub enum What {
         protocol: String,
         /// Name or address with port.
         target: String,
+    },
+    /// The lines of a file around a place where something did not hold, told once, before the
+    /// first event that needs them.
+    Source {
+        /// Path as people know it, as in [`Place`].
+        file: String,
+        /// Number of the first line, from 1.
+        first: u32,
+        /// The lines, without their ends.
+        lines: Vec<String>,
     },
     /// Something the user should know.
     Warning {
