@@ -12,4 +12,5 @@ pub mod redact;
 pub mod secret;
 pub mod source;
 pub mod spec;
+pub mod summary;
 pub mod yaml;
