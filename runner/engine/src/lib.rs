@@ -1,5 +1,6 @@
 //! Makes a mirror live on a container engine and acts on it: the async half of prodmirror.
 
+pub mod agent;
 pub mod bus;
 pub mod docker;
 pub mod live;

@@ -1,5 +1,6 @@
 //! The only door to the container engine, and the only place that knows its client library.
 
+mod agent_image;
 mod connect;
 mod container;
 mod error;

@@ -2,6 +2,7 @@
 //! a tunnel into the stack where it cannot. Callers see neither.
 
 mod names;
+mod tunnel;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 pub use names::{Names, Target};
+pub use tunnel::TunnelClient;
 
 /// A two-way stream of bytes to a service.
 pub trait Conn: AsyncRead + AsyncWrite + Send + Unpin {}
