@@ -214,7 +214,7 @@ impl Engine {
                 id: n.id.unwrap_or_default(),
                 name: n.name.unwrap_or_default(),
                 labels: n.labels.unwrap_or_default().into_iter().collect(),
-                created: n.created.and_then(|t| unix_seconds(&t)),
+                created: n.created.map(|t| t.unix_timestamp()),
                 state: String::new(),
                 status: String::new(),
                 image: String::new(),
@@ -237,7 +237,7 @@ impl Engine {
                 id: v.name.clone(),
                 name: v.name,
                 labels: v.labels.into_iter().collect(),
-                created: v.created_at.and_then(|t| unix_seconds(&t)),
+                created: v.created_at.map(|t| t.unix_timestamp()),
                 state: String::new(),
                 status: String::new(),
                 image: String::new(),
@@ -264,8 +264,4 @@ fn gone(answer: Result<(), bollard::errors::Error>) -> Result<(), EngineError> {
 
 fn by_label(labels: &[String]) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), labels.to_vec())])
-}
-
-fn unix_seconds(text: &str) -> Option<i64> {
-    Some(text.parse::<jiff::Timestamp>().ok()?.as_second())
 }
