@@ -2,6 +2,7 @@
 //!
 //! Nothing here talks to an engine, reads the clock or the environment, or prints.
 
+pub mod check;
 pub mod diag;
 pub mod event;
 pub mod mirror;
@@ -9,8 +10,10 @@ pub mod plain;
 pub mod plan;
 pub mod project;
 pub mod redact;
+pub mod scenario;
 pub mod secret;
 pub mod source;
 pub mod spec;
 pub mod summary;
+pub mod template;
 pub mod yaml;

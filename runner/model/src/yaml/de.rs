@@ -27,7 +27,26 @@ thread_local! {
 /// # Errors
 /// What does not fit, where, with the path to it.
 pub fn from_node<'n, T: de::Deserialize<'n>>(node: &'n Node) -> Result<T, Problem> {
-    T::deserialize(De(node)).map_err(|e| e.at(&node.span).into_problem())
+    T::deserialize(De(node)).map_err(|e| {
+        let e = e.at(&node.span);
+        match CARRIED.take() {
+            Some(p) if e.message == CARRIED_MARK => p,
+            _ => e.into_problem(),
+        }
+    })
+}
+
+const CARRIED_MARK: &str = "$prodmirror::Carried";
+
+thread_local! {
+    static CARRIED: RefCell<Option<Problem>> = const { RefCell::new(None) };
+}
+
+/// An error of a `Deserialize` that already knows its place and remedy; [`from_node`] gives
+/// it back as it is.
+pub fn carried<E: de::Error>(problem: Problem) -> E {
+    CARRIED.set(Some(problem));
+    E::custom(CARRIED_MARK)
 }
 
 /// A value together with its place in its file.

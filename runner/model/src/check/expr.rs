@@ -1,0 +1,422 @@
+//! Expressions in CEL.
+
+use std::sync::{Arc, LazyLock};
+
+use cel::parser::PrattParser;
+use cel::{Context, Env, ExecutionError, IdedExpr, Value as Cel};
+use serde_json::Value as Json;
+
+use super::explain;
+use super::resolve::{Names, to_json};
+use crate::diag::{Problem, ProblemKind};
+use crate::event::{Mismatch, Place};
+use crate::source::Span;
+use crate::template::{Document, Scope, has_tags, locate};
+
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib();
+    // The extensions declare names that the standard library does not have.
+    let _ = env.add_extension(cel::extensions::strings);
+    let _ = env.add_extension(cel::extensions::lists);
+    let _ = env.add_extension(cel::extensions::math);
+    Arc::new(env)
+});
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct Expr {
+    source: String,
+    span: Span,
+    ast: IdedExpr,
+}
+
+impl Expr {
+    /// Compiles an expression that stands at `span`.
+    ///
+    /// # Errors
+    /// Where it is no valid expression, with what is usually meant.
+    pub fn new(source: &str, span: &Span) -> Result<Self, Problem> {
+        if let Some(p) = template_inside(source, span) {
+            return Err(p);
+        }
+        match PrattParser::new().parse(source) {
+            Ok(ast) => Ok(Self {
+                source: source.to_owned(),
+                span: span.clone(),
+                ast,
+            }),
+            Err(errors) => Err(syntax(source, span, errors.errors.first())),
+        }
+    }
+
+    /// As it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Where it stands.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Its value.
+    ///
+    /// # Errors
+    /// Why it has none: a key that is not there, types that do not go together.
+    pub fn value(&self, document: &Document, scope: &Scope) -> Result<Json, Mismatch> {
+        let names = Names { document, scope };
+        let context = context(&names);
+        match Cel::resolve(&self.ast, &context) {
+            Ok(v) => Ok(to_json(&v)),
+            Err(e) => Err(self.broken(&e, &context)),
+        }
+    }
+
+    /// Checks that it is true; all that is false in it is told.
+    pub fn check(&self, document: &Document, scope: &Scope) -> Vec<Mismatch> {
+        let names = Names { document, scope };
+        let context = context(&names);
+        match Cel::resolve(&self.ast, &context) {
+            Ok(Cel::Bool(true)) => Vec::new(),
+            Ok(Cel::Bool(false)) => explain::why_false(&self.ast, &context)
+                .into_iter()
+                .map(|s| self.mismatch(s))
+                .collect(),
+            Ok(other) => vec![self.mismatch(explain::Side {
+                expected: "true or false".into(),
+                actual: super::show(&to_json(&other)),
+                path: None,
+                hint: Some("an expectation is a comparison, such as `json.total > 0`".into()),
+            })],
+            Err(e) => vec![self.broken(&e, &context)],
+        }
+    }
+
+    /// Whether it is true, for `if` and `until`.
+    ///
+    /// # Errors
+    /// As [`Expr::value`], and when it is neither true nor false.
+    pub fn is_true(&self, document: &Document, scope: &Scope) -> Result<bool, Mismatch> {
+        match self.value(document, scope)? {
+            Json::Bool(b) => Ok(b),
+            other => Err(self.mismatch(explain::Side {
+                expected: "true or false".into(),
+                actual: super::show(&other),
+                path: None,
+                hint: None,
+            })),
+        }
+    }
+
+    fn broken(&self, e: &ExecutionError, context: &Context<'_, '_>) -> Mismatch {
+        self.mismatch(explain::why_broken(&self.ast, e, context))
+    }
+
+    fn mismatch(&self, side: explain::Side) -> Mismatch {
+        Mismatch {
+            expectation: self.source.clone(),
+            kind: self.kind().into(),
+            place: self.span.is_real().then(|| Place::from(&self.span)),
+            expected: side.expected,
+            actual: side.actual,
+            path: side.path,
+            hint: side.hint,
+        }
+    }
+
+    /// The class of the expectation: the field it is about when that is one of the plain
+    /// ones, else `expression`.
+    fn kind(&self) -> &'static str {
+        let references = self.ast.references();
+        let about = |name: &str| references.has_variable(name);
+        [
+            "status",
+            "duration",
+            "rows",
+            "exit_code",
+            "stdout",
+            "stderr",
+            "count",
+        ]
+        .into_iter()
+        .find(|n| about(n))
+        .unwrap_or("expression")
+    }
+
+    /// The names that it uses, `steps.x` and `vars.x` with their second part.
+    pub fn roots(&self, to: &mut Vec<(String, Span)>) {
+        let mut bound = Vec::new();
+        roots(&self.ast, &mut bound, &mut |name| {
+            let place = crate::template::part_of(&self.span, &self.source, &name);
+            to.push((name, place));
+        });
+    }
+
+    /// The functions that it calls and that do not exist.
+    pub fn unknown_functions(&self) -> Vec<String> {
+        let mut unknown: Vec<String> = self
+            .ast
+            .references()
+            .functions()
+            .into_iter()
+            .filter(|f| f.starts_with(|c: char| c.is_ascii_alphabetic()) && !FUNCTIONS.contains(f))
+            .map(str::to_owned)
+            .collect();
+        unknown.sort();
+        unknown
+    }
+
+    /// The place of a part of the expression.
+    pub fn part(&self, part: &str) -> Span {
+        crate::template::part_of(&self.span, &self.source, part)
+    }
+}
+
+/// Functions of the standard library and the extensions, for the nearest name.
+pub(crate) const FUNCTIONS: &[&str] = &[
+    "all",
+    "bool",
+    "bytes",
+    "ceil",
+    "charAt",
+    "contains",
+    "distinct",
+    "double",
+    "duration",
+    "dyn",
+    "endsWith",
+    "exists",
+    "exists_one",
+    "filter",
+    "first",
+    "flatten",
+    "floor",
+    "format",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "greatest",
+    "has",
+    "hasValue",
+    "indexOf",
+    "int",
+    "isFinite",
+    "isInf",
+    "isNaN",
+    "join",
+    "last",
+    "lastIndexOf",
+    "least",
+    "lists.range",
+    "lowerAscii",
+    "map",
+    "matches",
+    "math.abs",
+    "math.bitAnd",
+    "math.bitNot",
+    "math.bitOr",
+    "math.bitShiftLeft",
+    "math.bitShiftRight",
+    "math.bitXor",
+    "math.ceil",
+    "math.floor",
+    "math.greatest",
+    "math.isFinite",
+    "math.isInf",
+    "math.isNaN",
+    "math.least",
+    "math.round",
+    "math.sign",
+    "math.sqrt",
+    "math.trunc",
+    "abs",
+    "sign",
+    "sqrt",
+    "trunc",
+    "range",
+    "max",
+    "min",
+    "none",
+    "of",
+    "ofNonZeroValue",
+    "optMap",
+    "optFlatMap",
+    "or",
+    "orValue",
+    "quote",
+    "replace",
+    "reverse",
+    "round",
+    "size",
+    "slice",
+    "sort",
+    "sortBy",
+    "split",
+    "startsWith",
+    "string",
+    "strings.quote",
+    "substring",
+    "timestamp",
+    "trim",
+    "type",
+    "uint",
+    "upperAscii",
+    "value",
+    "bitAnd",
+    "bitOr",
+    "bitXor",
+    "bitNot",
+    "bitShiftLeft",
+    "bitShiftRight",
+];
+
+fn context<'p, 'v>(names: &'v Names<'v>) -> Context<'p, 'v> {
+    let mut context = Context::with_env(ENV.clone());
+    context.set_variable_resolver(names);
+    context
+}
+
+/// Walks all identifiers that are not bound by a macro.
+fn roots(e: &IdedExpr, bound: &mut Vec<String>, found: &mut impl FnMut(String)) {
+    use cel::common::ast::{EntryExpr, Expr as E};
+    match &e.expr {
+        E::Ident(name) => {
+            if !bound.contains(name) && !name.starts_with('@') && !TYPES.contains(&name.as_str()) {
+                found(name.clone());
+            }
+        }
+        E::Select(s) => match &s.operand.expr {
+            E::Ident(root)
+                if matches!(root.as_str(), "steps" | "vars") && !bound.contains(root) =>
+            {
+                found(format!("{root}.{}", s.field));
+            }
+            _ => roots(&s.operand, bound, found),
+        },
+        E::Call(c) => {
+            if let Some(t) = &c.target {
+                // `math.abs(x)`: the namespace is no variable.
+                let namespace = matches!(&t.expr, E::Ident(n) if matches!(n.as_str(), "math" | "lists" | "strings" | "optional" | "base64"));
+                if !namespace {
+                    roots(t, bound, found);
+                }
+            }
+            c.args.iter().for_each(|a| roots(a, bound, found));
+        }
+        E::List(l) => l.elements.iter().for_each(|a| roots(a, bound, found)),
+        E::Map(m) => m.entries.iter().for_each(|e| entry(&e.expr, bound, found)),
+        E::Struct(s) => s.entries.iter().for_each(|e| entry(&e.expr, bound, found)),
+        E::Comprehension(c) => {
+            roots(&c.iter_range, bound, found);
+            roots(&c.accu_init, bound, found);
+            let before = bound.len();
+            bound.push(c.iter_var.clone());
+            bound.extend(c.iter_var2.clone());
+            bound.push(c.accu_var.clone());
+            for part in [&c.loop_cond, &c.loop_step, &c.result] {
+                roots(part, bound, found);
+            }
+            bound.truncate(before);
+        }
+        E::Literal(_) | E::Unspecified => {}
+    }
+
+    fn entry(e: &EntryExpr, bound: &mut Vec<String>, found: &mut impl FnMut(String)) {
+        match e {
+            EntryExpr::MapEntry(m) => {
+                roots(&m.key, bound, found);
+                roots(&m.value, bound, found);
+            }
+            EntryExpr::StructField(f) => roots(&f.value, bound, found),
+        }
+    }
+}
+
+/// Identifiers that name types.
+const TYPES: [&str; 11] = [
+    "bool",
+    "bytes",
+    "double",
+    "int",
+    "list",
+    "map",
+    "null_type",
+    "string",
+    "type",
+    "uint",
+    "optional_type",
+];
+
+fn template_inside(source: &str, span: &Span) -> Option<Problem> {
+    if !has_tags(source) {
+        return None;
+    }
+    let at = source.find("{{")?;
+    let end = source[at..].find("}}").map_or(source.len(), |e| at + e + 2);
+    let inner = source[at..end].trim_matches(['{', '}']).trim();
+    Some(
+        Problem::at(
+            ProblemKind::Syntax,
+            &locate(span, source, at, end),
+            "an expression takes variables by their names, without `{{ }}`",
+        )
+        .help(format!(
+            "write `{}`",
+            source
+                .replace(&format!("\"{}\"", &source[at..end]), inner)
+                .replace(&source[at..end], inner)
+        )),
+    )
+}
+
+fn syntax(source: &str, span: &Span, error: Option<&cel::ParseError>) -> Problem {
+    let (message, at) = match error {
+        Some(e) => {
+            let col = usize::try_from(e.pos.1 - 1).unwrap_or(0);
+            let at = source
+                .char_indices()
+                .nth(col)
+                .map_or(source.len(), |(i, _)| i);
+            (words(&e.msg), at)
+        }
+        None => ("it cannot be read".to_owned(), 0),
+    };
+    let at = at.min(source.len());
+    let place = locate(span, source, at, (at + 1).min(source.len()).max(at));
+    let p = Problem::at(
+        ProblemKind::Syntax,
+        &place,
+        format!("invalid expression: {message}"),
+    );
+    let rest = &source[at..];
+    let lone_equals = rest.starts_with('=') && !rest.starts_with("==");
+    match rest.split_whitespace().next() {
+        _ if lone_equals => p.help("write `==` to compare"),
+        Some("and") => p.help("write `&&` for and"),
+        Some("or") => p.help("write `||` for or"),
+        Some("is") => p.help("write `==` to compare"),
+        _ => p,
+    }
+}
+
+/// The parser's words, without its grammar's names.
+fn words(message: &str) -> String {
+    let m = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    let m = m.replace("'<EOF>'", "the end").replace("<EOF>", "the end");
+    if let Some(rest) = m.strip_prefix("mismatched input ") {
+        if let Some((found, _)) = rest.split_once(" expecting the end") {
+            return format!("{found} is not expected here");
+        }
+        if let Some((found, wanted)) = rest.split_once(" expecting ") {
+            return format!("{wanted} is expected, not {found}");
+        }
+    }
+    m
+}

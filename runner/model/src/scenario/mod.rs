@@ -1,0 +1,21 @@
+//! Scenarios: what is done to a stack and what must hold.
+//!
+//! A file is read in two passes. Here the envelope is read: names, flow, expectations,
+//! captures. The body of a step stays a [`Node`] that its kind decodes before anything
+//! starts. All problems of a file are told at once.
+
+mod duration;
+mod flow;
+mod names;
+mod read;
+mod step;
+mod types;
+
+pub use duration::{parse as parse_duration, read as read_duration};
+pub use read::{Reading, read};
+pub use types::{
+    Body, Branch, Eventually, Isolation, KindInfo, Race, Requires, Retry, Scenario, Section, Step,
+};
+
+#[cfg(doc)]
+use crate::yaml::Node;

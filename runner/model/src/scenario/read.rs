@@ -1,0 +1,519 @@
+//! The envelope of a scenario file.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::names;
+use super::types::{Isolation, KindInfo, Requires, Scenario, Section, Step};
+use crate::check::Expectation;
+use crate::diag::{Problem, ProblemKind, nearest};
+use crate::source::{SourceFile, Span};
+use crate::template::{Data, is_reserved};
+use crate::yaml::{Entry, Mapping, Node, Spanned, Value, parse_all};
+
+/// What was read of a file.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Its scenarios, as far as they could be read.
+    pub scenarios: Vec<Scenario>,
+    /// All that is wrong or doubtful.
+    pub problems: Vec<Problem>,
+}
+
+/// Keys of a scenario.
+const KEYS: [&str; 13] = [
+    "scenario",
+    "description",
+    "labels",
+    "data",
+    "vars",
+    "invariants",
+    "setup",
+    "steps",
+    "finally",
+    "timeout",
+    "isolation",
+    "requires",
+    "x-",
+];
+
+/// Keys that the language has, but this version not yet.
+pub(super) const LATER: [&str; 9] = [
+    "matrix", "for_each", "repeat", "include", "use", "with", "needs", "lock", "skip",
+];
+
+/// Reads a file: one scenario, or several as YAML documents.
+pub fn read(file: &Arc<SourceFile>, kinds: &[KindInfo]) -> Reading {
+    let mut reading = Reading::default();
+    let documents = match parse_all(file) {
+        Ok(d) => d,
+        Err(p) => {
+            reading.problems.push(misplaced_template(p));
+            return reading;
+        }
+    };
+    let mut seen: IndexMap<String, Span> = IndexMap::new();
+    for (i, node) in documents.iter().enumerate() {
+        // A `---` at the end starts an empty document.
+        if node.is_null() && documents.len() > 1 && i > 0 {
+            continue;
+        }
+        let mut reader = Reader::new(file, kinds);
+        if let Some(s) = reader.scenario(node) {
+            match seen.get(&s.name.value) {
+                Some(first) => reader.problems.push(
+                    Problem::at(
+                        ProblemKind::DuplicateKey,
+                        &s.name.span,
+                        format!("two scenarios of this file are named `{}`", s.name.value),
+                    )
+                    .related(first, "the first is here")
+                    .help(
+                        "a name finds a scenario in reports and with `--filter`: give each its own",
+                    ),
+                ),
+                None => {
+                    seen.insert(s.name.value.clone(), s.name.span.clone());
+                }
+            }
+            names::check(&s, kinds, &mut reader.problems);
+            reading.scenarios.push(s);
+        }
+        reading.problems.append(&mut reader.problems);
+    }
+    if documents.is_empty() {
+        let span = Span::in_line(file, 1, 1, 0);
+        reading.problems.push(
+            Problem::at(
+                ProblemKind::Missing,
+                &span,
+                format!("{} holds no scenario", file.name),
+            )
+            .help("start with `scenario:` and its name, then `steps:`"),
+        );
+    }
+    reading
+}
+
+/// Reads one document.
+pub(super) struct Reader<'k> {
+    pub(super) file: Arc<SourceFile>,
+    pub(super) kinds: &'k [KindInfo],
+    pub(super) problems: Vec<Problem>,
+    /// Ids so far, with their place and the fields of their results.
+    pub(super) ids: IndexMap<String, (Span, Vec<&'static str>)>,
+}
+
+impl<'k> Reader<'k> {
+    fn new(file: &Arc<SourceFile>, kinds: &'k [KindInfo]) -> Self {
+        Self {
+            file: file.clone(),
+            kinds,
+            problems: Vec::new(),
+            ids: IndexMap::new(),
+        }
+    }
+
+    pub(super) fn problem(&mut self, p: Problem) {
+        self.problems.push(p);
+    }
+
+    fn scenario(&mut self, node: &Node) -> Option<Scenario> {
+        let Some(map) = node.as_map() else {
+            self.problem(
+                Problem::at(
+                    ProblemKind::WrongType,
+                    &node.span,
+                    format!("a scenario is a mapping, found {}", node.kind()),
+                )
+                .help("start with `scenario:` and its name, then `steps:`"),
+            );
+            return None;
+        };
+        self.unknown_keys(map);
+        let name = self.name(map, node);
+        let vars = self.vars(map);
+        let data = self.data(map);
+        // Read in the order in which they run, so that ids are known to later steps.
+        let setup = self.section(map, Section::Setup);
+        let invariants = self.section(map, Section::Invariants);
+        let steps = self.section(map, Section::Steps);
+        let finally = self.section(map, Section::Finally);
+        self.invariants_expect(&invariants);
+        if !map.contains_key("steps") {
+            self.problem(
+                Problem::at(
+                    ProblemKind::Missing,
+                    &start(node),
+                    "the scenario has no `steps`",
+                )
+                .help("add `steps:` with at least one step"),
+            );
+        }
+        Some(Scenario {
+            file: self.file.clone(),
+            span: node.span.clone(),
+            name: name?,
+            description: map.get("description").and_then(Node::scalar_text),
+            labels: self
+                .texts(map.get("labels"), "labels")
+                .into_iter()
+                .map(|s| s.value)
+                .collect(),
+            data,
+            vars,
+            invariants,
+            setup,
+            steps,
+            finally,
+            timeout: self.duration(map.get("timeout")),
+            isolation: self.isolation(map.get("isolation")),
+            requires: self.requires(map.get("requires")),
+        })
+    }
+
+    fn unknown_keys(&mut self, map: &Mapping) {
+        for (key, entry) in &map.0 {
+            if KEYS.contains(&key.as_str()) && key != "x-" || key.starts_with("x-") {
+                continue;
+            }
+            self.problems
+                .push(self.unknown_key(key, &entry.key, "a scenario", &KEYS[..12]));
+        }
+    }
+
+    /// An unknown key, with what is meant.
+    pub(super) fn unknown_key(&self, key: &str, span: &Span, of: &str, known: &[&str]) -> Problem {
+        if LATER.contains(&key) {
+            return Problem::at(
+                ProblemKind::Unsupported,
+                span,
+                format!("`{key}` is not supported by this version"),
+            );
+        }
+        let p = Problem::at(
+            ProblemKind::UnknownKey,
+            span,
+            format!("unknown key `{key}` in {of}"),
+        );
+        match nearest(key, known.iter().copied()) {
+            Some(n) => p.help(format!("did you mean `{n}`?")),
+            None => p.help(format!("known here: {}", known.join(", "))),
+        }
+    }
+
+    fn name(&mut self, map: &Mapping, node: &Node) -> Option<Spanned<String>> {
+        let Some(value) = map.get("scenario") else {
+            self.problem(
+                Problem::at(
+                    ProblemKind::Missing,
+                    &start(node),
+                    "the scenario has no name",
+                )
+                .help("start with `scenario:` and one sentence that says what users expect"),
+            );
+            return Some(Spanned::new("unnamed".into(), start(node)));
+        };
+        match value.scalar_text().filter(|s| !s.trim().is_empty()) {
+            Some(text) => Some(Spanned::new(text, value.span.clone())),
+            None => {
+                self.problem(Problem::at(
+                    ProblemKind::WrongType,
+                    &value.span,
+                    format!(
+                        "`scenario` takes the scenario's name, found {}",
+                        value.kind()
+                    ),
+                ));
+                Some(Spanned::new("unnamed".into(), value.span.clone()))
+            }
+        }
+    }
+
+    fn vars(&mut self, map: &Mapping) -> IndexMap<String, Data> {
+        let mut vars = IndexMap::new();
+        for (name, entry) in self.entries(map, "vars") {
+            self.variable_name(&name, &entry.key);
+            match Data::new(&entry.node) {
+                Ok(d) => {
+                    vars.insert(name, d);
+                }
+                Err(p) => self.problems.extend(p),
+            }
+        }
+        vars
+    }
+
+    /// A name that templates and expressions can use.
+    pub(super) fn variable_name(&mut self, name: &str, span: &Span) {
+        let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !plain {
+            self.problem(
+                Problem::at(
+                    ProblemKind::InvalidValue,
+                    span,
+                    format!("`{name}` cannot be used as a name in templates and expressions"),
+                )
+                .help(format!(
+                    "use letters, digits and `_`: `{}`",
+                    as_identifier(name)
+                )),
+            );
+        } else if is_reserved(name) {
+            self.problem(
+                Problem::at(
+                    ProblemKind::InvalidValue,
+                    span,
+                    format!("`{name}` already means something in templates and expressions"),
+                )
+                .help("choose another name"),
+            );
+        }
+    }
+
+    fn data(&mut self, map: &Mapping) -> IndexMap<String, Spanned<String>> {
+        let mut data = IndexMap::new();
+        for (service, entry) in self.entries(map, "data") {
+            match entry.node.scalar_text() {
+                Some(snapshot) => {
+                    data.insert(service, Spanned::new(snapshot, entry.node.span.clone()));
+                }
+                None => self.problem(Problem::at(
+                    ProblemKind::WrongType,
+                    &entry.node.span,
+                    format!(
+                        "`data` names a snapshot for each service, found {}",
+                        entry.node.kind()
+                    ),
+                )),
+            }
+        }
+        data
+    }
+
+    /// The entries of a mapping under a key.
+    fn entries(&mut self, map: &Mapping, key: &str) -> Vec<(String, Entry)> {
+        match map.get(key) {
+            None => Vec::new(),
+            Some(Node {
+                value: Value::Map(m),
+                ..
+            }) => m.0.iter().map(|(k, e)| (k.clone(), e.clone())).collect(),
+            Some(other) => {
+                self.problem(Problem::at(
+                    ProblemKind::WrongType,
+                    &other.span,
+                    format!("`{key}` is a mapping, found {}", other.kind()),
+                ));
+                Vec::new()
+            }
+        }
+    }
+
+    fn section(&mut self, map: &Mapping, section: Section) -> Vec<Step> {
+        let key = section.key();
+        let Some(node) = map.get(key) else {
+            return Vec::new();
+        };
+        match node.as_seq() {
+            Some([]) | None if section == Section::Steps => {
+                self.problem(
+                    Problem::at(
+                        ProblemKind::Missing,
+                        &node.span,
+                        match node.as_seq() {
+                            Some(_) => "`steps` is empty, so nothing would be tested".to_owned(),
+                            None => format!("`steps` is a list of steps, found {}", node.kind()),
+                        },
+                    )
+                    .help("write each step as a list item: `- http: { url: \"http://service/path\" }`"),
+                );
+                Vec::new()
+            }
+            Some(items) => items
+                .iter()
+                .enumerate()
+                .filter_map(|(i, n)| self.step(n, &format!("{key}[{i}]")))
+                .collect(),
+            None => {
+                self.problem(Problem::at(
+                    ProblemKind::WrongType,
+                    &node.span,
+                    format!("`{key}` is a list of steps, found {}", node.kind()),
+                ));
+                Vec::new()
+            }
+        }
+    }
+
+    fn invariants_expect(&mut self, invariants: &[Step]) {
+        for s in invariants.iter().filter(|s| s.expect.is_empty()) {
+            self.problem(
+                Problem::at(
+                    ProblemKind::Missing,
+                    &s.span,
+                    "this invariant expects nothing",
+                )
+                .help("add `expect:` with what must hold after every step"),
+            );
+        }
+    }
+
+    /// A list of texts; a single one may stand alone.
+    pub(super) fn texts(&mut self, node: Option<&Node>, key: &str) -> Vec<Spanned<String>> {
+        let Some(node) = node else { return Vec::new() };
+        let single = std::slice::from_ref(node);
+        let items = node.as_seq().unwrap_or(single);
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match item.scalar_text() {
+                Some(t) => texts.push(Spanned::new(t, item.span.clone())),
+                None => self.problem(Problem::at(
+                    ProblemKind::WrongType,
+                    &item.span,
+                    format!("`{key}` is a list of words, found {}", item.kind()),
+                )),
+            }
+        }
+        texts
+    }
+
+    pub(super) fn duration(&mut self, node: Option<&Node>) -> Option<std::time::Duration> {
+        match super::duration::read(node?) {
+            Ok(d) => Some(d),
+            Err(p) => {
+                self.problem(p);
+                None
+            }
+        }
+    }
+
+    fn isolation(&mut self, node: Option<&Node>) -> Isolation {
+        let Some(node) = node else {
+            return Isolation::default();
+        };
+        match node.as_str() {
+            Some("scenario") => Isolation::Scenario,
+            Some("file") => Isolation::File,
+            Some("shared") => Isolation::Shared,
+            other => {
+                let found = other.map_or_else(|| node.kind().to_owned(), |s| format!("`{s}`"));
+                let mut p = Problem::at(
+                    ProblemKind::InvalidValue,
+                    &node.span,
+                    format!("`isolation` is scenario, file or shared, found {found}"),
+                );
+                if let Some(n) = other.and_then(|o| nearest(o, ["scenario", "file", "shared"])) {
+                    p = p.help(format!("did you mean `{n}`?"));
+                }
+                self.problem(p);
+                Isolation::default()
+            }
+        }
+    }
+
+    fn requires(&mut self, node: Option<&Node>) -> Requires {
+        let Some(node) = node else {
+            return Requires::default();
+        };
+        let Some(map) = node.as_map() else {
+            self.problem(
+                Problem::at(
+                    ProblemKind::WrongType,
+                    &node.span,
+                    format!("`requires` is a mapping, found {}", node.kind()),
+                )
+                .help("write `requires: { services: [name] }`"),
+            );
+            return Requires::default();
+        };
+        for (key, entry) in map.0.iter().filter(|(k, _)| *k != "services") {
+            self.problems
+                .push(self.unknown_key(key, &entry.key, "`requires`", &["services"]));
+        }
+        Requires {
+            services: self.texts(map.get("services"), "services"),
+        }
+    }
+}
+
+impl Step {
+    /// Whether anything is expected of its result.
+    pub fn expects(&self) -> impl Iterator<Item = &Expectation> {
+        self.expect.iter()
+    }
+}
+
+/// The beginning of a value: its first line.
+pub(super) fn start(node: &Node) -> Span {
+    Span::in_line(&node.span.file, node.span.line, node.span.col, 1)
+}
+
+fn as_identifier(name: &str) -> String {
+    let clean: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    if clean.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{clean}")
+    } else {
+        clean
+    }
+}
+
+/// YAML takes an unquoted `{{ x }}` for a mapping inside a mapping; say what is meant.
+fn misplaced_template(p: Problem) -> Problem {
+    let Some(span) = &p.span else { return p };
+    let text = &span.file.text;
+    let Some(line) = text.lines().nth(span.line as usize - 1) else {
+        return p;
+    };
+    let column = line
+        .char_indices()
+        .nth(span.col.saturating_sub(1) as usize)
+        .map_or(line.len(), |(i, _)| i);
+    // The parser complains at the second brace or anywhere behind it.
+    let Some(open) = line[..(column + 1).min(line.len())]
+        .rfind("{{")
+        .or_else(|| {
+            line.get(column.saturating_sub(1)..)
+                .and_then(|rest| rest.find("{{"))
+                .map(|i| i + column.saturating_sub(1))
+        })
+    else {
+        return p;
+    };
+    if inside_quotes(&line[..open]) {
+        return p;
+    }
+    let close = line[open..].find("}}").map_or(line.len(), |i| open + i + 2);
+    let expression = line[open..close].to_owned();
+    let column = line[..open].chars().count() as u32 + 1;
+    let place = Span::in_line(
+        &span.file,
+        span.line,
+        column,
+        expression.chars().count() as u32,
+    );
+    Problem::at(
+        ProblemKind::Syntax,
+        &place,
+        "an unquoted `{{` starts a mapping in YAML, not a template",
+    )
+    .help(format!("quote the value: `\"{expression}\"`"))
+}
+
+fn inside_quotes(before: &str) -> bool {
+    let mut quote = None;
+    for c in before.chars() {
+        match quote {
+            Some(q) if c == q => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None => {}
+        }
+    }
+    quote.is_some()
+}
