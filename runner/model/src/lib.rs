@@ -14,6 +14,7 @@ pub mod scenario;
 pub mod secret;
 pub mod source;
 pub mod spec;
+pub mod stack;
 pub mod summary;
 pub mod template;
 pub mod yaml;
