@@ -5,6 +5,7 @@
 pub mod check;
 pub mod diag;
 pub mod event;
+pub mod fidelity;
 pub mod mirror;
 pub mod plain;
 pub mod plan;
