@@ -27,6 +27,8 @@ mod sourced;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+pub(crate) use compose::condition_name;
+
 pub use build::{Build, Develop, WatchRule};
 pub use deployment::{
     Deployment, Placement, PlacementPreference, ResourceSet, Resources, RestartRule, RolloutRule,

@@ -3,6 +3,9 @@
 //! A plan is data: it can be printed, compared and tested without an engine. The engine
 //! half only carries it out.
 
+pub mod body;
+pub mod facts;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

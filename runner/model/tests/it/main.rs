@@ -8,12 +8,16 @@
 )]
 
 mod corpus_files;
+mod engine_corpus;
 mod mirror_corpus;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let args = Arguments::from_args();
-    let trials: Vec<Trial> = [mirror_corpus::trials()].into_iter().flatten().collect();
+    let trials: Vec<Trial> = [engine_corpus::trials(), mirror_corpus::trials()]
+        .into_iter()
+        .flatten()
+        .collect();
     libtest_mimic::run(&args, trials).exit();
 }

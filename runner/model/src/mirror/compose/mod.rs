@@ -11,6 +11,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
+pub(crate) use scalar::condition_name;
+
 use codec::{Context, Field, JsonMap, Reader};
 
 use super::{Input, Mirror, Sourced};

@@ -187,7 +187,7 @@ const CONDITIONS: [(Condition, &str); 3] = [
 ];
 
 /// The name that Compose has for a condition.
-fn condition_name(condition: Condition) -> &'static str {
+pub(crate) fn condition_name(condition: Condition) -> &'static str {
     CONDITIONS
         .iter()
         .find(|(c, _)| *c == condition)
