@@ -1,0 +1,1 @@
+"""The orders service: products, checkout, orders and their history."""

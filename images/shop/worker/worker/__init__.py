@@ -1,0 +1,1 @@
+"""The worker: takes paid orders from the queue and ships them."""
