@@ -21,9 +21,7 @@ const USAGE: &str =
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ! {
-    let code = run();
-    // Ends threads that still wait for input, which the runtime's end would wait for.
-    std::process::exit(code.into())
+    std::process::exit(run().into())
 }
 
 fn run() -> u8 {
@@ -45,6 +43,8 @@ fn run() -> u8 {
             () = stopped() => Ok(0),
         }
     });
+    // A thread that reads stdin cannot be stopped, so it is not waited for.
+    runtime.shutdown_background();
     match ended {
         Ok(code) => code,
         Err(failure) if failure.is_usage() => usage(&failure.why),

@@ -1,5 +1,7 @@
 //! Both halves of the tunnel against each other.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 use std::time::Duration;
 
 use prodmirror_agent::mux::{self, Incoming, MuxStream, Opener, WINDOW};

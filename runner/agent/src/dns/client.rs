@@ -132,6 +132,11 @@ async fn ask(server: SocketAddr, host: &str) -> io::Result<Vec<IpAddr>> {
         code if code == Code::Ok as u8 || code == Code::NoSuchName as u8 => {
             Err(io::Error::new(io::ErrorKind::NotFound, "no such host"))
         }
+        // What an engine's resolver says when there is nobody whom it could ask.
+        code if code == Code::ServerFailure as u8 => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "no such host (the resolver failed)",
+        )),
         code => Err(io::Error::other(format!(
             "the resolver answered with code {code}"
         ))),

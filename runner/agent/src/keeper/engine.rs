@@ -101,12 +101,12 @@ impl Engine {
     /// The objects of a kind that carry `label`, as the engine describes them.
     pub async fn list(&self, kind: Kind, label: &str) -> io::Result<Vec<Value>> {
         let filters = serde_json::json!({ "label": [label] }).to_string();
-        let all = if kind == Kind::Container {
-            "all=1&"
-        } else {
-            ""
+        let list = match kind {
+            Kind::Container => "/containers/json?all=1&",
+            Kind::Network => "/networks?",
+            Kind::Volume => "/volumes?",
         };
-        let path = format!("/{}?{all}filters={}", kind.path(), percent_encode(&filters));
+        let path = format!("{list}filters={}", percent_encode(&filters));
         let (status, body) = self.send(Method::GET, &path).await?;
         if !status.is_success() {
             return Err(io::Error::other(format!(

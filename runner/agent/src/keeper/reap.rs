@@ -48,6 +48,9 @@ pub async fn reap(engine: &Engine, run: &str) -> u8 {
                 last = round.error.unwrap_or(last);
             }
             Err(error) => {
+                if last.is_empty() {
+                    warn("the engine does not answer as it should", &error);
+                }
                 empty = 0;
                 left = left.max(1);
                 last = error.to_string();

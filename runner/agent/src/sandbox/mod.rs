@@ -5,7 +5,7 @@ mod denials;
 mod front;
 mod guard;
 mod once;
-mod sink;
+pub mod sink;
 
 use prodmirror_agent::wire::{Event, Ready, SandboxConfig};
 
@@ -40,7 +40,7 @@ pub async fn run(config: SandboxConfig) -> Result<u8, Failure> {
 
 /// Starts the sink, before the engine's resolver when it has to stand there.
 async fn start_dns(config: &SandboxConfig) -> Result<bool, Failure> {
-    let sink = sink::start().await?;
+    let sink = sink::start(sink::Report::Events).await?;
     if !front::is_needed(config.dns_front, &sink).await {
         return Ok(false);
     }

@@ -22,9 +22,19 @@ const PORT: u16 = 53;
 /// How long a TCP client may be silent.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Whether names that do not exist are reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// As events on stdout.
+    Events,
+    /// Not at all.
+    Nothing,
+}
+
 /// What is known of the names that were asked for.
 #[derive(Debug)]
 pub struct Sink {
+    to: Report,
     seen: Mutex<Once<(String, u16)>>,
     heard_check: AtomicBool,
 }
@@ -39,6 +49,9 @@ impl Sink {
     pub fn report(&self, question: &Question) {
         if question.name == CHECK_NAME {
             self.heard_check.store(true, Ordering::Relaxed);
+            return;
+        }
+        if self.to == Report::Nothing {
             return;
         }
         let key = (question.name.clone(), question.kind);
@@ -81,8 +94,9 @@ impl Answer for Sink {
 }
 
 /// Starts the sink on UDP and TCP.
-pub async fn start() -> Result<Arc<Sink>, Failure> {
+pub async fn start(to: Report) -> Result<Arc<Sink>, Failure> {
     let sink = Arc::new(Sink {
+        to,
         seen: Mutex::new(Once::new(LogKind::Dns)),
         heard_check: AtomicBool::new(false),
     });
