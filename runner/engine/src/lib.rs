@@ -5,3 +5,5 @@ pub mod bus;
 pub mod docker;
 pub mod live;
 pub mod reach;
+pub mod run;
+pub mod step;

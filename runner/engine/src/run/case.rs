@@ -1,0 +1,194 @@
+//! One scenario from its first to its last step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prodmirror_model::event::{CaseId, Outcome, What};
+use prodmirror_model::scenario::Step;
+use prodmirror_model::template::Scope;
+use serde_json::Value as Json;
+
+use super::seed::Seed;
+use super::steps::{Flow, Player, Trouble};
+use super::stop::Stop;
+use crate::bus::Sink;
+use crate::step::world::World;
+use crate::step::{Marks, Program, Sessions};
+
+/// How long a scenario may take unless it says otherwise.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How long `finally` may take in all.
+const FINALLY: Duration = Duration::from_secs(60);
+
+/// How a scenario is played.
+#[derive(Debug, Clone, Default)]
+pub struct CaseOptions {
+    /// Seed of everything random in it.
+    pub seed: u64,
+    /// Values that take the place of those under `vars`.
+    pub vars: BTreeMap<String, Json>,
+    /// The command that runs just this scenario again.
+    pub rerun: Option<String>,
+}
+
+/// How a scenario ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseEnd {
+    /// How.
+    pub outcome: Outcome,
+    /// One line that says why, when it did not pass.
+    pub reason: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Plays a scenario on a stack. Emits everything from `CaseStarted` to `CaseFinished`.
+pub async fn play(
+    program: &Program,
+    world: &Arc<dyn World>,
+    sink: &dyn Sink,
+    options: &CaseOptions,
+    stop: &Stop,
+) -> CaseEnd {
+    let begun = Instant::now();
+    let case = program.case();
+    sink.emit(What::CaseStarted {
+        case: case.clone(),
+        stack: world.stack().to_owned(),
+    });
+    let (outcome, reason) = match missing_service(program, world) {
+        Some(service) => (
+            Outcome::Skipped,
+            Some(format!(
+                "it requires the service `{service}`, which the stack does not have"
+            )),
+        ),
+        None => run(program, world, sink, options, stop, &case).await,
+    };
+    let took = begun.elapsed();
+    sink.emit(What::CaseFinished {
+        case,
+        outcome,
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        reason: reason.clone(),
+        rerun: if outcome == Outcome::Passed {
+            None
+        } else {
+            options.rerun.clone()
+        },
+    });
+    CaseEnd {
+        outcome,
+        reason,
+        took,
+    }
+}
+
+fn missing_service(program: &Program, world: &Arc<dyn World>) -> Option<String> {
+    let needed = &program.scenario.requires.services;
+    if needed.is_empty() {
+        return None;
+    }
+    let there = world.services();
+    needed
+        .iter()
+        .find(|s| !there.contains(&s.value))
+        .map(|s| s.value.clone())
+}
+
+async fn run(
+    program: &Program,
+    world: &Arc<dyn World>,
+    sink: &dyn Sink,
+    options: &CaseOptions,
+    stop: &Stop,
+    case: &CaseId,
+) -> (Outcome, Option<String>) {
+    let secrets = world
+        .secrets()
+        .into_iter()
+        .map(|(k, v)| (k, Json::from(v)))
+        .collect();
+    let mut flow = Flow {
+        scope: Scope::with_secrets(secrets),
+        marks: Marks {
+            scenario: world.log_end(),
+            ..Marks::default()
+        },
+    };
+    if let Err(reason) = variables(program, options, &mut flow.scope) {
+        return (Outcome::Errored, Some(reason));
+    }
+    let player = Player::new(
+        program,
+        world,
+        sink,
+        case,
+        Seed::new(options.seed).part(&case.name),
+    );
+    let sessions = Sessions::default();
+    let scenario = &program.scenario;
+
+    let limit = scenario.timeout.unwrap_or(LONGEST);
+    let mut first = tokio::select! {
+        biased;
+        t = player.body(&mut flow, &sessions) => t,
+        () = stop.stopping() => {
+            let t = Trouble::new(Outcome::Errored, "interrupted");
+            player.abandon(&t);
+            Some(t)
+        }
+        () = tokio::time::sleep(limit) => {
+            let text = format!("the scenario took longer than {}", humantime::format_duration(limit));
+            let t = Trouble::new(Outcome::TimedOut, text);
+            player.abandon(&t);
+            Some(t)
+        }
+    };
+    let last = finish(&player, &scenario.finally, &mut flow, &sessions, stop).await;
+    first = first.or(last);
+    match first {
+        None => (Outcome::Passed, None),
+        Some(t) => (t.outcome, Some(t.reason)),
+    }
+}
+
+/// `finally`: whatever happened before, but not after the second signal.
+async fn finish(
+    player: &Player<'_>,
+    steps: &[Step],
+    flow: &mut Flow,
+    sessions: &Sessions,
+    stop: &Stop,
+) -> Option<Trouble> {
+    if steps.is_empty() || stop.is_now() {
+        return None;
+    }
+    tokio::select! {
+        biased;
+        t = player.every(steps, flow, sessions) => t,
+        () = stop.stopped() => {
+            let t = Trouble::new(Outcome::Errored, "interrupted in `finally`");
+            player.abandon(&t);
+            Some(t)
+        }
+        () = tokio::time::sleep(FINALLY) => {
+            let text = format!("`finally` took longer than {}", humantime::format_duration(FINALLY));
+            let t = Trouble::new(Outcome::TimedOut, text);
+            player.abandon(&t);
+            Some(t)
+        }
+    }
+}
+
+fn variables(program: &Program, options: &CaseOptions, scope: &mut Scope) -> Result<(), String> {
+    for (name, data) in &program.scenario.vars {
+        let value = match options.vars.get(name) {
+            Some(v) => v.clone(),
+            None => data.render(scope).map_err(|p| p.to_string())?,
+        };
+        scope.set(name, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Playing compiled scenarios on stacks.
+//!
+//! [`play`] plays one scenario; the [`Dispatcher`] gives scenarios to stacks, in parallel,
+//! and owns the truth about what ended how. What happens leaves as events only.
+
+mod attempt;
+mod case;
+mod dispatcher;
+mod race;
+mod seed;
+mod steps;
+mod stop;
+
+pub use case::{CaseEnd, CaseOptions, play};
+pub use dispatcher::{
+    Case, Counts, Dispatcher, Limits, Need, RunEnd, Stack, StackFactory, StackRefused,
+};
+pub use seed::Seed;
+pub use stop::Stop;

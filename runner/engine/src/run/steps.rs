@@ -1,0 +1,245 @@
+//! Steps in order: what is told of each, and when a scenario stops.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use prodmirror_model::event::{CaseId, Mismatch, Outcome, Place, What};
+use prodmirror_model::scenario::Step;
+use prodmirror_model::template::{Document, Scope};
+
+use super::attempt::StepEnd;
+use super::seed::Seed;
+use crate::bus::Sink;
+use crate::step::world::World;
+use crate::step::{Marks, Program, Sessions};
+
+/// What earlier steps left for later ones.
+#[derive(Debug, Clone)]
+pub(super) struct Flow {
+    pub scope: Scope,
+    pub marks: Marks,
+}
+
+/// Why a scenario does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub outcome: Outcome,
+    pub reason: String,
+}
+
+impl Trouble {
+    pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Plays the steps of one scenario.
+pub(super) struct Player<'a> {
+    pub program: &'a Program,
+    pub world: &'a Arc<dyn World>,
+    pub sink: &'a dyn Sink,
+    pub case: &'a CaseId,
+    pub seed: Seed,
+    /// Steps that were told to have begun and not yet to have ended.
+    running: Mutex<Vec<(String, Instant)>>,
+}
+
+impl<'a> Player<'a> {
+    pub fn new(
+        program: &'a Program,
+        world: &'a Arc<dyn World>,
+        sink: &'a dyn Sink,
+        case: &'a CaseId,
+        seed: Seed,
+    ) -> Self {
+        Self {
+            program,
+            world,
+            sink,
+            case,
+            seed,
+            running: Mutex::default(),
+        }
+    }
+
+    /// `setup` and `steps`.
+    pub async fn body(&self, flow: &mut Flow, sessions: &Sessions) -> Option<Trouble> {
+        let scenario = &self.program.scenario;
+        if let Some(t) = self
+            .until_trouble(&scenario.setup, flow, sessions, false)
+            .await
+        {
+            return Some(t);
+        }
+        self.until_trouble(&scenario.steps, flow, sessions, true)
+            .await
+    }
+
+    /// Steps in order, up to the first that does not pass; soft ones are remembered.
+    async fn until_trouble(
+        &self,
+        steps: &[Step],
+        flow: &mut Flow,
+        sessions: &Sessions,
+        invariants: bool,
+    ) -> Option<Trouble> {
+        let mut soft = None;
+        for step in steps {
+            if let Some(t) = self.step(step, flow, sessions).await {
+                if !step.soft {
+                    return Some(soft.unwrap_or(t));
+                }
+                soft.get_or_insert(t);
+            }
+            if invariants && let Some(t) = self.invariants(step, flow, sessions).await {
+                return Some(soft.unwrap_or(t));
+            }
+        }
+        soft
+    }
+
+    /// All steps in order, whatever becomes of each; the first trouble.
+    pub async fn every(
+        &self,
+        steps: &[Step],
+        flow: &mut Flow,
+        sessions: &Sessions,
+    ) -> Option<Trouble> {
+        let mut first = None;
+        for step in steps {
+            let trouble = self.step(step, flow, sessions).await;
+            first = first.or(trouble);
+        }
+        first
+    }
+
+    /// The steps of a branch, each told.
+    pub fn branch<'f>(
+        &'f self,
+        steps: &'f [Step],
+        flow: &'f mut Flow,
+        sessions: &'f Sessions,
+    ) -> Pin<Box<dyn Future<Output = Option<Trouble>> + Send + 'f>> {
+        Box::pin(self.until_trouble(steps, flow, sessions, false))
+    }
+
+    /// One step, told.
+    async fn step(&self, step: &Step, flow: &mut Flow, sessions: &Sessions) -> Option<Trouble> {
+        self.begin(step, None);
+        if let Some(id) = &step.id {
+            flow.marks
+                .steps
+                .insert(id.value.clone(), self.world.log_end());
+        }
+        let end = match self.applies(step, flow) {
+            Ok(true) => self.perform(step, flow, sessions).await,
+            Ok(false) => StepEnd::skipped(),
+            Err(m) => StepEnd::failed(m),
+        };
+        let trouble = self.trouble(step, &end);
+        self.end(&step.path, end);
+        trouble
+    }
+
+    fn applies(&self, step: &Step, flow: &Flow) -> Result<bool, Mismatch> {
+        match &step.condition {
+            None => Ok(true),
+            Some(e) => e.is_true(&Document::default(), &flow.scope),
+        }
+    }
+
+    /// What must hold after every step; told only when it does not.
+    async fn invariants(
+        &self,
+        after: &Step,
+        flow: &mut Flow,
+        sessions: &Sessions,
+    ) -> Option<Trouble> {
+        for step in &self.program.scenario.invariants {
+            let end = self.perform(step, flow, sessions).await;
+            if end.outcome != Outcome::Passed {
+                self.begin(step, Some(&after.path));
+                let trouble = self.trouble(step, &end);
+                self.end(&step.path, end);
+                return trouble;
+            }
+        }
+        None
+    }
+
+    /// As [`Self::invariants`], for a run of a race: what does not hold, without a word.
+    pub async fn broken_invariants(&self, flow: &mut Flow, sessions: &Sessions) -> Vec<StepEnd> {
+        let mut broken = Vec::new();
+        for step in &self.program.scenario.invariants {
+            let end = self.perform(step, flow, sessions).await;
+            if end.outcome != Outcome::Passed {
+                broken.push(end);
+            }
+        }
+        broken
+    }
+
+    fn begin(&self, step: &Step, after: Option<&str>) {
+        self.running().push((step.path.clone(), Instant::now()));
+        let title = self.program.title(step);
+        self.sink.emit(What::StepStarted {
+            case: self.case.clone(),
+            step: step.path.clone(),
+            title: match after {
+                Some(path) => format!("invariant after {path}: {title}"),
+                None => title,
+            },
+            kind: step.body.kind().to_owned(),
+            place: Place::from(&step.span),
+        });
+    }
+
+    fn end(&self, path: &str, end: StepEnd) {
+        self.running().retain(|(p, _)| p != path);
+        self.sink.emit(What::StepFinished {
+            case: self.case.clone(),
+            step: path.to_owned(),
+            outcome: end.outcome,
+            took_ms: end.took.as_secs_f64() * 1000.0,
+            attempts: end.attempts,
+            mismatches: end.mismatches,
+            error: end.error,
+            evidence: end.evidence,
+        });
+    }
+
+    /// Tells the end of every step that was cut off.
+    pub fn abandon(&self, trouble: &Trouble) {
+        let cut_off: Vec<(String, Instant)> = std::mem::take(&mut *self.running());
+        for (path, since) in cut_off.into_iter().rev() {
+            let end = StepEnd {
+                outcome: trouble.outcome,
+                took: since.elapsed(),
+                attempts: 1,
+                error: Some(trouble.reason.clone()),
+                ..StepEnd::skipped()
+            };
+            self.end(&path, end);
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Vec<(String, Instant)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trouble(&self, step: &Step, end: &StepEnd) -> Option<Trouble> {
+        if matches!(end.outcome, Outcome::Passed | Outcome::Skipped) {
+            return None;
+        }
+        let title = self.program.title(step);
+        Some(Trouble::new(
+            end.outcome,
+            format!("{} ({title}): {}", step.path, end.why()),
+        ))
+    }
+}

@@ -1,0 +1,59 @@
+//! What a step can reach: the services of one stack, and nothing else.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use prodmirror_model::diag::Problem;
+
+pub use crate::live::{Cursor, ExecOutput, ExecRequest, LogLine};
+pub use crate::reach::{Conn, Connection};
+
+/// A future that can be sent.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The stack that a scenario runs against, as its steps see it.
+///
+/// Names and ports are production's own. An implementation refuses every name that is
+/// neither a service nor a stub nor declared.
+pub trait World: Send + Sync {
+    /// Its identity within the run.
+    fn stack(&self) -> &str;
+
+    /// Its services.
+    fn services(&self) -> Vec<String>;
+
+    /// Connects to a port.
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Later<'a, Result<Connection, Problem>>;
+
+    /// An address at which this process reaches the port, for client libraries that cannot
+    /// take a connection.
+    fn address<'a>(&'a self, host: &'a str, port: u16) -> Later<'a, Result<SocketAddr, Problem>>;
+
+    /// Runs a command in a service.
+    fn exec(&self, request: ExecRequest) -> Later<'_, Result<ExecOutput, Problem>>;
+
+    /// The environment with which a service was started, secrets included.
+    fn env(&self, service: &str) -> BTreeMap<String, String>;
+
+    /// The present end of the stack's log.
+    fn log_end(&self) -> Cursor;
+
+    /// The lines of a service after a cursor.
+    fn log_lines(&self, service: &str, after: Cursor) -> Vec<LogLine>;
+
+    /// Waits until there is a line after the cursor.
+    fn log_changed(&self, after: Cursor) -> Later<'_, ()>;
+
+    /// Certificates (DER) of the authorities that steps trust: those that sign the stack's
+    /// own stubs.
+    fn roots(&self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    /// Values of `secrets.<name>` in templates; the redactor knows them already.
+    fn secrets(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+}
