@@ -1,8 +1,11 @@
-"""A stand-in for the payment provider: every charge that carries a key goes through."""
+"""A stand-in for the payment provider: every charge that carries a key goes through, but for one customer's."""
 
 import http.server
 import json
 import uuid
+
+
+DECLINED = 900402
 
 
 class Provider(http.server.BaseHTTPRequestHandler):
@@ -15,6 +18,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
             self.answer(404, {"error": "no such resource"})
         elif not key:
             self.answer(401, {"error": "no API key was given"})
+        elif asked.get("customer") == DECLINED:
+            self.answer(402, {"error": "card declined"})
         else:
             self.answer(201, {"id": f"ch_{uuid.uuid4().hex[:16]}", "status": "succeeded", "amount": asked.get("amount")})
 

@@ -16,7 +16,7 @@ def place(services, customer_id, sku, qty):
     total = goods + shipping(services.flags, goods)
     reference = str(uuid.uuid4())
     with stock.taken(services.pool, sku, qty):
-        payment_id = services.payments.charge(reference, total)
+        payment_id = services.payments.charge(reference, customer_id, total)
         order_id = record(services.pool, (customer_id, total, payment_id, reference), (sku, qty, product["price_cents"]))
     logs.bind(order_id=order_id)
     log.info("order paid", extra={"fields": {"customer_id": customer_id, "total_cents": total, "payment_id": payment_id}})

@@ -24,13 +24,13 @@ class Payments:
             timeout=urllib3.Timeout(connect=2, read=5), retries=False, ssl_context=ssl.create_default_context()
         )
 
-    def charge(self, reference, cents):
+    def charge(self, reference, customer_id, cents):
         """Charges once however often it is called with the same reference. Returns the provider's number of the payment."""
         try:
             answer = self._http.request(
                 "POST",
                 f"{self._url}/v1/charges",
-                body=json.dumps({"reference": reference, "amount": cents, "currency": "EUR"}),
+                body=json.dumps({"reference": reference, "customer": customer_id, "amount": cents, "currency": "EUR"}),
                 headers={
                     "Authorization": f"Bearer {self._key}",
                     "Content-Type": "application/json",
