@@ -1,4 +1,4 @@
-//! Netlink messages: a header, netfilter's header, attributes.
+//! Netlink messages: a header, the family's own header, attributes.
 
 const NLMSG_HEADER: usize = 16;
 const NFGEN_HEADER: usize = 4;
@@ -38,6 +38,11 @@ impl Attributes {
         self.bytes(kind, &value.to_be_bytes())
     }
 
+    /// Adds a number in host byte order.
+    pub fn ne32(self, kind: u16, value: u32) -> Self {
+        self.bytes(kind, &value.to_ne_bytes())
+    }
+
     /// Adds a number in network byte order.
     pub fn be64(self, kind: u16, value: u64) -> Self {
         self.bytes(kind, &value.to_be_bytes())
@@ -59,32 +64,35 @@ impl Attributes {
     }
 }
 
-/// One message to netfilter.
+/// One message to the kernel.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Subsystem in the high byte, message type in the low one.
+    /// Type; for netfilter the subsystem in the high byte, the message's type in the low one.
     pub kind: u16,
     /// Netlink flags.
     pub flags: u16,
-    /// Address family.
-    pub family: u8,
-    /// Resource id, in host byte order.
-    pub resource: u16,
+    /// The family's own header.
+    pub header: Vec<u8>,
     /// Attributes.
     pub attributes: Attributes,
+}
+
+/// Netfilter's header: address family and resource id.
+pub fn netfilter_header(family: u8, resource: u16) -> Vec<u8> {
+    let [high, low] = resource.to_be_bytes();
+    vec![family, 0, high, low]
 }
 
 impl Message {
     /// Writes the message with its sequence number to the end of `out`.
     pub fn encode(&self, sequence: u32, out: &mut Vec<u8>) {
-        let length = NLMSG_HEADER + NFGEN_HEADER + self.attributes.0.len();
+        let length = NLMSG_HEADER + self.header.len() + self.attributes.0.len();
         out.extend_from_slice(&(length as u32).to_ne_bytes());
         out.extend_from_slice(&self.kind.to_ne_bytes());
         out.extend_from_slice(&self.flags.to_ne_bytes());
         out.extend_from_slice(&sequence.to_ne_bytes());
         out.extend_from_slice(&0u32.to_ne_bytes());
-        out.extend_from_slice(&[self.family, 0]);
-        out.extend_from_slice(&self.resource.to_be_bytes());
+        out.extend_from_slice(&self.header);
         out.extend_from_slice(&self.attributes.0);
     }
 }
@@ -162,8 +170,7 @@ mod tests {
         let message = Message {
             kind: 5,
             flags: 1,
-            family: 2,
-            resource: 3,
+            header: netfilter_header(2, 3),
             attributes: Attributes::new().be32(1, 2),
         };
         let mut wire = Vec::new();

@@ -1,12 +1,13 @@
-//! Netfilter's netlink: messages and sockets, no more than the guard needs.
+//! Netlink: messages and sockets of netfilter and of routing, no more than the guard needs.
 
 mod message;
 pub mod nflog;
 pub mod nftables;
+pub mod route;
 mod socket;
 
-pub use message::{Attributes, Message, Received};
-pub use socket::Socket;
+pub use message::{Attributes, Message, Received, netfilter_header};
+pub use socket::{Protocol, Socket};
 
 /// Address families of netfilter.
 pub mod family {

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Attributes, Message, Received, Socket, family};
+use super::{Attributes, Message, Protocol, Received, Socket, family, netfilter_header};
 
 const SUBSYSTEM: u16 = 4 << 8;
 const PACKET: u16 = SUBSYSTEM;
@@ -30,13 +30,12 @@ pub struct Logged {
 
 /// Subscribes to a group; every packet is delivered at once.
 pub fn subscribe(group: u16) -> io::Result<Socket> {
-    let socket = Socket::open()?;
+    let socket = Socket::open(Protocol::Netfilter)?;
     let mode = [&COPY.to_be_bytes()[..], &[2, 0]].concat();
     let config = |attributes| Message {
         kind: CONFIG,
         flags: (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16,
-        family: family::UNSPEC,
-        resource: group,
+        header: netfilter_header(family::UNSPEC, group),
         attributes,
     };
     let steps = [

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 
-use super::{Attributes, Message, Socket, family};
+use super::{Attributes, Message, Socket, family, netfilter_header};
 
 const SUBSYSTEM: u16 = 10 << 8;
 const BATCH_BEGIN: u16 = 16;
@@ -63,8 +63,7 @@ impl Table {
         let message = Message {
             kind,
             flags,
-            family: self.family,
-            resource: 0,
+            header: netfilter_header(self.family, 0),
             attributes,
         };
         self.messages.push((what.into(), message));
@@ -107,8 +106,7 @@ impl Table {
         let edge = |kind| Message {
             kind,
             flags: REQUEST,
-            family: family::UNSPEC,
-            resource: 10,
+            header: netfilter_header(family::UNSPEC, SUBSYSTEM >> 8),
             attributes: Attributes::new(),
         };
         let (names, mut messages): (Vec<_>, Vec<_>) = self.messages.into_iter().unzip();

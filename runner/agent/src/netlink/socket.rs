@@ -1,4 +1,4 @@
-//! Sockets of the netfilter family.
+//! Netlink sockets.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -12,7 +12,17 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Large enough for any datagram that is asked for here.
 const DATAGRAM: usize = 64 * 1024;
 
-/// A socket of the netfilter netlink family.
+/// Which part of the kernel a socket talks to.
+#[derive(Debug, Clone, Copy)]
+#[repr(i32)]
+pub enum Protocol {
+    /// Interfaces, addresses, routes.
+    Route = libc::NETLINK_ROUTE,
+    /// Netfilter.
+    Netfilter = libc::NETLINK_NETFILTER,
+}
+
+/// A netlink socket.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
@@ -40,14 +50,14 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 
 impl Socket {
     /// Opens a socket.
-    pub fn open() -> io::Result<Self> {
+    pub fn open(protocol: Protocol) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         // SAFETY: plain system call; the descriptor is owned from here on.
         let fd = unsafe {
             let raw = check(libc::socket(
                 libc::AF_NETLINK,
                 kind,
-                libc::NETLINK_NETFILTER,
+                protocol as libc::c_int,
             ))?;
             OwnedFd::from_raw_fd(raw)
         };

@@ -15,7 +15,7 @@ use crate::dns::{self, Code, ENGINE_RESOLVER, Question};
 use crate::netlink::nftables::{
     Comparison, Expression, Header, Hook, Meta, Table, accept, compare, meta, payload, redirect_to,
 };
-use crate::netlink::{Socket, family};
+use crate::netlink::{Protocol, Socket, family};
 use crate::output::Failure;
 
 /// Where the front listens, and from where it asks, so that its own queries are not led back.
@@ -53,7 +53,7 @@ pub async fn is_needed(wish: DnsFront, sink: &Sink) -> bool {
 pub async fn start(sink: &Arc<Sink>) -> Result<(), Failure> {
     listen(FRONT, Arc::new(Front(Arc::clone(sink)))).await?;
     let what = "DNS queries cannot be led to the sink";
-    let socket = Socket::open().map_err(|error| Failure::new(what, error))?;
+    let socket = Socket::open(Protocol::Netfilter).map_err(|error| Failure::new(what, error))?;
     redirection()
         .install(&socket)
         .map_err(|(rule, error)| Failure::new(format!("{what}: {rule}"), error))

@@ -11,7 +11,7 @@ use crate::netlink::nftables::{
     Comparison, Expression, Header, Hook, Meta, Table, accept, compare, connection_state,
     drop_packet, go_to, limit, log, mask, meta, payload, reject_prohibited, reject_tcp,
 };
-use crate::netlink::{Socket, family, nflog};
+use crate::netlink::{Protocol, Socket, family, nflog, route};
 use crate::output::{Failure, warn};
 
 /// NFLOG group of rejected packets; groups belong to their namespace.
@@ -36,10 +36,22 @@ const NEIGHBOUR_DISCOVERY: (u8, u8) = (130, 143);
 /// Connection states established and related, in the kernel's bits.
 const REPLIES: u32 = 2 | 4;
 
+/// Gives the namespace a way for everything, which the guard then rejects and reports. Newer
+/// engines set no default route on internal networks: without one the kernel would refuse
+/// what leads outside before the guard can see it.
+pub fn lead_everything_here() {
+    if let Err(error) = route::add_default() {
+        warn(
+            "attempts to leave the stack may fail without a report",
+            error,
+        );
+    }
+}
+
 /// Installs the guard. Gives the socket that rejected packets are logged to, or none
 /// where the kernel cannot log packets (a warning says so).
 pub fn install(config: &SandboxConfig) -> Result<Option<Socket>, Failure> {
-    let socket = Socket::open()
+    let socket = Socket::open(Protocol::Netfilter)
         .map_err(|error| Failure::new("the guard could not be installed: no netlink", error))?;
     let logged = nflog::subscribe(LOG_GROUP)
         .map_err(|error| error.to_string())

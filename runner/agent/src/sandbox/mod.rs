@@ -19,6 +19,9 @@ pub async fn run(config: SandboxConfig) -> Result<u8, Failure> {
     } else {
         None
     };
+    if config.guard {
+        guard::lead_everything_here();
+    }
     let denied_events = denials.as_ref().map(|denials| denials.is_some());
     if let Some(log) = denials.flatten() {
         denials::report(log)?;
