@@ -9,6 +9,7 @@ pub mod fidelity;
 pub mod mirror;
 pub mod plain;
 pub mod plan;
+pub mod policy;
 pub mod project;
 pub mod redact;
 pub mod scenario;
