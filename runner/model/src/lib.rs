@@ -3,6 +3,7 @@
 //! Nothing here talks to an engine, reads the clock or the environment, or prints.
 
 pub mod check;
+pub mod compile;
 pub mod diag;
 pub mod event;
 pub mod fidelity;

@@ -199,9 +199,8 @@ fn every_way_out_is_closed_and_reported() {
             w.rule,
             applied.problems
         );
-        assert_eq!(
-            records.len(),
-            1,
+        assert!(
+            !records.is_empty(),
             "{}: {:?}",
             w.rule,
             applied.fidelity.records

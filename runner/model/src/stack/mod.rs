@@ -51,6 +51,9 @@ pub struct Rendered {
     pub text: Assembled,
     /// The variables that it asks for, each with where its value comes from.
     pub variables: BTreeMap<String, Variable>,
+    /// What the built-in template makes of it must be read back as this: the mirror with
+    /// references in the place of secrets.
+    pub mirror: Mirror,
 }
 
 impl Rendered {
@@ -68,12 +71,17 @@ impl Rendered {
 pub fn render(request: &RenderRequest<'_>) -> Result<Rendered, Problems> {
     let mut mirror = request.mirror.clone();
     let variables = secrets::take_out(&mut mirror, request.project);
-    for (name, service) in &mut mirror.services {
+    let mut safe = mirror.clone();
+    for (name, service) in &mut safe.services {
         protect_binds(service, request.extension.host_binds.get(name));
     }
-    let context = context(&mirror, request);
+    let context = context(&safe, request);
     let text = assemble::assemble(&template::run(request.template, &context)?)?;
-    Ok(Rendered { text, variables })
+    Ok(Rendered {
+        text,
+        variables,
+        mirror,
+    })
 }
 
 /// Plain Compose mounts a bind as it is: it may neither write it nor make its directory.

@@ -1,0 +1,293 @@
+//! The whole pure pipeline: a project's files to the stack that is run.
+//!
+//! Project, Compose files, mirror, policy, template, text, and the mirror of the text: every
+//! verb that needs a stack (`check`, `render`, `run`, `up`) takes this way, so what is checked
+//! is what runs.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json};
+
+use crate::diag::{Problem, ProblemKind, Problems};
+use crate::fidelity::{Class, Fidelity, Record, Severity};
+use crate::mirror::{Input, Mirror};
+use crate::policy::{self, External, variable_of};
+use crate::project::{Images, Named, Project, is_variable};
+use crate::secret::Secret;
+use crate::source::Span;
+use crate::spec::compose::{self, LoadRequest, Loaded};
+use crate::stack::{self, Assembled, Extension, RenderRequest, Variable, secret_ref};
+use crate::yaml::Spanned;
+
+/// What a project is compiled with. Nothing is taken from the process.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// The shell's environment. Of it, production's files see the names that `env.pass` lists.
+    pub shell: BTreeMap<String, String>,
+    /// Whether production's files see all of it.
+    pub whole_shell: bool,
+    /// Images of the command line (`--image service=reference`); they win over the project's.
+    pub images: Vec<(String, String)>,
+    /// Profiles of the command line, beside the project's.
+    pub profiles: Vec<String>,
+    /// Reference of the agent's image, which stubs run.
+    pub agent_image: String,
+    /// Values that templates find as `vars`.
+    pub vars: Map<String, Json>,
+}
+
+/// What became of a project.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Production as its files describe it, with references in the place of secrets.
+    pub production: Mirror,
+    /// The stack; absent when a problem kept it from being made.
+    pub stack: Option<Stack>,
+    /// What differs from production.
+    pub fidelity: Fidelity,
+    /// Hosts outside of the mirror that values name.
+    pub externals: Vec<External>,
+    /// Everything that was found, warnings too.
+    pub problems: Problems,
+}
+
+/// A stack that is ready to run but for the values of its secrets.
+#[derive(Debug)]
+pub struct Stack {
+    /// Its text, and where its lines came from.
+    pub text: Assembled,
+    /// The variables that it asks for, each with where its value comes from.
+    pub variables: BTreeMap<String, Variable>,
+    /// The mirror of the text, with references in the place of secrets.
+    pub mirror: Mirror,
+    /// What it says beyond Compose.
+    pub extension: Extension,
+}
+
+impl Stack {
+    /// The mirror of the stack with the values of its secrets: all of
+    /// [`variables`](Self::variables) must be among `values`.
+    ///
+    /// # Errors
+    /// A variable without a value, or a value that does not fit where it stands.
+    pub fn with_values(
+        &self,
+        project: &Project,
+        values: &BTreeMap<String, Secret>,
+    ) -> Result<Mirror, Problems> {
+        stack::read(&self.text, project, values)
+    }
+}
+
+impl Compiled {
+    /// The stack, if nothing refuses it.
+    ///
+    /// # Errors
+    /// All problems, when one of them is an error.
+    pub fn ready(&self) -> Result<&Stack, &Problems> {
+        match &self.stack {
+            Some(stack) if !self.problems.has_errors() => Ok(stack),
+            _ => Err(&self.problems),
+        }
+    }
+}
+
+/// Compiles a project.
+///
+/// # Errors
+/// What keeps production's files from being read. Everything later is in
+/// [`Compiled::problems`], so that all of it is seen at once.
+pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems> {
+    let loaded = compose::load(&load_request(project, inputs))?;
+    let mut production = Mirror::from_compose(&loaded.root)?;
+    production.inputs = sources(project, &loaded);
+    let images = images(project, inputs);
+    let environment: BTreeMap<String, String> = loaded
+        .environment
+        .iter()
+        .filter(|(_, v)| !secret_ref::holds_secret(&v.text))
+        .map(|(k, v)| (k.to_owned(), v.text.clone()))
+        .collect();
+    let applied = policy::apply(policy::Request {
+        mirror: production.clone(),
+        project,
+        images: &images,
+        agent_image: &inputs.agent_image,
+        environment: &environment,
+    });
+    let mut compiled = Compiled {
+        production,
+        stack: None,
+        fidelity: applied.fidelity,
+        externals: applied.externals,
+        problems: applied.problems,
+    };
+    unset_variables(&loaded, &mut compiled, project);
+    compiled.problems.0.extend(loaded.warnings);
+    let rendered = stack::render(&RenderRequest {
+        mirror: &applied.mirror,
+        extension: &applied.extension,
+        project,
+        template: project.template.as_ref(),
+        vars: &inputs.vars,
+    });
+    let made = rendered.and_then(|rendered| {
+        let mut stack = read_back(project, rendered)?;
+        fill(&mut stack.variables, &environment, &mut compiled.problems);
+        Ok(stack)
+    });
+    match made {
+        Ok(stack) => {
+            recheck(&stack, &applied.extension, project, &mut compiled.problems);
+            compiled.stack = Some(stack);
+        }
+        Err(problems) => compiled.problems.0.extend(problems.0),
+    }
+    Ok(compiled)
+}
+
+fn load_request(project: &Project, inputs: &Inputs) -> LoadRequest {
+    let visible = |name: &str| inputs.whole_shell || project.pass.iter().any(|p| p.value == name);
+    let mut shell: BTreeMap<String, String> = inputs
+        .shell
+        .iter()
+        .filter(|(name, _)| visible(name))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    for s in project.secrets.iter().filter(|s| is_variable(&s.name)) {
+        let token = secret_ref::token(&variable_of(&s.name));
+        shell.insert(s.name.value.clone(), token);
+    }
+    let profiles = project.profiles.iter().map(|p| p.value.clone());
+    LoadRequest {
+        working_dir: project.root.clone(),
+        files: project.production.iter().map(|p| p.path.clone()).collect(),
+        env_files: project.env_files.iter().map(|p| p.path.clone()).collect(),
+        shell,
+        profiles: profiles.chain(inputs.profiles.iter().cloned()).collect(),
+        ..LoadRequest::default()
+    }
+}
+
+fn sources(project: &Project, loaded: &Loaded) -> Vec<Input> {
+    let shown = |p: &std::path::Path| {
+        let p = p.strip_prefix(&project.root).unwrap_or(p);
+        p.to_string_lossy().into_owned()
+    };
+    loaded
+        .inputs
+        .iter()
+        .map(|i| Input {
+            path: shown(&i.path),
+            sha256: i.sha256.clone(),
+        })
+        .collect()
+}
+
+fn images(project: &Project, inputs: &Inputs) -> Images {
+    let mut images = project.images.clone();
+    for (service, reference) in &inputs.images {
+        let text = |t: &str| Spanned::new(t.to_owned(), Span::generated());
+        images.under_test.retain(|e| e.name.value != *service);
+        images.under_test.push(Named {
+            name: text(service),
+            value: text(reference),
+        });
+    }
+    images
+}
+
+/// A variable that is unset is a fact about production that nobody knows.
+fn unset_variables(loaded: &Loaded, compiled: &mut Compiled, project: &Project) {
+    let from = compiled.fidelity.records.len();
+    for p in loaded
+        .warnings
+        .iter()
+        .filter(|p| p.kind == ProblemKind::UnsetVariable)
+    {
+        let mut r = Record::new("variables", "value", Class::Unknown, Severity::High);
+        if let Some(span) = &p.span {
+            r = r.at(span);
+        }
+        r.reason.clone_from(&p.message);
+        r.raise = "set it in a file of `env_files`, or pass it by `env.pass`".to_owned();
+        r.rule = "unset-variable".to_owned();
+        let known = &compiled.fidelity.records[from..];
+        if !known.iter().any(|k| k.reason == r.reason) {
+            compiled.fidelity.records.push(r);
+        }
+    }
+    compiled.fidelity.accept(&project.fidelity);
+}
+
+fn read_back(project: &Project, rendered: stack::Rendered) -> Result<Stack, Problems> {
+    let tokens: BTreeMap<String, Secret> = rendered
+        .variables
+        .keys()
+        .map(|name| (name.clone(), Secret::new(secret_ref::token(name))))
+        .collect();
+    let mirror = stack::read(&rendered.text, project, &tokens)?;
+    let extension = Extension::of(&mirror).map_err(|p| rendered.text.explain(p))?;
+    Ok(Stack {
+        text: rendered.text,
+        variables: rendered.variables,
+        mirror,
+        extension,
+    })
+}
+
+/// Gives the variables of production's project their values.
+fn fill(
+    variables: &mut BTreeMap<String, Variable>,
+    environment: &BTreeMap<String, String>,
+    problems: &mut Problems,
+) {
+    for (name, variable) in variables {
+        if *variable != Variable::Environment {
+            continue;
+        }
+        match environment.get(name) {
+            Some(text) => *variable = Variable::Text(Secret::new(text.clone())),
+            None => problems.push(
+                Problem::new(
+                    ProblemKind::RequiredVariable,
+                    format!("the variable {name} is not set, and a config or secret takes its value from it"),
+                )
+                .help("set it in a file of `env_files`, or declare it under `secrets` in mirror.yaml"),
+            ),
+        }
+    }
+}
+
+/// A template may change everything but what keeps the stack from leading out.
+fn recheck(stack: &Stack, expected: &Extension, project: &Project, problems: &mut Problems) {
+    let found = policy::recheck(&stack.mirror, project);
+    problems
+        .0
+        .extend(found.0.into_iter().map(|p| stack.text.explain(p)));
+    let mut brought_in = |what: String| {
+        problems.push(
+            Problem::new(
+                ProblemKind::Forbidden,
+                format!("the template opens {what} under `x-prodmirror`, and mirror.yaml does not"),
+            )
+            .help("declare it in mirror.yaml; the template gets it from there"),
+        );
+    };
+    for to in &stack.extension.egress.allow {
+        if !expected.egress.allow.contains(to) {
+            brought_in(format!("`{to}`"));
+        }
+    }
+    for (service, targets) in &stack.extension.host_binds {
+        for t in targets {
+            if !expected
+                .host_binds
+                .get(service)
+                .is_some_and(|e| e.contains(t))
+            {
+                brought_in(format!("the bind of `{t}` in `{service}`"));
+            }
+        }
+    }
+}
