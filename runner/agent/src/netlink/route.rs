@@ -1,6 +1,6 @@
 //! Routes. Numbers are those of `linux/rtnetlink.h`.
 
-use std::fs;
+use std::ffi::CStr;
 use std::io;
 
 use super::{Attributes, Message, Protocol, Socket, family};
@@ -42,17 +42,26 @@ pub fn add_default() -> io::Result<()> {
     }
 }
 
-/// The lowest index of the interfaces other than loopback.
+/// The lowest index of the interfaces other than loopback. (`/sys` may belong to another
+/// namespace, and may not be there.)
 fn first_interface() -> io::Result<Option<u32>> {
+    // SAFETY: plain library call; the list is freed below.
+    let list = unsafe { libc::if_nameindex() };
+    if list.is_null() {
+        return Err(io::Error::last_os_error());
+    }
     let mut first = None;
-    for interface in fs::read_dir("/sys/class/net")? {
-        let interface = interface?;
-        if interface.file_name() == "lo" {
-            continue;
+    let mut entry = list;
+    // SAFETY: the list ends with an entry whose index is 0; names of the others are C strings.
+    unsafe {
+        while (*entry).if_index != 0 {
+            let loopback = CStr::from_ptr((*entry).if_name) == c"lo";
+            if !loopback {
+                first = first.into_iter().chain([(*entry).if_index]).min();
+            }
+            entry = entry.add(1);
         }
-        let text = fs::read_to_string(interface.path().join("ifindex"))?;
-        let index = text.trim().parse().map_err(io::Error::other)?;
-        first = first.into_iter().chain([index]).min();
+        libc::if_freenameindex(list);
     }
     Ok(first)
 }
