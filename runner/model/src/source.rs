@@ -56,6 +56,19 @@ impl SourceFile {
         }
         let bytes = std::fs::read(path)
             .map_err(|e| fail(format!("cannot read {name}: {}", io_reason(&e))))?;
+        Self::from_bytes(name, bytes)
+    }
+
+    /// Takes the bytes of a file as UTF-8, without a byte order mark.
+    ///
+    /// # Errors
+    /// A [`Problem`](crate::diag::Problem) with the line of the first byte that is not UTF-8.
+    pub fn from_bytes(
+        name: impl Into<String>,
+        bytes: Vec<u8>,
+    ) -> Result<Arc<Self>, crate::diag::Problem> {
+        use crate::diag::{Problem, ProblemKind};
+        let name = name.into();
         match String::from_utf8(bytes) {
             Ok(text) => {
                 let text = match text.strip_prefix('\u{feff}') {

@@ -541,6 +541,7 @@ mod tests {
         let f = read("steps:\n  - url: http://x\n    body: {a: [1]}\n").unwrap();
         assert_eq!(f.steps[0].url.span.to_string(), "s.yaml:2:10");
         assert_eq!(f.steps[0].url.as_str(), "http://x");
+        assert_eq!(f.steps[0].retries, 0);
         let body = f.steps[0].body.as_ref().unwrap();
         assert_eq!(body.at(&["a"]).unwrap().span.line, 3);
     }

@@ -4,6 +4,7 @@
 //! own files (which are decoded from it with serde, see [`de`]).
 
 pub mod de;
+mod libyaml;
 mod parse;
 mod scalar;
 
@@ -226,6 +227,46 @@ impl Node {
         }));
     }
 
+    /// Notes for every scalar in this value how it came to its place.
+    pub fn add_via_leaves(&mut self, what: &ViaKind, span: &Span) {
+        match &mut self.value {
+            Value::Seq(items) if !items.is_empty() => {
+                items.iter_mut().for_each(|n| n.add_via_leaves(what, span));
+            }
+            Value::Map(map) if !map.is_empty() => {
+                map.iter_mut()
+                    .for_each(|(_, n)| n.add_via_leaves(what, span));
+            }
+            _ => self.add_via(what.clone(), span.clone()),
+        }
+    }
+
+    /// How it came to its place, newest first.
+    pub fn history(&self) -> impl Iterator<Item = &Via> {
+        std::iter::successors(self.via.as_deref(), |v| v.before.as_deref())
+    }
+
+    /// Whether both are the same value, wherever they stand. The order of keys and the way
+    /// in which a number is written do not matter.
+    pub fn same_value(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int { value: a, .. }, Value::Int { value: b, .. }) => a == b,
+            (Value::Float { value: a, .. }, Value::Float { value: b, .. }) => a == b,
+            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::Seq(a), Value::Seq(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_value(b))
+            }
+            (Value::Map(a), Value::Map(b)) => {
+                a.len() == b.len()
+                    && a.iter()
+                        .all(|(k, v)| b.get(k).is_some_and(|w| v.same_value(w)))
+            }
+            _ => false,
+        }
+    }
+
     /// The text, when it is a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
@@ -263,6 +304,14 @@ impl Node {
     /// The items, when it is a sequence.
     pub fn as_seq(&self) -> Option<&[Node]> {
         match &self.value {
+            Value::Seq(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The items, to change.
+    pub fn as_seq_mut(&mut self) -> Option<&mut Vec<Node>> {
+        match &mut self.value {
             Value::Seq(items) => Some(items),
             _ => None,
         }

@@ -1,10 +1,11 @@
 //! Text to tree: anchors, merge keys, duplicate keys, and limits on size and depth.
+//!
+//! The grammar is libyaml's: closing brackets may stand at any column, for one thing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span as RawSpan, Tag};
-
+use super::libyaml::{Event, Events, Mark, Style};
 use super::{Entry, Mapping, Node, Value, ViaKind, resolve_plain};
 use crate::diag::{Problem, ProblemKind};
 use crate::source::{SourceFile, Span};
@@ -14,6 +15,8 @@ pub const MAX_DEPTH: usize = 128;
 /// Values beyond this, aliases expanded, are refused.
 pub const MAX_NODES: usize = 1_000_000;
 
+const CORE: &str = "tag:yaml.org,2002:";
+
 /// Reads every document of a file. Empty documents are null.
 ///
 /// # Errors
@@ -21,17 +24,16 @@ pub const MAX_NODES: usize = 1_000_000;
 pub fn parse_all(file: &Arc<SourceFile>) -> Result<Vec<Node>, Problem> {
     let mut reader = Reader {
         file,
-        parser: Parser::new_from_str(&file.text),
+        events: Events::new(&file.text),
         anchors: HashMap::new(),
         nodes: 0,
         ahead: None,
     };
     let mut docs = Vec::new();
     loop {
-        let (event, _) = reader.next()?;
-        match event {
+        match reader.next()?.0 {
             Event::StreamEnd => return Ok(docs),
-            Event::DocumentStart(_) => {
+            Event::DocumentStart => {
                 reader.anchors.clear();
                 docs.push(reader.node(0)?);
             }
@@ -66,44 +68,47 @@ pub fn parse_one(file: &Arc<SourceFile>) -> Result<Node, Problem> {
 
 struct Anchor {
     node: Node,
+    /// How many values it holds, itself included.
     nodes: usize,
+    /// How deep it is nested.
+    height: usize,
 }
 
 struct Reader<'f> {
     file: &'f Arc<SourceFile>,
-    parser: Parser<'f, saphyr_parser::StrInput<'f>>,
-    anchors: HashMap<usize, Option<Anchor>>,
+    events: Events<'f>,
+    /// None while the value of the anchor is being read.
+    anchors: HashMap<String, Option<Anchor>>,
     nodes: usize,
-    ahead: Option<(Event<'f>, RawSpan)>,
+    ahead: Option<(Event, Span)>,
 }
 
-impl<'f> Reader<'f> {
-    fn next(&mut self) -> Result<(Event<'f>, RawSpan), Problem> {
-        if let Some(e) = self.ahead.take() {
-            return Ok(e);
+impl Reader<'_> {
+    fn next(&mut self) -> Result<(Event, Span), Problem> {
+        if let Some(event) = self.ahead.take() {
+            return Ok(event);
         }
-        match self.parser.next_event() {
-            None => Ok((Event::StreamEnd, RawSpan::default())),
-            Some(Ok(e)) => Ok(e),
-            Some(Err(e)) => {
-                let m = e.marker();
-                let span = Span::in_line(self.file, m.line().max(1) as u32, m.col() as u32 + 1, 1);
+        match self.events.next() {
+            Ok((event, start, end)) => Ok((event, self.span(start, end))),
+            Err(e) => {
+                let mut end = e.at;
+                end.column += 1;
                 Err(Problem::at(
                     ProblemKind::Syntax,
-                    &span,
-                    format!("invalid YAML: {}", e.info()),
+                    &self.span(e.at, end),
+                    format!("invalid YAML: {}", e.what),
                 ))
             }
         }
     }
 
-    fn span(&self, raw: RawSpan) -> Span {
+    fn span(&self, start: Mark, end: Mark) -> Span {
         Span {
             file: self.file.clone(),
-            line: raw.start.line().max(1) as u32,
-            col: raw.start.col() as u32 + 1,
-            end_line: raw.end.line().max(1) as u32,
-            end_col: raw.end.col() as u32 + 1,
+            line: start.line as u32 + 1,
+            col: start.column as u32 + 1,
+            end_line: end.line as u32 + 1,
+            end_col: end.column as u32 + 1,
         }
     }
 
@@ -123,112 +128,89 @@ impl<'f> Reader<'f> {
     }
 
     fn node(&mut self, depth: usize) -> Result<Node, Problem> {
-        let (event, raw) = self.next()?;
-        let span = self.span(raw);
+        let (event, span) = self.next()?;
         if depth > MAX_DEPTH {
-            return Err(Problem::at(
-                ProblemKind::TooLarge,
-                &span,
-                format!("nested deeper than {MAX_DEPTH} levels"),
-            ));
+            return Err(too_deep(&span));
         }
         self.count(1, &span)?;
         let before = self.nodes;
         match event {
-            Event::Alias(id) => self.alias(id, span),
-            Event::Scalar(text, style, id, tag) => {
+            Event::Alias(anchor) => self.alias(&anchor, span, depth),
+            Event::Scalar {
+                anchor,
+                tag,
+                text,
+                style,
+            } => {
                 let node = scalar(&text, style, tag.as_deref(), span)?;
-                self.anchor(id, &node, 1);
+                self.anchor(anchor, &node, 1);
                 Ok(node)
             }
-            Event::SequenceStart(id, tag) => {
-                self.reserve(id);
-                let mut items = Vec::new();
-                let end = loop {
-                    let (event, raw) = self.next()?;
-                    if matches!(event, Event::SequenceEnd) {
-                        break self.span(raw);
-                    }
-                    self.ahead = Some((event, raw));
-                    items.push(self.node(depth + 1)?);
-                };
-                let end = items.last().map_or(end, |n| n.span.clone());
-                let mut node = Node::new(Value::Seq(items), span.to(&end));
-                node.tag = app_tag(tag.as_deref());
-                self.anchor(id, &node, self.nodes - before + 1);
+            Event::SequenceStart { anchor, tag } => {
+                self.reserve(anchor.as_deref());
+                let mut node = self.sequence(span, depth)?;
+                node.tag = app_tag(tag);
+                self.anchor(anchor, &node, self.nodes - before + 1);
                 Ok(node)
             }
-            Event::MappingStart(id, tag) => {
-                self.reserve(id);
+            Event::MappingStart { anchor, tag } => {
+                self.reserve(anchor.as_deref());
                 let mut node = self.mapping(span, depth)?;
-                node.tag = app_tag(tag.as_deref());
-                self.anchor(id, &node, self.nodes - before + 1);
+                node.tag = app_tag(tag);
+                self.anchor(anchor, &node, self.nodes - before + 1);
                 Ok(node)
             }
             _ => Ok(Node::new(Value::Null, span)),
         }
     }
 
+    fn sequence(&mut self, start: Span, depth: usize) -> Result<Node, Problem> {
+        let mut items: Vec<Node> = Vec::new();
+        let end = loop {
+            let (event, span) = self.next()?;
+            if event == Event::SequenceEnd {
+                break span;
+            }
+            self.ahead = Some((event, span));
+            items.push(self.node(depth + 1)?);
+        };
+        let end = items.last().map_or(end, |n| n.span.clone());
+        Ok(Node::new(Value::Seq(items), start.to(&end)))
+    }
+
     fn mapping(&mut self, start: Span, depth: usize) -> Result<Node, Problem> {
         let mut map = Mapping::default();
-        let mut merges: Vec<(Span, Node)> = Vec::new();
+        let mut merge_key: Option<(Span, Node)> = None;
         let mut end = start.clone();
         loop {
-            let (event, raw) = self.next()?;
-            let key_span = self.span(raw);
-            if matches!(event, Event::MappingEnd) {
+            let (event, key_span) = self.next()?;
+            if event == Event::MappingEnd {
                 break;
             }
-            let (key, key_is_string, is_merge) = match event {
-                Event::Scalar(text, style, id, tag) => {
-                    let key = scalar(&text, style, tag.as_deref(), key_span.clone())?;
-                    self.anchor(id, &key, 1);
-                    let is_merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
-                    (
-                        text.into_owned(),
-                        matches!(key.value, Value::Str(_)),
-                        is_merge,
-                    )
-                }
-                Event::Alias(id) => {
-                    let key = self.alias(id, key_span.clone())?;
-                    let is_string = matches!(key.value, Value::Str(_));
-                    match key.scalar_text() {
-                        Some(text) => (text, is_string, false),
-                        None => return Err(complex_key(&key_span)),
-                    }
-                }
-                _ => return Err(complex_key(&key_span)),
-            };
+            let (key, key_is_string, is_merge) = self.key(event, &key_span, depth)?;
             let node = self.node(depth + 1)?;
-            end = if node.span.line >= end.line {
-                node.span.clone()
-            } else {
-                end
-            };
+            if node.span.line >= end.line {
+                end = node.span.clone();
+            }
             if is_merge {
-                merges.push((key_span, node));
+                if let Some((first, _)) = &merge_key {
+                    return Err(twice(&key, &key_span, first)
+                        .help("merge several mappings by one list: `<<: [*a, *b]`"));
+                }
+                merge_key = Some((key_span, node));
                 continue;
             }
             if let Some(first) = map.0.get(&key) {
-                return Err(Problem::at(
-                    ProblemKind::DuplicateKey,
-                    &key_span,
-                    format!("the key `{key}` stands here twice"),
-                )
-                .related(&first.key, "it is first set here")
-                .help("keep one of the two"));
+                return Err(twice(&key, &key_span, &first.key).help("keep one of the two"));
             }
-            map.0.insert(
-                key,
-                Entry {
-                    key: key_span,
-                    key_is_string,
-                    node,
-                },
-            );
+            let entry = Entry {
+                key: key_span,
+                key_is_string,
+                node,
+            };
+            map.0.insert(key, entry);
         }
-        for (span, source) in merges {
+        if let Some((span, source)) = merge_key {
             merge(&mut map, &span, source)?;
         }
         let span = if end.line >= start.line {
@@ -239,12 +221,47 @@ impl<'f> Reader<'f> {
         Ok(Node::new(Value::Map(map), span))
     }
 
-    fn alias(&mut self, id: usize, span: Span) -> Result<Node, Problem> {
-        match self.anchors.get(&id) {
+    /// A key as text, whether it is text in YAML, and whether it is the merge key.
+    fn key(
+        &mut self,
+        event: Event,
+        span: &Span,
+        depth: usize,
+    ) -> Result<(String, bool, bool), Problem> {
+        match event {
+            Event::Scalar {
+                anchor,
+                tag,
+                text,
+                style,
+            } => {
+                let key = scalar(&text, style, tag.as_deref(), span.clone())?;
+                self.anchor(anchor, &key, 1);
+                let is_merge = text == "<<" && style == Style::Plain && tag.is_none();
+                Ok((text, key.as_str().is_some(), is_merge))
+            }
+            Event::Alias(anchor) => {
+                let key = self.alias(&anchor, span.clone(), depth)?;
+                let text = key.scalar_text().ok_or_else(|| complex_key(span))?;
+                Ok((text, key.as_str().is_some(), false))
+            }
+            _ => Err(complex_key(span)),
+        }
+    }
+
+    fn alias(&mut self, name: &str, span: Span, depth: usize) -> Result<Node, Problem> {
+        match self.anchors.get(name) {
             Some(Some(anchor)) => {
-                let (mut node, nodes) = (anchor.node.clone(), anchor.nodes);
+                let (nodes, height) = (anchor.nodes, anchor.height);
                 self.count(nodes, &span)?;
-                node.add_via(ViaKind::Alias, span);
+                if depth + height > MAX_DEPTH {
+                    return Err(too_deep(&span));
+                }
+                let Some(Some(anchor)) = self.anchors.get(name) else {
+                    return Ok(Node::new(Value::Null, span));
+                };
+                let mut node = anchor.node.clone();
+                node.add_via_leaves(&ViaKind::Alias, &span);
                 Ok(node)
             }
             Some(None) => Err(Problem::at(
@@ -260,21 +277,20 @@ impl<'f> Reader<'f> {
         }
     }
 
-    fn reserve(&mut self, id: usize) {
-        if id != 0 {
-            self.anchors.insert(id, None);
+    fn reserve(&mut self, name: Option<&str>) {
+        if let Some(name) = name {
+            self.anchors.insert(name.to_owned(), None);
         }
     }
 
-    fn anchor(&mut self, id: usize, node: &Node, nodes: usize) {
-        if id != 0 {
-            self.anchors.insert(
-                id,
-                Some(Anchor {
-                    node: node.clone(),
-                    nodes,
-                }),
-            );
+    fn anchor(&mut self, name: Option<String>, node: &Node, nodes: usize) {
+        if let Some(name) = name {
+            let anchor = Anchor {
+                node: node.clone(),
+                nodes,
+                height: height(node),
+            };
+            self.anchors.insert(name, Some(anchor));
         }
     }
 }
@@ -285,7 +301,7 @@ fn merge(map: &mut Mapping, span: &Span, source: Node) -> Result<(), Problem> {
         Value::Map(from) => {
             for (k, mut e) in from.0 {
                 if !map.0.contains_key(&k) {
-                    e.node.add_via(ViaKind::MergeKey, span.clone());
+                    e.node.add_via_leaves(&ViaKind::MergeKey, span);
                     map.0.insert(k, e);
                 }
             }
@@ -310,6 +326,31 @@ fn bad_merge(span: &Span, found: &Node) -> Problem {
     )
 }
 
+fn too_deep(span: &Span) -> Problem {
+    Problem::at(
+        ProblemKind::TooLarge,
+        span,
+        format!("nested deeper than {MAX_DEPTH} levels"),
+    )
+}
+
+fn height(node: &Node) -> usize {
+    match &node.value {
+        Value::Seq(items) => 1 + items.iter().map(height).max().unwrap_or(0),
+        Value::Map(map) => 1 + map.iter().map(|(_, n)| height(n)).max().unwrap_or(0),
+        _ => 1,
+    }
+}
+
+fn twice(key: &str, again: &Span, first: &Span) -> Problem {
+    Problem::at(
+        ProblemKind::DuplicateKey,
+        again,
+        format!("the key `{key}` stands here twice"),
+    )
+    .related(first, "it is first set here")
+}
+
 fn complex_key(span: &Span) -> Problem {
     Problem::at(
         ProblemKind::Syntax,
@@ -318,16 +359,13 @@ fn complex_key(span: &Span) -> Problem {
     )
 }
 
-fn app_tag(tag: Option<&Tag>) -> Option<String> {
-    tag.filter(|t| !t.is_yaml_core_schema())
-        .map(|t| format!("{}{}", t.handle, t.suffix))
+fn app_tag(tag: Option<String>) -> Option<String> {
+    tag.filter(|t| !t.starts_with(CORE))
 }
 
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<Node, Problem> {
-    let core = tag
-        .filter(|t| t.is_yaml_core_schema())
-        .map(|t| t.suffix.as_str());
-    let plain = style == ScalarStyle::Plain;
+fn scalar(text: &str, style: Style, tag: Option<&str>, span: Span) -> Result<Node, Problem> {
+    let core = tag.and_then(|t| t.strip_prefix(CORE));
+    let plain = style == Style::Plain;
     let value = match core {
         Some("str") => Value::Str(text.into()),
         Some(kind @ ("int" | "float" | "bool" | "null")) => {
@@ -348,11 +386,12 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Resu
             }
             value
         }
-        _ if plain => resolve_plain(text),
+        // A tag of an application makes text of a scalar, as in Go's `yaml.v3`.
+        None if plain && tag.is_none() => resolve_plain(text),
         _ => Value::Str(text.into()),
     };
     let mut node = Node::new(value, span);
-    node.tag = app_tag(tag);
+    node.tag = app_tag(tag.map(str::to_owned));
     Ok(node)
 }
 
@@ -410,6 +449,21 @@ mod tests {
     }
 
     #[test]
+    fn aliases_that_nest_are_refused_without_overflow() {
+        let mut text = String::from("a0: &a0 [x]\n");
+        for i in 1..1400 {
+            text.push_str(&format!("a{i}: &a{i} [*a{}]\n", i - 1));
+        }
+        assert_eq!(one(&text).unwrap_err().kind, ProblemKind::TooLarge);
+    }
+
+    #[test]
+    fn two_merge_keys_in_one_mapping_are_a_duplicate() {
+        let p = one("a: &a {x: 1}\nb:\n  <<: *a\n  <<: *a\n").unwrap_err();
+        assert_eq!(p.kind, ProblemKind::DuplicateKey);
+    }
+
+    #[test]
     fn an_alias_inside_its_own_anchor_is_a_cycle() {
         assert_eq!(one("a: &a [*a]\n").unwrap_err().kind, ProblemKind::Cycle);
     }
@@ -420,5 +474,7 @@ mod tests {
         assert_eq!(n.get("ports").unwrap().tag.as_deref(), Some("!override"));
         assert_eq!(n.get("cmd").unwrap().tag.as_deref(), Some("!reset"));
         assert_eq!(n.get("s").unwrap().as_str(), Some("12"));
+        let n = one("a: !override 5").unwrap();
+        assert_eq!(n.get("a").unwrap().as_str(), Some("5"));
     }
 }

@@ -52,10 +52,13 @@ fn parse_int(text: &str) -> Option<i64> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.ends_with('_') {
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
     let clean: String = digits.chars().filter(|c| *c != '_').collect();
+    if !clean.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return None;
+    }
     let lower = clean.to_ascii_lowercase();
     let magnitude = if let Some(hex) = lower.strip_prefix("0x") {
         i128::from_str_radix(hex, 16).ok()?
@@ -72,7 +75,14 @@ fn parse_int(text: &str) -> Option<i64> {
 }
 
 fn parse_float(text: &str) -> Option<f64> {
-    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let plain: std::borrow::Cow<'_, str> = if text.contains('_')
+        && text.starts_with(|c: char| c.is_ascii_digit() || "+-".contains(c))
+    {
+        text.replace('_', "").into()
+    } else {
+        text.into()
+    };
+    let body = plain.strip_prefix(['-', '+']).unwrap_or(&plain);
     let shape_ok = body.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && body.contains(|c: char| c.is_ascii_digit())
         && body
@@ -81,7 +91,7 @@ fn parse_float(text: &str) -> Option<f64> {
     if !shape_ok {
         return None;
     }
-    text.parse().ok()
+    plain.parse().ok()
 }
 
 #[cfg(test)]
@@ -103,6 +113,7 @@ mod tests {
         assert_eq!(int("0o440"), Some(0o440));
         assert_eq!(int("0x1F"), Some(31));
         assert_eq!(int("1_000"), Some(1000));
+        assert_eq!(int("1_"), Some(1));
         assert_eq!(int("089"), None);
         assert_eq!(int("1.0"), None);
         assert_eq!(int("99999999999999999999"), None);

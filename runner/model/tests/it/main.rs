@@ -7,6 +7,7 @@
     reason = "a panic fails a trial, and counts are printed"
 )]
 
+mod compose;
 mod corpus_files;
 mod engine_corpus;
 mod mirror_corpus;
@@ -15,9 +16,13 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let args = Arguments::from_args();
-    let trials: Vec<Trial> = [engine_corpus::trials(), mirror_corpus::trials()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let trials: Vec<Trial> = [
+        compose::trials(),
+        engine_corpus::trials(),
+        mirror_corpus::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     libtest_mimic::run(&args, trials).exit();
 }

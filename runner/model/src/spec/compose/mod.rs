@@ -1,6 +1,39 @@
-//! The Compose Specification as Docker Compose v2 reads it.
+//! The Compose Specification as Docker Compose v2 reads it, phase by phase in its order.
+//!
+//! For each file: YAML, tags, variables, `extends`, `include`, merging, the table of keys,
+//! long forms. For all files together: paths, what goes without saying, the normal form,
+//! profiles, whether it fits together, env files.
 
+mod canonical;
+mod consistency;
+mod defaults;
+mod document;
+mod dotenv;
+mod env_file;
+mod environment;
+mod extends;
+mod files;
+mod form;
+mod include;
+mod interpolate;
+mod lexical;
+mod merge;
+mod normalise;
+mod paths;
+mod port;
 mod request;
+mod reset;
+mod rules;
+mod schema;
+mod select;
+mod session;
+mod template;
+mod unique;
+mod values;
+mod volume;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use request::{
     Environment, Input, LoadRequest, Loaded, Setting, TextRequest, ValueSource, Variable,
@@ -8,28 +41,132 @@ pub use request::{
 };
 
 use crate::diag::{Problem, ProblemKind, Problems};
+use crate::source::Span;
+use crate::yaml::Node;
+use environment::Project;
+use files::{Disk, FileAccess, Given, Store};
+use request::ValueSource as Source;
+use session::{Context, Notes, Session};
 
 /// Reads Compose files into their normal form.
 ///
 /// # Errors
-/// Everything that refuses the files, with its place.
-pub fn load(_request: &LoadRequest) -> Result<Loaded, Problems> {
-    Err(Problem::new(
-        ProblemKind::Unsupported,
-        "the Compose reader is being moved in",
-    )
-    .into())
+/// Everything that refuses the files, each with its place; then the warnings up to there.
+pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
+    run(request, &Disk, None)
 }
 
 /// Reads a Compose text that is already in memory, by the same phases; no file is read but
 /// those that are given with it.
 ///
 /// # Errors
-/// Everything that refuses the text, with its place.
-pub fn load_text(_request: &TextRequest) -> Result<Loaded, Problems> {
-    Err(Problem::new(
-        ProblemKind::Unsupported,
-        "the Compose reader is being moved in",
-    )
-    .into())
+/// Everything that refuses the text, each with its place; then the warnings up to there.
+pub fn load_text(request: &TextRequest) -> Result<Loaded, Problems> {
+    let name = if request.name.is_empty() {
+        "compose.yaml"
+    } else {
+        &request.name
+    };
+    let asked = LoadRequest {
+        working_dir: request.dir.clone(),
+        project_dir: Some(request.dir.clone()),
+        files: vec![request.dir.join(name)],
+        env_files: Vec::new(),
+        shell: request.shell.clone(),
+        profiles: request.profiles.clone(),
+        services: request.services.clone(),
+        project_name: request.project_name.clone(),
+    };
+    run(&asked, &Given(&request.files), Some((name, &request.text)))
+}
+
+/// Doubles each `$` of a text, so that it stands for itself in a Compose file.
+pub fn escape(text: &str) -> String {
+    template::escape(text)
+}
+
+fn run(
+    request: &LoadRequest,
+    access: &dyn FileAccess,
+    text: Option<(&str, &str)>,
+) -> Result<Loaded, Problems> {
+    let shown_from = request.working_dir.to_string_lossy();
+    let mut session = Session {
+        store: Store::new(access, shown_from.trim_end_matches('/')),
+        home: request.shell.get("HOME").cloned(),
+        notes: Notes::default(),
+        extended: HashMap::new(),
+        also: Vec::new(),
+    };
+    if let (Some((name, text)), Some(path)) = (text, request.files.first()) {
+        let dir = request.working_dir.to_string_lossy();
+        let path = lexical::absolute(&dir, &path.to_string_lossy());
+        session.store.insert(&path, name, text);
+    }
+    match read(&mut session, request) {
+        Ok((root, extensions, environment)) => Ok(Loaded {
+            root,
+            extensions,
+            inputs: session.store.inputs,
+            variables: session.notes.variables,
+            environment,
+            warnings: session.notes.warnings,
+        }),
+        Err(mut problems) => {
+            problems.0.append(&mut session.also);
+            problems.0.append(&mut session.notes.warnings);
+            Err(problems)
+        }
+    }
+}
+
+fn read(
+    session: &mut Session<'_>,
+    request: &LoadRequest,
+) -> Result<(Node, Node, Environment), Problems> {
+    let mut project = environment::discover(session, request)?;
+    let asked = request.project_name.as_deref();
+    let name = environment::project_name(session, asked, &project)?;
+    project
+        .env
+        .set("COMPOSE_PROJECT_NAME", name.clone(), Source::Reader);
+    let Project {
+        files,
+        dir,
+        env,
+        profiles,
+    } = project;
+    let context = Context {
+        dir,
+        env: Arc::new(env),
+        included: Vec::new(),
+    };
+    let files: Vec<_> = files.into_iter().map(|f| (f, Span::generated())).collect();
+    let mut document = document::load_files(session, &context, &files)?;
+    if document.as_map().is_none_or(|m| m.is_empty()) {
+        return Err(Problem::new(ProblemKind::Missing, "the Compose files are empty").into());
+    }
+    normalise::normalise(&mut document, &name, &context.env);
+    if let Some(map) = document.as_map_mut() {
+        let span = map
+            .0
+            .get("name")
+            .map_or_else(Span::generated, |e| e.node.span.clone());
+        map.insert("name", Node::str(name, span));
+    }
+    let (mut root, extensions) = form::normal_form(document, &mut session.notes)?;
+    let mut disabled = select::by_profile(&mut root, &profiles);
+    let problems = consistency::check(&mut root, &disabled);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    select::enable(&mut root, &mut disabled, &request.services, &profiles);
+    env_file::resolve(session, &mut root, &context.env)?;
+    select::only(&mut root, &request.services)?;
+    select::drop_unused(&mut root);
+    if let Some(problem) = consistency::container_names(&root) {
+        return Err(problem.into());
+    }
+    let environment = (*context.env).clone();
+    Ok((root, extensions, environment))
 }
