@@ -133,7 +133,11 @@ impl Player<'_> {
         let own = Plan {
             body: &step.body,
             acting: step,
-            expect: &step.expect,
+            expect: if step.expect.is_empty() {
+                self.program.usual(step)
+            } else {
+                &step.expect
+            },
             captures: step.capture.iter().collect(),
             retry: step.retry,
             eventually: step.eventually,
@@ -143,8 +147,8 @@ impl Player<'_> {
             return Some(own);
         };
         let mut other = self.plan(self.program.step(id)?)?;
-        if !own.expect.is_empty() {
-            other.expect = own.expect;
+        if !step.expect.is_empty() {
+            other.expect = &step.expect;
         }
         other.captures.extend(own.captures);
         other.retry = own.retry.or(other.retry);

@@ -3,15 +3,21 @@
 //! A kind decodes its arguments when a scenario is compiled, before anything starts; what
 //! comes out is an [`Act`] that can be run any number of times.
 
+mod amqp;
 mod context;
+mod credentials;
 mod evidence;
+mod exec;
 mod fields;
-mod program;
-mod session;
-mod target;
-pub mod world;
-
 mod http;
+mod logs;
+mod program;
+mod redis;
+mod session;
+mod sql;
+mod target;
+mod wait;
+pub mod world;
 
 use std::fmt;
 use std::time::Duration;
@@ -39,12 +45,22 @@ pub struct Kind {
     pub help: &'static str,
     /// A step of this kind, as YAML.
     pub example: &'static str,
+    /// What a step without `expect` expects.
+    pub usual: Option<&'static str>,
     /// Decodes its arguments.
     pub compile: fn(&Node) -> Result<Compiled, Vec<Problem>>,
 }
 
 /// All kinds.
-pub static KINDS: &[&Kind] = &[&http::KIND];
+pub static KINDS: &[&Kind] = &[
+    &http::KIND,
+    &sql::KIND,
+    &redis::KIND,
+    &amqp::KIND,
+    &exec::KIND,
+    &logs::KIND,
+    &wait::KIND,
+];
 
 /// The kind of a name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -1,12 +1,13 @@
 //! Compiled scenarios: every step decoded, every expression and template compiled.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use prodmirror_model::check::{Expectation, Expr};
 use prodmirror_model::diag::Problem;
 use prodmirror_model::event::CaseId;
 use prodmirror_model::scenario::{Body, Reading, Scenario, Section, Step, read};
-use prodmirror_model::source::SourceFile;
+use prodmirror_model::source::{SourceFile, Span};
 
 use super::target::Target;
 use super::{Act, kind};
@@ -18,6 +19,15 @@ pub struct Program {
     acts: HashMap<String, Box<dyn Act>>,
     kept: Kept,
 }
+
+/// The usual expectations of each kind.
+static USUAL: LazyLock<HashMap<&'static str, Vec<Expectation>>> = LazyLock::new(|| {
+    let usual = super::KINDS.iter().filter_map(|k| {
+        let e = Expr::new(k.usual?, &Span::generated()).ok()?;
+        Some((k.name, vec![Expectation::Expr(e)]))
+    });
+    usual.collect()
+});
 
 /// Which steps' results later ones use.
 enum Kept {
@@ -116,6 +126,14 @@ impl Program {
         CaseId {
             file: self.scenario.file.name.clone(),
             name: self.scenario.name.value.clone(),
+        }
+    }
+
+    /// What is expected of a step that does not say so.
+    pub fn usual(&self, step: &Step) -> &'static [Expectation] {
+        match &step.body {
+            Body::Kind { kind, .. } => USUAL.get(kind.value.as_str()).map_or(&[], Vec::as_slice),
+            _ => &[],
         }
     }
 

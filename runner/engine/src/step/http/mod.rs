@@ -44,6 +44,7 @@ pub(super) static KIND: Kind = Kind {
     ],
     help: "sends an HTTP request and gives the response",
     example: "http: { method: POST, url: \"http://gateway/orders\", json: { sku: A1, qty: 1 } }",
+    usual: Some("status < 400"),
     compile,
 };
 

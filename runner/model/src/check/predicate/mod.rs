@@ -245,7 +245,10 @@ pub struct Asked {
 
 impl Asked {
     /// Reads a predicate.
-    pub(crate) fn read(name: &str, span: &Span, node: &Node) -> Result<Self, Vec<Problem>> {
+    ///
+    /// # Errors
+    /// An unknown predicate, or a value that it does not take.
+    pub fn read(name: &str, span: &Span, node: &Node) -> Result<Self, Vec<Problem>> {
         let kind = kind(name).ok_or_else(|| vec![unknown(name, span)])?;
         let predicate = (kind.read)(node)?;
         Ok(Self {

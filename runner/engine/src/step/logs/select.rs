@@ -1,0 +1,223 @@
+//! Which lines are meant.
+
+use prodmirror_model::check::predicate::Asked;
+use prodmirror_model::diag::{Problem, ProblemKind, nearest};
+use prodmirror_model::source::Span;
+use prodmirror_model::template::{Scope, Text};
+use prodmirror_model::yaml::{Mapping, Node};
+use serde_json::Value as Json;
+
+use crate::step::StepError;
+use crate::step::world::LogLine;
+
+/// A line, with its fields when it is JSON.
+#[derive(Debug, Clone)]
+pub(in crate::step) struct Entry {
+    pub text: String,
+    pub json: Option<Json>,
+    stderr: bool,
+}
+
+impl Entry {
+    pub fn new(line: &LogLine) -> Self {
+        let json = line
+            .text
+            .trim_start()
+            .starts_with('{')
+            .then(|| serde_json::from_str(&line.text).ok())
+            .flatten();
+        Self {
+            text: line.text.clone(),
+            json,
+            stderr: line.stderr,
+        }
+    }
+}
+
+/// A selection of lines.
+#[derive(Debug)]
+pub(in crate::step) struct Select {
+    span: Span,
+    contains: Option<Text>,
+    matches: Option<Asked>,
+    pattern: Option<String>,
+    fields: Vec<(Vec<String>, Vec<Asked>)>,
+    stderr: Option<bool>,
+}
+
+const KEYS: [&str; 4] = ["contains", "matches", "where", "stream"];
+
+impl Select {
+    /// Reads a text that the line contains, or a mapping.
+    pub fn read(node: &Node) -> Result<Self, Vec<Problem>> {
+        let mut s = Self {
+            span: node.span.clone(),
+            contains: None,
+            matches: None,
+            pattern: None,
+            fields: Vec::new(),
+            stderr: None,
+        };
+        if let Some(text) = node.scalar_text() {
+            if text.is_empty() {
+                return Err(vec![Problem::at(
+                    ProblemKind::InvalidValue,
+                    &node.span,
+                    "an empty text is in every line",
+                )]);
+            }
+            s.contains = Some(Text::new(text, &node.span).map_err(|p| vec![p])?);
+            return Ok(s);
+        }
+        let Some(map) = node.as_map().filter(|m| !m.is_empty()) else {
+            return Err(vec![
+                Problem::at(
+                    ProblemKind::WrongType,
+                    &node.span,
+                    format!("lines are meant by a text or a mapping, found {}", node.kind()),
+                )
+                .help("write `none: ERROR`, `any: { matches: 'id=\\d+' }` or `any: { where: { level: error } }`"),
+            ]);
+        };
+        let mut problems = Vec::new();
+        s.read_map(map, &mut problems);
+        if problems.is_empty() {
+            Ok(s)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn read_map(&mut self, map: &Mapping, problems: &mut Vec<Problem>) {
+        for (key, e) in &map.0 {
+            match key.as_str() {
+                "contains" => {
+                    match Text::new(e.node.scalar_text().unwrap_or_default(), &e.node.span) {
+                        Ok(t) => self.contains = Some(t),
+                        Err(p) => problems.push(p),
+                    }
+                }
+                "matches" => match Asked::read("matches", &e.key, &e.node) {
+                    Ok(a) => {
+                        self.matches = Some(a);
+                        self.pattern = e.node.scalar_text();
+                    }
+                    Err(p) => problems.extend(p),
+                },
+                "where" => match e.node.as_map() {
+                    Some(m) => self.read_where(m, problems),
+                    None => problems.push(
+                        Problem::at(
+                            ProblemKind::WrongType,
+                            &e.node.span,
+                            format!("`where` is a mapping of fields, found {}", e.node.kind()),
+                        )
+                        .help("write `where: { level: error, order_id: \"{{ order_id }}\" }`"),
+                    ),
+                },
+                "stream" => match e.node.as_str() {
+                    Some("stdout") => self.stderr = Some(false),
+                    Some("stderr") => self.stderr = Some(true),
+                    _ => problems.push(Problem::at(
+                        ProblemKind::InvalidValue,
+                        &e.node.span,
+                        "`stream` is stdout or stderr",
+                    )),
+                },
+                other => {
+                    let p = Problem::at(
+                        ProblemKind::UnknownKey,
+                        &e.key,
+                        format!("unknown key `{other}`"),
+                    );
+                    problems.push(match nearest(other, KEYS) {
+                        Some(n) => p.help(format!("did you mean `{n}`?")),
+                        None => p.help(format!("known here: {}", KEYS.join(", "))),
+                    });
+                }
+            }
+        }
+    }
+
+    /// `where: { level: error, "http.status": { ge: 500 } }`: fields of a line that is JSON.
+    fn read_where(&mut self, map: &Mapping, problems: &mut Vec<Problem>) {
+        for (field, e) in &map.0 {
+            let path: Vec<String> = field.split('.').map(str::to_owned).collect();
+            let asked = match e.node.as_map() {
+                Some(m) => {
+                    m.0.iter()
+                        .map(|(k, v)| Asked::read(k, &v.key, &v.node))
+                        .collect::<Result<Vec<_>, _>>()
+                }
+                None => Asked::read("equals", &e.key, &e.node).map(|a| vec![a]),
+            };
+            match asked {
+                Ok(a) => self.fields.push((path, a)),
+                Err(p) => problems.extend(p),
+            }
+        }
+    }
+
+    /// Whether a line is meant.
+    pub fn meets(&self, e: &Entry, scope: &Scope) -> Result<bool, StepError> {
+        if self.stderr.is_some_and(|s| s != e.stderr) {
+            return Ok(false);
+        }
+        if let Some(part) = &self.contains
+            && !e.text.contains(&part.render(scope)?)
+        {
+            return Ok(false);
+        }
+        if let Some(m) = &self.matches {
+            let mut found = Vec::new();
+            m.check(Some(&Json::from(e.text.as_str())), scope, &mut found)?;
+            if !found.is_empty() {
+                return Ok(false);
+            }
+        }
+        for (path, asked) in &self.fields {
+            let value = e.json.as_ref().and_then(|j| at(j, path));
+            for a in asked {
+                let mut found = Vec::new();
+                a.check(value, scope, &mut found)?;
+                if !found.is_empty() || e.json.is_none() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// In words.
+    pub fn words(&self) -> String {
+        let mut words = Vec::new();
+        if let Some(t) = &self.contains {
+            words.push(format!("with {:?}", t.source()));
+        }
+        if let Some(p) = &self.pattern {
+            words.push(format!("matching {p}"));
+        }
+        if !self.fields.is_empty() {
+            let names: Vec<String> = self.fields.iter().map(|(p, _)| p.join(".")).collect();
+            words.push(format!("where {}", names.join(" and ")));
+        }
+        if let Some(stderr) = self.stderr {
+            words.push(format!("on {}", if stderr { "stderr" } else { "stdout" }));
+        }
+        words.join(" ")
+    }
+}
+
+/// A field by its path; a name with dots in it is tried first.
+fn at<'j>(json: &'j Json, path: &[String]) -> Option<&'j Json> {
+    if path.len() > 1
+        && let Some(v) = json.get(path.join("."))
+    {
+        return Some(v);
+    }
+    path.iter().try_fold(json, |j, k| j.get(k))
+}
