@@ -133,6 +133,25 @@ impl Redactor {
         }
     }
 
+    /// `text` with `*` for every byte of a form, so that every other byte keeps its place; line
+    /// ends stay. For excerpts of files that are pointed into.
+    pub fn blot<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let ranges = match self.compiled() {
+            Some(compiled) => compiled.ranges(text.as_bytes()),
+            None => Vec::new(),
+        };
+        if ranges.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut bytes = text.as_bytes().to_vec();
+        for b in ranges.into_iter().flat_map(|r| r.start..r.end) {
+            if bytes[b] != b'\n' {
+                bytes[b] = b'*';
+            }
+        }
+        Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Redacts a text as a reader may see it: also a secret that only appears when terminal
     /// control sequences and NULs between its characters are left out.
     pub fn redact_shown(&self, text: &mut String) {
