@@ -6,6 +6,7 @@ mod args;
 mod cmd;
 mod context;
 mod exit;
+mod report;
 
 fn main() -> ExitCode {
     let context = context::Context::from_process();
