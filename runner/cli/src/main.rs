@@ -6,6 +6,7 @@ mod args;
 mod cmd;
 mod context;
 mod exit;
+mod explain;
 mod report;
 
 fn main() -> ExitCode {

@@ -1,0 +1,212 @@
+//! The text around some places of a file, fit to be shown: without secrets and control
+//! characters, and without the far ends of very long lines.
+
+use std::ops::Range;
+
+use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use prodmirror_model::redact::Redactor;
+use prodmirror_model::source::Span;
+
+/// Lines beside a place that may be shown; a little more than the drawing asks for.
+const AROUND: u32 = 6;
+/// Characters of a line beyond which it is cut.
+const LONG: usize = 300;
+/// Characters that are kept before a place in a long line.
+const LEAD: usize = 60;
+
+/// Some lines of a file that know their numbers. Lines between far places are left out.
+#[derive(Debug)]
+pub struct Excerpt {
+    name: String,
+    text: String,
+    /// For each shown line its number from 0, the byte where it begins, and how many
+    /// characters were cut off before it.
+    lines: Vec<(usize, usize, usize)>,
+}
+
+impl Excerpt {
+    /// The lines around places of one file, with the bytes in them that each place covers.
+    pub fn new(spans: &[&Span], redactor: &Redactor) -> (Self, Vec<Range<usize>>) {
+        let Some(file) = spans.first().map(|s| &s.file) else {
+            return (
+                Self {
+                    name: String::new(),
+                    text: String::new(),
+                    lines: Vec::new(),
+                },
+                Vec::new(),
+            );
+        };
+        let near = |line: u32| {
+            spans
+                .iter()
+                .any(|s| line + AROUND >= s.line && line <= s.end_line.max(s.line) + AROUND)
+        };
+        let blotted = redactor.blot(&file.text);
+        let hide_values = is_env_file(&file.name);
+        let mut excerpt = Self {
+            name: file.name.clone(),
+            text: String::new(),
+            lines: Vec::new(),
+        };
+        for (number, line) in (1u32..).zip(blotted.split('\n')) {
+            if !near(number) {
+                continue;
+            }
+            let line = if hide_values {
+                without_values(line)
+            } else {
+                line.to_owned()
+            };
+            let at = spans.iter().filter(|s| s.line == number);
+            let first = at.map(|s| s.col.max(1) as usize - 1).min();
+            excerpt.push(number as usize - 1, &line, first);
+        }
+        let ranges = spans.iter().map(|s| excerpt.range(s)).collect();
+        (excerpt, ranges)
+    }
+
+    fn push(&mut self, number: usize, line: &str, wanted: Option<usize>) {
+        let length = line.chars().count();
+        let skip = match wanted {
+            Some(col) if length > LONG => col.saturating_sub(LEAD).min(length),
+            _ => 0,
+        };
+        self.lines.push((number, self.text.len(), skip));
+        self.text.extend(
+            line.chars()
+                .skip(skip)
+                .take(LONG)
+                .map(|c| if c.is_control() && c != '\t' { ' ' } else { c }),
+        );
+        self.text.push('\n');
+    }
+
+    fn range(&self, span: &Span) -> Range<usize> {
+        let start = self.offset(span.line, span.col);
+        let end = self.offset(span.end_line, span.end_col).max(start);
+        start..end
+    }
+
+    /// The byte of a place, or the nearest one that is shown.
+    fn offset(&self, line: u32, col: u32) -> usize {
+        let number = (line as usize).saturating_sub(1);
+        let Some(&(_, begin, skip)) = self.lines.iter().find(|(n, ..)| *n == number) else {
+            return self.text.len().saturating_sub(1);
+        };
+        let text = self.text[begin..].split('\n').next().unwrap_or("");
+        let col = (col as usize).saturating_sub(1 + skip);
+        begin
+            + text
+                .char_indices()
+                .nth(col)
+                .map_or(text.len(), |(at, _)| at)
+    }
+
+    fn index_of(&self, offset: usize) -> usize {
+        self.lines
+            .partition_point(|(_, begin, _)| *begin <= offset)
+            .saturating_sub(1)
+    }
+}
+
+impl SourceCode for Excerpt {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        if self.lines.is_empty() || span.offset() + span.len() > self.text.len() {
+            return Err(MietteError::OutOfBounds);
+        }
+        let at = self.index_of(span.offset());
+        let last = self.index_of(
+            (span.offset() + span.len())
+                .saturating_sub(1)
+                .max(span.offset()),
+        );
+        // Never over a gap: numbers are counted up from the first line.
+        let mut first = at;
+        while first > 0 && at - first < before && self.lines[first - 1].0 + 1 == self.lines[first].0
+        {
+            first -= 1;
+        }
+        let mut end = last;
+        while end + 1 < self.lines.len()
+            && end - last < after
+            && self.lines[end].0 + 1 == self.lines[end + 1].0
+        {
+            end += 1;
+        }
+        let from = self.lines[first].1;
+        let to = match self.lines.get(end + 1) {
+            Some((_, begin, _)) => begin - 1,
+            None => self.text.len().saturating_sub(1),
+        };
+        let to = to.max(from);
+        let column = if first == at {
+            self.text[self.lines[at].1..span.offset()].chars().count() + self.lines[at].2
+        } else {
+            0
+        };
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            &self.text.as_bytes()[from..to],
+            (from, to - from).into(),
+            self.lines[first].0,
+            column,
+            end - first + 1,
+        )))
+    }
+}
+
+/// Whether a file holds nothing but names and values, and the values may be secret.
+fn is_env_file(name: &str) -> bool {
+    let base = name.rsplit('/').next().unwrap_or(name);
+    base == ".env" || base.starts_with(".env.") || base.ends_with(".env")
+}
+
+/// A line of an env file with letters and digits of its value hidden; names inside `${…}` stay.
+fn without_values(line: &str) -> String {
+    if line.trim_start().starts_with('#') {
+        return line.to_owned();
+    }
+    // A line without `=` may continue a quoted value.
+    let (name, value) = match line.split_once('=') {
+        Some((name, value)) => (format!("{name}="), value),
+        None => (String::new(), line),
+    };
+    let mut depth = 0usize;
+    let mut before = ' ';
+    let hidden: String = value
+        .chars()
+        .map(|c| {
+            match c {
+                '{' if before == '$' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            before = c;
+            if depth == 0 && c.is_alphanumeric() {
+                '*'
+            } else {
+                c
+            }
+        })
+        .collect();
+    name + &hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_env_files_are_hidden() {
+        assert_eq!(without_values("A=s3cret ${B:-x} é"), "A=****** ${B:-x} *");
+        assert_eq!(without_values("# A=x"), "# A=x");
+        assert!(is_env_file("production/.env") && is_env_file("db.env"));
+        assert!(!is_env_file("environment.yaml"));
+    }
+}
