@@ -23,6 +23,8 @@ pub mod quantity;
 mod security;
 mod service;
 mod sourced;
+#[cfg(test)]
+mod tests;
 
 use indexmap::IndexMap;
 use serde::Serialize;

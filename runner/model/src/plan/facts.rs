@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 pub struct Facts(pub BTreeMap<String, Json>);
 
 /// Lists whose order means nothing.
-const UNORDERED: [&str; 12] = [
+const UNORDERED: [&str; 13] = [
     "Env",
     "HostConfig.Binds",
     "HostConfig.CapAdd",
@@ -27,6 +27,7 @@ const UNORDERED: [&str; 12] = [
     "HostConfig.SecurityOpt",
     "HostConfig.Ulimits",
     "Aliases",
+    "Links",
 ];
 
 /// Fields that are compared one level down.
@@ -69,10 +70,31 @@ impl Facts {
             facts.add(key.clone(), value);
         }
         facts.host(&inspect["HostConfig"]);
+        // A container without a name of its own is called by its id.
+        let short_id = inspect["Id"].as_str().and_then(|id| id.get(..12));
         let settings = inspect["NetworkSettings"].get("Networks");
         facts.networks(settings.or(inspect.get("Networks")).unwrap_or(&Json::Null));
+        if let Some(id) = short_id {
+            facts.forget_alias(id);
+            facts
+                .0
+                .retain(|path, value| path != "Hostname" || value != id);
+        }
         facts.engine_rules();
         facts
+    }
+
+    /// Older engines list the container's own id among its names.
+    fn forget_alias(&mut self, id: &str) {
+        self.0.retain(|path, value| {
+            if path.ends_with(".Aliases")
+                && let Json::Array(aliases) = value
+            {
+                aliases.retain(|alias| alias != id);
+                return !aliases.is_empty();
+            }
+            true
+        });
     }
 
     fn host(&mut self, host: &Json) {
@@ -122,6 +144,21 @@ impl Facts {
 
     /// What the engine makes of some fields by itself.
     fn engine_rules(&mut self) {
+        // A container is found by its host name as well.
+        if let Some(name) = self.0.get("Hostname").cloned() {
+            for (_, aliases) in self
+                .0
+                .iter_mut()
+                .filter(|(path, _)| path.ends_with(".Aliases"))
+            {
+                if let Json::Array(aliases) = aliases
+                    && !aliases.contains(&name)
+                {
+                    aliases.push(name.clone());
+                    aliases.sort_by_key(Json::to_string);
+                }
+            }
+        }
         // On networks of one's own only the links of the endpoint count.
         self.0.remove("HostConfig.Links");
         // Swap is as large again as the memory, unless it is said otherwise.
@@ -193,6 +230,7 @@ fn canonical(path: &str, value: &Json) -> Option<Json> {
             }
             if UNORDERED.contains(&path) {
                 items.sort_by_key(Json::to_string);
+                items.dedup();
             }
             Json::Array(items)
         }

@@ -3,14 +3,36 @@
 //! A plan is data: it can be printed, compared and tested without an engine. The engine
 //! half only carries it out.
 
+mod agree;
 pub mod body;
+mod build;
+pub mod deviations;
+mod draft;
+mod dropped;
 pub mod facts;
+mod network;
+mod options;
+mod order;
+mod rules;
+mod split;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use agree::{AgreeRequest, Agreement, Difference, agree};
+pub use build::plan;
+pub use options::{HostFacts, PlanOptions};
+pub use order::{Order, order};
+pub use rules::image::CERTIFICATE_VARIABLES;
+pub use rules::network::SANDBOX_RESOLVER;
+pub use split::{NETWORK_FIELDS, NETWORK_HOST_FIELDS, NETWORK_SYSCTLS, Split, endpoints, split};
+
+use crate::fidelity::Fidelity;
+pub use crate::mirror::Condition;
 use crate::secret::Secret;
 
 /// Everything that one stack consists of.
@@ -22,8 +44,11 @@ pub struct Plan {
     pub networks: Vec<NetworkPlan>,
     /// Named volumes, by the key that services use.
     pub volumes: Vec<VolumePlan>,
-    /// Containers, one for each replica of each service, in a stable order.
+    /// Containers, one for each replica of each service, each after those that its service
+    /// waits for.
     pub containers: Vec<ContainerPlan>,
+    /// Where the containers differ from production.
+    pub fidelity: Fidelity,
 }
 
 /// A network of the stack. The engine half chooses its subnet.
@@ -70,7 +95,7 @@ pub struct ContainerPlan {
     pub pull_policy: Option<String>,
     /// Body of `POST /containers/create` (Engine API 1.41 names: `Image`, `Env`, `HostConfig`,
     /// `NetworkingConfig`…) as one container that owns its network, the way Compose would send
-    /// it. Networks and volumes are named by their keys; [`split`](crate::plan) gives the
+    /// it. Networks and volumes are named by their keys; [`split()`] gives the
     /// sandbox's part and the service's part.
     pub body: serde_json::Value,
     /// Values of `Env` that are secret, by variable name; `body` holds them as `***`.
@@ -143,18 +168,6 @@ pub struct Dependency {
     pub required: bool,
     /// Whether this one restarts when the other does.
     pub restart: bool,
-}
-
-/// What must have happened to a service before its dependents start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// It was started.
-    Started,
-    /// All its replicas are healthy.
-    Healthy,
-    /// It ended with exit code 0.
-    CompletedSuccessfully,
 }
 
 /// Commands around a container's life (`post_start`, `pre_stop` of Compose).

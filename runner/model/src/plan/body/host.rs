@@ -19,7 +19,7 @@ pub(super) fn put(request: &BodyRequest<'_>, host: &mut Fields, problems: &mut P
     host.map("PortBindings", network::port_bindings(net));
     host.opt("RestartPolicy", restart(service));
     host.text("VolumeDriver", &service.mounts.volume_driver);
-    host.texts("VolumesFrom", &network::from_services(request));
+    host.texts("VolumesFrom", &network::volumes_from(request));
     host.texts("CapAdd", &confinement.cap_add);
     host.texts("CapDrop", &confinement.cap_drop);
     host.shown("CgroupnsMode", &spaces.cgroup);

@@ -1,19 +1,19 @@
 //! What Docker Compose 2.40 sends to the engine for one container of a service.
 //!
 //! The body has the names of Engine API 1.41 (`Image`, `Env`, `HostConfig`,
-//! `NetworkingConfig`…) and leaves out what is empty, as Compose does. Three things are left
-//! to whoever creates the container, because they are ids that only the engine knows:
-//! `service:NAME` in a namespace mode, in `VolumesFrom` and nowhere else.
+//! `NetworkingConfig`…) and leaves out what is empty, as Compose does. Where Compose puts the
+//! id of another service's container, the name stands for it, because only the engine knows
+//! ids: `service:NAME` in a namespace mode, `NAME` in `VolumesFrom`.
 //!
 //! All networks stand in `NetworkingConfig.EndpointsConfig`, the first one first, although
 //! engines before API 1.44 take the others only by a connection after the creation.
 
-mod config;
-mod fields;
+pub(super) mod config;
+pub(super) mod fields;
 mod health;
 mod host;
 mod limits;
-mod mounts;
+pub(super) mod mounts;
 mod network;
 mod security;
 
@@ -27,6 +27,15 @@ use crate::mirror::{Mirror, Service};
 use fields::Fields;
 pub use mounts::{FileKind, ServiceFile, service_files};
 
+/// Which names networks and volumes have in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// Those that the engine has for them.
+    Engine,
+    /// The keys by which the spec calls them.
+    Keys,
+}
+
 /// One container of a service.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyRequest<'a> {
@@ -38,6 +47,8 @@ pub struct BodyRequest<'a> {
     pub replica: u32,
     /// Directory that relative paths start at.
     pub project_dir: &'a Path,
+    /// Which names networks and volumes have.
+    pub naming: Naming,
 }
 
 /// A container as Docker Compose would create it.

@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
 
-use super::BodyRequest;
 use super::fields::Fields;
+use super::{BodyRequest, Naming};
 use crate::mirror::{
     BindOptions, FileMode, FileObject, FileUse, Mount, MountKind, Service, Sourced,
 };
@@ -114,13 +114,13 @@ pub(super) fn put(request: &BodyRequest<'_>, host: &mut Fields) {
 }
 
 /// `source:target:options`, when that says all.
-fn bind_string(request: &BodyRequest<'_>, mount: &Mount) -> Option<String> {
+pub(in crate::plan) fn bind_string(request: &BodyRequest<'_>, mount: &Mount) -> Option<String> {
     let source = match *mount.kind {
         MountKind::Bind if !needs_object(mount.bind.as_deref()) => mount.source.as_ref()?.as_str(),
         MountKind::Volume if !volume_needs_object(mount) => {
             let key = mount.source.as_ref()?.as_str();
-            let declared = request.mirror.volumes.get(key)?;
-            declared.name.as_ref().map_or(key, |n| n.as_str())
+            request.mirror.volumes.contains_key(key).then_some(())?;
+            volume_name(request, key)
         }
         _ => return None,
     };
@@ -130,11 +130,17 @@ fn bind_string(request: &BodyRequest<'_>, mount: &Mount) -> Option<String> {
         options.extend(bind.selinux.as_ref().map(|s| s.as_str()));
         options.extend(bind.propagation.as_ref().map(|p| p.as_str()));
     }
-    if no_copy(mount) {
-        options.push("nocopy");
-    }
     let target = mount.target.as_ref().map_or("", |t| t.as_str());
     Some(format!("{source}:{target}:{}", options.join(",")))
+}
+
+/// The name that a volume has in the body.
+fn volume_name<'a>(request: &'a BodyRequest<'_>, key: &'a str) -> &'a str {
+    let declared = request.mirror.volumes.get(key);
+    declared
+        .filter(|_| request.naming == Naming::Engine)
+        .and_then(|v| v.name.as_ref())
+        .map_or(key, |name| name.as_str())
 }
 
 fn needs_object(bind: Option<&BindOptions>) -> bool {
@@ -147,7 +153,9 @@ fn needs_object(bind: Option<&BindOptions>) -> bool {
 
 fn volume_needs_object(mount: &Mount) -> bool {
     mount.volume.as_ref().is_some_and(|volume| {
-        !volume.labels.is_empty() || volume.subpath.as_ref().is_some_and(|s| !s.is_empty())
+        no_copy(mount)
+            || !volume.labels.is_empty()
+            || volume.subpath.as_ref().is_some_and(|s| !s.is_empty())
     })
 }
 
@@ -161,13 +169,14 @@ fn no_copy(mount: &Mount) -> bool {
 fn mount_object(request: &BodyRequest<'_>, mount: &Mount) -> Json {
     let mut object = Fields::new();
     object.set("Type", mount.kind.to_string());
-    let declared = mount
-        .source
-        .as_ref()
-        .filter(|_| *mount.kind == MountKind::Volume)
-        .and_then(|key| request.mirror.volumes.get(&key.value))
-        .and_then(|v| v.name.clone());
-    object.text("Source", &declared.or_else(|| mount.source.clone()));
+    let source = mount.source.as_ref().map_or("", |s| s.as_str());
+    let source = match *mount.kind {
+        MountKind::Volume => volume_name(request, source),
+        _ => source,
+    };
+    if !source.is_empty() {
+        object.set("Source", source);
+    }
     object.text("Target", &mount.target);
     object.flag("ReadOnly", &mount.read_only);
     object.text("Consistency", &mount.consistency);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::fields::{Fields, text_map};
-use super::{BodyRequest, container_name};
+use super::{BodyRequest, Naming, container_name};
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::mirror::{Attachment, Link, Port, ServiceNetwork, Sourced};
 
@@ -17,13 +17,14 @@ pub(super) fn mode(request: &BodyRequest<'_>) -> String {
         return "none".into();
     }
     let first = net.by_priority().first().copied().unwrap_or("default");
-    engine_name(request, first).to_owned()
+    network_name(request, first).to_owned()
 }
 
-/// The name that the engine has for a network.
-fn engine_name<'a>(request: &'a BodyRequest<'_>, key: &'a str) -> &'a str {
+/// The name that a network has in the body.
+fn network_name<'a>(request: &'a BodyRequest<'_>, key: &'a str) -> &'a str {
     let declared = request.mirror.networks.get(key);
     declared
+        .filter(|_| request.naming == Naming::Engine)
         .and_then(|n| n.name.as_ref())
         .map_or(key, |name| name.as_str())
 }
@@ -45,7 +46,7 @@ pub(super) fn endpoints(request: &BodyRequest<'_>, problems: &mut Problems) -> O
             problems.push(undeclared(request, key, attachment));
         }
         endpoints.insert(
-            engine_name(request, key).to_owned(),
+            network_name(request, key).to_owned(),
             endpoint(request, attachment),
         );
     }
@@ -115,14 +116,14 @@ pub(super) fn mac_address(net: &ServiceNetwork, problems: &mut Problems) -> Opti
         .attachments
         .get(first)
         .and_then(|a| a.mac_address.as_ref());
-    if let (Some(own), Some(endpoint)) = (&net.mac_address, endpoint) {
-        if own != endpoint {
-            let message = format!(
-                "the service's mac_address {} and that of its network {first}, {}, differ",
-                own.value, endpoint.value
-            );
-            problems.push(Problem::at(ProblemKind::Conflict, &endpoint.span, message));
-        }
+    if let (Some(own), Some(endpoint)) = (&net.mac_address, endpoint)
+        && own != endpoint
+    {
+        let message = format!(
+            "the service's mac_address {} and that of its network {first}, {}, differ",
+            own.value, endpoint.value
+        );
+        problems.push(Problem::at(ProblemKind::Conflict, &endpoint.span, message));
     }
     endpoint
         .or(net.mac_address.as_ref())
@@ -174,7 +175,8 @@ pub(super) fn extra_hosts(net: &ServiceNetwork) -> Vec<Json> {
 }
 
 /// Links to every container of the linked services, each under three names, and to containers
-/// beyond the spec.
+/// beyond the spec. The number in two of the names is that of the container that links, not of
+/// the linked one: so it is in Docker Compose.
 pub(super) fn links(request: &BodyRequest<'_>) -> Vec<Json> {
     let mirror = request.mirror;
     let mut links = Vec::new();
@@ -186,7 +188,7 @@ pub(super) fn links(request: &BodyRequest<'_>) -> Vec<Json> {
         for replica in 1..=service.replicas() {
             let container = container_name(mirror, service, replica);
             links.push(Json::from(format!("{container}:{alias}")));
-            let short = format!("{}-{replica}", link.target);
+            let short = format!("{}-{}", link.target, request.replica);
             links.push(Json::from(format!("{container}:{short}")));
             let full = format!("{}-{short}", mirror.name.value);
             links.push(Json::from(format!("{container}:{full}")));
@@ -200,13 +202,14 @@ pub(super) fn links(request: &BodyRequest<'_>) -> Vec<Json> {
     links
 }
 
-/// Containers whose mounts are taken over: `service:NAME[:mode]` or a container's name.
-pub(super) fn from_services(request: &BodyRequest<'_>) -> Vec<Sourced<String>> {
+/// Containers whose mounts are taken over: names of services, or of containers beyond the
+/// spec. Docker Compose leaves out the mode (`:ro`).
+pub(super) fn volumes_from(request: &BodyRequest<'_>) -> Vec<Sourced<String>> {
     let list = &request.service.mounts.volumes_from;
     list.iter()
-        .map(|from| match from.strip_prefix("container:") {
-            Some(container) => from.with(container.to_owned()),
-            None => from.with(format!("service:{}", from.value)),
+        .map(|from| {
+            let name = from.strip_prefix("container:").unwrap_or(from);
+            from.with(name.split(':').next().unwrap_or_default().to_owned())
         })
         .collect()
 }

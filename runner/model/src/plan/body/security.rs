@@ -20,10 +20,7 @@ pub(super) fn put(request: &BodyRequest<'_>, host: &mut Fields, problems: &mut P
         }
         match parse(option) {
             Some(("seccomp", profile)) if !matches!(profile, "unconfined" | "builtin") => {
-                match inline(request, option, profile) {
-                    Ok(text) => options.push(Json::from(text)),
-                    Err(problem) => problems.push(problem),
-                }
+                options.extend(inline(request, option, profile, problems).map(Json::from));
             }
             Some(_) => options.push(Json::from(option.value.clone())),
             None => problems.push(Problem::at(
@@ -45,16 +42,27 @@ fn parse(option: &str) -> Option<(&str, &str)> {
     }
 }
 
+/// The option with the text of the profile's file.
 fn inline(
     request: &BodyRequest<'_>,
     option: &Sourced<String>,
     profile: &str,
-) -> Result<String, Problem> {
+    problems: &mut Problems,
+) -> Option<String> {
     let path = request.project_dir.join(profile);
-    let file = SourceFile::read(&path, profile).map_err(|problem| problem.or_at(&option.span))?;
-    let json: Json = serde_json::from_str(&file.text).map_err(|e| {
-        let message = format!("seccomp profile {profile} is not JSON: {e}");
-        Problem::at(ProblemKind::Syntax, &option.span, message)
-    })?;
-    Ok(format!("seccomp={json}"))
+    let file = match SourceFile::read(&path, profile) {
+        Ok(file) => file,
+        Err(problem) => {
+            problems.push(problem.or_at(&option.span));
+            return None;
+        }
+    };
+    match serde_json::from_str::<Json>(&file.text) {
+        Ok(json) => Some(format!("seccomp={json}")),
+        Err(e) => {
+            let message = format!("seccomp profile {profile} is not JSON: {e}");
+            problems.push(Problem::at(ProblemKind::Syntax, &option.span, message));
+            None
+        }
+    }
 }

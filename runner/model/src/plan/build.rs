@@ -1,0 +1,276 @@
+//! From a mirror to a plan.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+
+use super::deviations::DEVIATIONS;
+use super::draft::Draft;
+use super::order::{Order, order};
+use super::{ContainerPlan, Hook, Hooks, NetworkOf, Plan, PlanOptions, PortPlan, dropped, network};
+use crate::diag::{Problem, ProblemKind, Problems};
+use crate::fidelity::{Fidelity, Record, Severity};
+use crate::mirror::{Argv, Condition, EnvVar, Mirror, Service, Sourced};
+use crate::secret::Secret;
+
+/// What stands in a body for a secret value.
+const REDACTED: &str = "***";
+
+/// Plans a stack: what Docker Compose would create, changed by the rules of the deviation
+/// table and by nothing else.
+///
+/// # Errors
+/// All that is wrong at once: circles, unknown references, missing files and values, and what
+/// an engine would refuse.
+pub fn plan(mirror: &Mirror, options: &PlanOptions) -> Result<Plan, Problems> {
+    let order = order(mirror)?;
+    let mut plan = Plan {
+        project: mirror.name.value.clone(),
+        networks: network::networks(mirror, options),
+        volumes: network::volumes(mirror),
+        containers: Vec::new(),
+        fidelity: Fidelity::default(),
+    };
+    let mut problems = Problems::default();
+    for name in &order.services {
+        if let Some(service) = mirror.services.get(name) {
+            problems.0.extend(refusals(service, options));
+            containers(mirror, service, &order, options, &mut plan, &mut problems);
+        }
+    }
+    let mut further = everywhere(&plan);
+    further.extend(dropped::records(mirror, options));
+    plan.fidelity.records.append(&mut further);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Ok(plan)
+}
+
+/// Records of the rules that hold for every container alike.
+fn everywhere(plan: &Plan) -> Vec<Record> {
+    let sandboxes = plan.containers.iter().any(|c| c.network == NetworkOf::Own);
+    let rules = DEVIATIONS.iter().filter(|rule| match rule.name {
+        "labels" => !plan.containers.is_empty(),
+        "sandbox" | "resolver" | "networks" => sandboxes,
+        "mounts" => !plan.volumes.is_empty(),
+        _ => false,
+    });
+    rules
+        .map(|rule| {
+            let mut record = Record::new("stack", rule.field, rule.class, Severity::Info);
+            record.actual = rule.mirror.into();
+            record.reason = rule.reason.into();
+            record.raise = rule.raise.into();
+            record.rule = rule.name.into();
+            record
+        })
+        .collect()
+}
+
+/// Plans all containers of a service.
+fn containers(
+    mirror: &Mirror,
+    service: &Service,
+    order: &Order,
+    options: &PlanOptions,
+    plan: &mut Plan,
+    problems: &mut Problems,
+) {
+    let network = network::network_of(mirror, service, problems);
+    for replica in 1..=service.replicas() {
+        let mut draft = match Draft::new(mirror, service, replica, options) {
+            Ok(draft) => draft,
+            Err(found) => {
+                problems.0.extend(found.0);
+                return;
+            }
+        };
+        for rule in &DEVIATIONS {
+            if let Some(apply) = rule.apply {
+                apply(&mut draft, rule);
+            }
+        }
+        // All replicas are alike: what is wrong or different is said once.
+        if replica == 1 {
+            plan.fidelity.records.append(&mut draft.records);
+            problems.0.append(&mut draft.problems.0);
+        }
+        for volume in std::mem::take(&mut draft.volumes) {
+            if plan.volumes.iter().all(|v| v.key != volume.key) {
+                plan.volumes.push(volume);
+            }
+        }
+        if problems.has_errors() {
+            return;
+        }
+        let waits_for = order.waits_for.get(&service.name.value);
+        plan.containers.push(ContainerPlan {
+            depends_on: waits_for.cloned().unwrap_or_default(),
+            one_shot: is_one_shot(mirror, service),
+            ..container(draft, network.clone())
+        });
+    }
+}
+
+fn container(mut draft: Draft<'_>, network: NetworkOf) -> ContainerPlan {
+    let service = draft.service;
+    let text = |t: &Option<Sourced<String>>| t.as_ref().map(|t| t.value.clone());
+    let secret_env = hide_secrets(&mut draft);
+    ContainerPlan {
+        service: service.name.value.clone(),
+        replica: draft.replica,
+        image: draft
+            .body
+            .get("Image")
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned(),
+        platform: text(&service.image.platform),
+        pull_policy: text(&service.image.pull_policy),
+        body: Json::Object(draft.body),
+        secret_env,
+        network,
+        files: draft.files,
+        depends_on: Vec::new(),
+        stop_grace: service.process.stop_grace.as_ref().map(|g| g.value),
+        hooks: Hooks {
+            post_start: service.post_start.iter().map(|h| hook(h)).collect(),
+            pre_stop: service.pre_stop.iter().map(|h| hook(h)).collect(),
+        },
+        ports: ports(service),
+        one_shot: false,
+    }
+}
+
+/// Takes secret values out of the body.
+fn hide_secrets(draft: &mut Draft<'_>) -> BTreeMap<String, Secret> {
+    let mut secrets = BTreeMap::new();
+    for var in draft.service.env.iter().filter(|v| v.sensitive) {
+        if let Some(value) = &var.value {
+            secrets.insert(var.name.value.clone(), Secret::new(value.value.clone()));
+        }
+    }
+    if let Some(Json::Array(env)) = draft.body.get_mut("Env") {
+        for entry in env {
+            let name = entry.as_str().and_then(|e| e.split('=').next());
+            if let Some(name) = name.filter(|name| secrets.contains_key(*name)) {
+                *entry = json!(format!("{name}={REDACTED}"));
+            }
+        }
+    }
+    secrets
+}
+
+fn hook(hook: &crate::mirror::Hook) -> Hook {
+    let env = |var: &EnvVar| match &var.value {
+        Some(value) => format!("{}={}", var.name.value, value.value),
+        None => var.name.value.clone(),
+    };
+    Hook {
+        command: match &hook.command.value {
+            Argv::Set(args) => args.iter().map(|a| a.value.clone()).collect(),
+            Argv::Inherit | Argv::Clear => Vec::new(),
+        },
+        user: hook.user.as_ref().map(|u| u.value.clone()),
+        privileged: hook.privileged.as_ref().is_some_and(|p| p.value),
+        working_dir: hook.working_dir.as_ref().map(|d| d.value.clone()),
+        environment: hook.env.iter().map(env).collect(),
+    }
+}
+
+/// The ports that the spec publishes; one that stands for several of the host has none there.
+fn ports(service: &Service) -> Vec<PortPlan> {
+    let ports = service.network.ports.iter();
+    ports
+        .filter_map(|port| {
+            Some(PortPlan {
+                target: port.target.as_ref()?.value,
+                protocol: port
+                    .protocol
+                    .as_ref()
+                    .map_or("tcp", |p| p.as_str())
+                    .to_owned(),
+                published: port.published.as_ref().and_then(|p| p.parse().ok()),
+            })
+        })
+        .collect()
+}
+
+/// Whether a service is meant to run to its end: others wait for that, or it is a job.
+fn is_one_shot(mirror: &Mirror, service: &Service) -> bool {
+    let awaited = mirror
+        .services
+        .values()
+        .flat_map(|s| &s.depends_on)
+        .any(|d| {
+            d.service.value == service.name.value
+                && d.condition() == Condition::CompletedSuccessfully
+        });
+    let mode = service.deployment.as_ref().and_then(|d| d.mode.as_ref());
+    awaited || mode.is_some_and(|m| m.ends_with("-job"))
+}
+
+/// What an engine, or Docker Compose before it, would refuse.
+fn refusals(service: &Service, options: &PlanOptions) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let name = &service.name.value;
+    if let Some(fixed) = service
+        .container_name
+        .as_ref()
+        .filter(|_| service.replicas() > 1)
+    {
+        let message = format!(
+            "service {name} has {} containers and one container_name",
+            service.replicas()
+        );
+        problems.push(Problem::at(ProblemKind::Conflict, &fixed.span, message));
+    }
+    let known = &options.host.runtimes;
+    if let Some(runtime) = &service.security.runtime
+        && !known.is_empty()
+        && !known.contains(&runtime.value)
+    {
+        let message = format!("service {name} needs the runtime {runtime}, which the engine lacks");
+        let help = format!("it has {}", known.join(", "));
+        problems.push(Problem::at(ProblemKind::Unsupported, &runtime.span, message).help(help));
+    }
+    for mount in &service.mounts.list {
+        let part = mount.volume.as_ref().and_then(|v| v.subpath.as_ref());
+        if let Some(part) = part.filter(|_| !options.host.api_at_least(1, 45)) {
+            let message = format!(
+                "service {name} mounts a part of a volume; the engine is older than Docker 26"
+            );
+            problems.push(Problem::at(ProblemKind::Unsupported, &part.span, message));
+        }
+        let image = *mount.kind == crate::mirror::MountKind::Image;
+        if image && !options.host.api_at_least(1, 48) {
+            let message =
+                format!("service {name} mounts an image; the engine is older than Docker 28");
+            problems.push(Problem::at(ProblemKind::Unsupported, &mount.span, message));
+        }
+    }
+    problems
+}
+
+impl Plan {
+    /// All secret values of the plan, for whoever takes them out of output.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.containers.iter().flat_map(|container| {
+            let files = container
+                .files
+                .iter()
+                .filter_map(|file| match &file.content {
+                    super::FileContent::Secret(secret) => Some(secret),
+                    _ => None,
+                });
+            container.secret_env.values().chain(files)
+        })
+    }
+
+    /// The records about one service.
+    pub fn records_of<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Record> {
+        let records = self.fidelity.records.iter();
+        records.filter(move |r| r.object.strip_prefix("service:") == Some(service))
+    }
+}

@@ -1,0 +1,58 @@
+//! What a plan depends on besides the mirror.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::secret::Secret;
+
+/// What is known of the engine that will run the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Agreed API version, such as `(1, 41)`.
+    pub api: (usize, usize),
+    /// Processors of the host; 0 = not known.
+    pub cpus: u32,
+    /// Highest `nofile` limit that a container may have, when it is known.
+    pub nofile_limit: Option<u64>,
+    /// The engine's default logging driver; empty = not known.
+    pub log_driver: String,
+    /// OCI runtimes of the engine; empty = not known.
+    pub runtimes: Vec<String>,
+}
+
+impl Default for HostFacts {
+    /// The oldest engine that is served, of which nothing else is known.
+    fn default() -> Self {
+        Self {
+            api: (1, 41),
+            cpus: 0,
+            nofile_limit: None,
+            log_driver: String::new(),
+            runtimes: Vec::new(),
+        }
+    }
+}
+
+impl HostFacts {
+    /// Whether the agreed API is at least this one.
+    pub fn api_at_least(&self, major: usize, minor: usize) -> bool {
+        self.api >= (major, minor)
+    }
+}
+
+/// What a plan depends on besides the mirror.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Directory of the project: relative paths start there, and files in it are copied into
+    /// containers instead of being bound.
+    pub project_dir: PathBuf,
+    /// Further directories whose files are copied.
+    pub copied: Vec<PathBuf>,
+    /// Networks that may lead out of the engine's host, by key. All others are internal.
+    pub open_networks: BTreeSet<String>,
+    /// The engine.
+    pub host: HostFacts,
+    /// Values of variables that configuration files and secrets are taken from
+    /// (`environment: NAME`).
+    pub values: BTreeMap<String, Secret>,
+}
