@@ -31,6 +31,20 @@ impl Engine {
         Ok(tag)
     }
 
+    /// The id of an image; absent when the engine does not have it.
+    pub async fn image_id(&self, name: &str) -> Result<Option<String>, EngineError> {
+        match self
+            .client()
+            .inspect_image(name)
+            .await
+            .map_err(EngineError::from)
+        {
+            Ok(image) => Ok(image.id),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn has_image(&self, name: &str) -> Result<bool, EngineError> {
         match self
             .client()

@@ -13,7 +13,7 @@ mod stream;
 use std::sync::Arc;
 
 pub use connect::{Endpoint, EngineEnv};
-pub use container::{ContainerState, CreatedContainer, NewContainer};
+pub use container::{ContainerState, CreatedContainer, HealthCheck, NewContainer};
 pub use error::EngineError;
 pub use exec::{ExecIo, ExecSpec};
 pub use facts::HostFacts;

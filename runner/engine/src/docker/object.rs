@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::models::{
+    Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest,
+};
 use bollard::query_parameters as query;
 
 use super::{Engine, EngineError};
@@ -109,6 +111,22 @@ impl Engine {
             ..NetworkCreateRequest::default()
         };
         Ok(self.client().create_network(request).await?.id)
+    }
+
+    /// Attaches a container to one more network, with endpoint settings as the API has them.
+    pub async fn connect_network(
+        &self,
+        network: &str,
+        container: &str,
+        endpoint: &serde_json::Value,
+    ) -> Result<(), EngineError> {
+        let endpoint = serde_json::from_value(endpoint.clone())
+            .map_err(|e| EngineError::Garbled(format!("not an endpoint: {e}")))?;
+        let request = NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(endpoint),
+        };
+        Ok(self.client().connect_network(network, request).await?)
     }
 
     /// Removes a network. One that is not there (any more) is no error.
@@ -243,6 +261,26 @@ impl Engine {
                 image: String::new(),
             })
             .collect())
+    }
+
+    /// All that the engine shows of an object, as JSON text.
+    pub async fn inspect_raw(&self, object: &Found) -> Result<String, EngineError> {
+        let text = match object.kind {
+            FoundKind::Container => {
+                let none = None::<query::InspectContainerOptions>;
+                let shown = self.client().inspect_container(&object.id, none).await?;
+                serde_json::to_string(&shown)
+            }
+            FoundKind::Network => {
+                let none = None::<query::InspectNetworkOptions>;
+                let shown = self.client().inspect_network(&object.id, none).await?;
+                serde_json::to_string(&shown)
+            }
+            FoundKind::Volume => {
+                serde_json::to_string(&self.client().inspect_volume(&object.id).await?)
+            }
+        };
+        text.map_err(|e| EngineError::Garbled(e.to_string()))
     }
 
     /// Removes an object that was found. One that is not there (any more) is no error.

@@ -1,12 +1,33 @@
 //! A plan made live on the engine, and removed again.
 
+mod board;
+mod body;
+mod context;
+mod down;
 mod error;
+mod exec;
+mod files;
+mod follow;
+mod health;
+pub mod label;
 pub mod lease;
 mod logs;
 mod options;
+mod order;
+mod replica;
+mod sandbox;
 mod stack;
+mod start;
+mod stub;
+mod subnet;
+mod sweep;
+mod watch;
 
+pub use board::{Phase, Status};
 pub use error::{Failed, LiveError, ServiceFailure};
+pub use exec::ExecOutput;
 pub use logs::{Cursor, LogBook, LogLine};
 pub use options::{Teardown, UpOptions};
-pub use stack::{DownReport, ExecOutput, ExecRequest, LiveStack, up};
+pub use stack::{ExecRequest, LiveStack};
+pub use start::up;
+pub use sweep::{DownReport, sweep};

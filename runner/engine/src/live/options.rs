@@ -27,9 +27,6 @@ pub struct UpOptions {
     pub teardown: Teardown,
     /// Destinations outside the stack's networks that its guards let through.
     pub allow: Vec<Ipv4Addr>,
-    /// Whether to say nothing in the sandbox's way (no guard, no DNS sink). Only for
-    /// networks that `mirror.yaml` opens by name.
-    pub open: bool,
     /// Cancels the start: everything made so far is removed, and the start fails.
     pub cancel: CancellationToken,
 }
@@ -46,7 +43,6 @@ impl UpOptions {
             log_bytes: 1 << 20,
             teardown: Teardown::default(),
             allow: Vec::new(),
-            open: false,
             cancel: CancellationToken::new(),
         }
     }

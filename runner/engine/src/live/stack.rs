@@ -2,23 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use prodmirror_model::diag::{Problem, ProblemKind};
-use prodmirror_model::plan::Plan;
+use prodmirror_model::diag::{Problem, ProblemKind, nearest};
+use prodmirror_model::event::{ServiceState, What};
+use prodmirror_model::plan::NetworkOf;
 
-use super::{LiveError, LogBook, Teardown, UpOptions};
-use crate::bus::Sink;
-use crate::docker::Engine;
-use crate::reach::Reach;
+use super::board::{ReplicaKey, Status};
+use super::body;
+use super::context::{Context, key_of};
+use super::down;
+use super::exec::{self, ExecOutput};
+use super::logs::LogBook;
+use super::options::Teardown;
+use super::sweep::{DownReport, sweep};
+use crate::docker::{Engine, ExecSpec};
+use crate::reach::{Names, Reach, Target};
 
 /// A stack that is up. Remove it with [`LiveStack::down`]; dropping it leaves it running
 /// (until its run's lease ends).
 pub struct LiveStack {
-    id: String,
-    engine: Engine,
+    ctx: Arc<Context>,
     reach: Reach,
-    logs: LogBook,
     services: BTreeMap<String, u32>,
 }
 
@@ -41,39 +46,45 @@ pub struct ExecRequest {
     pub stdin: Option<Vec<u8>>,
     /// How long it may take; absent = for ever.
     pub timeout: Option<Duration>,
+    /// How many bytes of each output are kept; 0 = 16 MiB.
+    pub keep: usize,
 }
 
-/// What a command in a service gave.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExecOutput {
-    /// Exit code.
-    pub exit_code: i64,
-    /// What it printed on stdout.
-    pub stdout: Vec<u8>,
-    /// What it printed on stderr.
-    pub stderr: Vec<u8>,
-}
-
-/// What removing a stack gave.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DownReport {
-    /// How many objects were removed.
-    pub removed: usize,
-    /// Objects that could not be removed, with the engine's words.
-    pub left: Vec<String>,
-    /// How long it took.
-    pub took: Duration,
+impl std::fmt::Debug for LiveStack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveStack")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
 }
 
 impl LiveStack {
+    pub(super) fn new(ctx: Arc<Context>) -> Self {
+        let mut services = BTreeMap::new();
+        for (service, _) in ctx.board.keys() {
+            *services.entry(service.clone()).or_default() += 1;
+        }
+        let reach = Reach::from(names(&ctx));
+        Self {
+            ctx,
+            reach,
+            services,
+        }
+    }
+
     /// Its identity within the run.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.ctx.options.stack
+    }
+
+    /// The run it belongs to.
+    pub fn run(&self) -> &str {
+        &self.ctx.options.run
     }
 
     /// The engine it runs on.
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        &self.ctx.engine
     }
 
     /// Its services with their number of replicas.
@@ -88,45 +99,192 @@ impl LiveStack {
 
     /// What its services printed.
     pub fn logs(&self) -> &LogBook {
-        &self.logs
+        &self.ctx.logs
+    }
+
+    /// What a replica is doing at present.
+    ///
+    /// # Errors
+    /// There is no such service or replica.
+    pub fn status(&self, service: &str, replica: u32) -> Result<Status, Problem> {
+        let key = self.key(service, replica)?;
+        Ok(self.ctx.board.get(&key))
+    }
+
+    /// Waits until a replica's status is as wanted. Give it a time limit of your own.
+    ///
+    /// # Errors
+    /// There is no such service or replica.
+    pub async fn wait(
+        &self,
+        service: &str,
+        replica: u32,
+        wanted: impl FnMut(&Status) -> bool,
+    ) -> Result<Status, Problem> {
+        let key = self.key(service, replica)?;
+        Ok(self.ctx.board.wait(&key, wanted).await)
     }
 
     /// Runs a command in a service.
     ///
     /// # Errors
-    /// Unknown service, a service that does not run, a command that is not there, time over.
+    /// Unknown service, a service that does not run, time over ([`ProblemKind::Start`]). A
+    /// command that is not there gives exit code 126 or 127.
     pub async fn exec(&self, request: ExecRequest) -> Result<ExecOutput, Problem> {
-        if !self.services.contains_key(&request.service) {
-            return Err(Problem::new(
-                ProblemKind::UnknownReference,
-                format!("there is no service `{}` in the stack", request.service),
-            ));
-        }
-        Err(Problem::new(
-            ProblemKind::Unsupported,
-            "commands cannot be run in services yet",
-        ))
+        const KEEP: usize = 16 << 20;
+        let key = self.key(&request.service, request.replica)?;
+        let doing = format!(
+            "run `{}` in `{}`",
+            request.command.join(" "),
+            request.service
+        );
+        let spec = ExecSpec {
+            container: self.ctx.board.get(&key).id,
+            command: request.command,
+            env: request.env,
+            user: request.user,
+            working_dir: request.working_dir,
+            ..ExecSpec::default()
+        };
+        let keep = if request.keep == 0 {
+            KEEP
+        } else {
+            request.keep
+        };
+        let run = exec::run(&self.ctx.engine, &spec, request.stdin.as_deref(), keep);
+        let done = match request.timeout {
+            None => run.await,
+            Some(limit) => tokio::time::timeout(limit, run).await.map_err(|_| {
+                Problem::new(
+                    ProblemKind::Start,
+                    format!("could not {doing} within {limit:?}"),
+                )
+            })?,
+        };
+        done.map_err(|e| e.problem(doing))
     }
 
-    /// Removes it. May be called again; then it removes what is left.
-    pub async fn down(&self, _how: &Teardown) -> DownReport {
-        DownReport::default()
+    /// Restarts the containers of a service, all at once, as `docker restart` does. Its
+    /// network, addresses and names stay.
+    ///
+    /// # Errors
+    /// Unknown service, or the engine's refusal.
+    pub async fn restart(&self, service: &str) -> Result<(), Problem> {
+        let keys = self.keys(service)?;
+        let restarts = keys.iter().map(|key| {
+            let id = self.ctx.board.get(key).id;
+            async move { self.ctx.engine.restart_container(&id, None).await }
+        });
+        let all = futures_util::future::try_join_all(restarts).await;
+        all.map(|_| ())
+            .map_err(|e| e.problem(format!("restart `{service}`")))
+    }
+
+    /// Ids of a service's containers on the engine, by replica.
+    ///
+    /// # Errors
+    /// Unknown service.
+    pub fn containers(&self, service: &str) -> Result<Vec<String>, Problem> {
+        Ok(self
+            .keys(service)?
+            .iter()
+            .map(|k| self.ctx.board.get(k).id)
+            .collect())
+    }
+
+    /// Removes it. May be called again; then it removes what is left. `how` absent = as the
+    /// options of its start say.
+    pub async fn down(&self, how: Option<&Teardown>) -> DownReport {
+        let begun = Instant::now();
+        let how = how.unwrap_or(&self.ctx.options.teardown);
+        let filters = self.ctx.tags.filters();
+        self.ctx.stop.cancel();
+        if how.graceful {
+            down::stop_in_order(&self.ctx.engine, &filters, how.deadline).await;
+        }
+        let mut report = sweep(&self.ctx.engine, &filters, how.deadline).await;
+        report.took = begun.elapsed();
+        if !self.ctx.gone.is_cancelled() {
+            self.ctx.gone.cancel();
+            for key in self.ctx.board.keys() {
+                self.ctx.emit_state(key, ServiceState::Removed, None);
+            }
+            let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
+            self.ctx.sink.emit(What::StackStopped {
+                stack: self.id().to_owned(),
+                took_ms,
+            });
+        }
+        report
+    }
+
+    fn key(&self, service: &str, replica: u32) -> Result<ReplicaKey, Problem> {
+        let keys = self.keys(service)?;
+        let key = keys
+            .into_iter()
+            .find(|(_, r)| replica == 0 || *r == replica);
+        key.ok_or_else(|| {
+            let message = format!("service `{service}` has no replica {replica}");
+            Problem::new(ProblemKind::UnknownReference, message)
+        })
+    }
+
+    fn keys(&self, service: &str) -> Result<Vec<ReplicaKey>, Problem> {
+        let keys: Vec<ReplicaKey> = self.ctx.board.replicas_of(service).cloned().collect();
+        if !keys.is_empty() {
+            return Ok(keys);
+        }
+        let message = format!("there is no service `{service}` in the stack");
+        let problem = Problem::new(ProblemKind::UnknownReference, message);
+        Err(
+            match nearest(service, self.services.keys().map(String::as_str)) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem,
+            },
+        )
     }
 }
 
-/// Starts a plan and returns when all of it is ready.
-///
-/// # Errors
-/// See [`LiveError`]. Everything that was made is removed by then, also when the start was
-/// cancelled or this future was dropped.
-pub async fn up(
-    _engine: &Engine,
-    _plan: Arc<Plan>,
-    _options: UpOptions,
-    _sink: Arc<dyn Sink>,
-) -> Result<LiveStack, LiveError> {
-    Err(LiveError::Refused(Box::new(Problem::new(
-        ProblemKind::Unsupported,
-        "stacks cannot be started yet",
-    ))))
+/// Every name that leads to a container of the stack.
+fn names(ctx: &Context) -> Names {
+    let mut names = Names::default();
+    for i in &ctx.order.containers {
+        let plan = &ctx.plan.containers[*i];
+        let owner = match &plan.network {
+            NetworkOf::Own => Some(key_of(plan)),
+            NetworkOf::Service(s) => ctx.sandboxes.owner(s, plan.replica),
+            NetworkOf::None => None,
+        };
+        let Some(sandbox) = owner.and_then(|o| ctx.sandboxes.get(&o)) else {
+            names.add_unreachable(&plan.service);
+            continue;
+        };
+        let attached = body::attachments(plan);
+        let first = attached
+            .first()
+            .and_then(|a| ctx.made.networks.get(&a.network));
+        let address = first.and_then(|n| sandbox.addresses.get(&n.name).copied());
+        let Some(address) = address.or_else(|| sandbox.addresses.values().next().copied()) else {
+            names.add_unreachable(&plan.service);
+            continue;
+        };
+        let target = Target {
+            service: plan.service.clone(),
+            replica: plan.replica,
+            address,
+        };
+        names.add(&plan.service, target.clone());
+        let hostname = plan
+            .body
+            .get("Hostname")
+            .and_then(|h| h.as_str())
+            .unwrap_or_default();
+        let aliases = attached
+            .iter()
+            .flat_map(|a| a.aliases.iter().map(String::as_str));
+        for name in aliases.chain([hostname]).filter(|n| !n.is_empty()) {
+            names.add(name, target.clone());
+        }
+    }
+    names
 }

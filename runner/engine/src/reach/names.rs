@@ -33,6 +33,11 @@ impl Names {
         }
     }
 
+    /// Remembers a service that has no network, so that asking for it is answered rightly.
+    pub fn add_unreachable(&mut self, service: &str) {
+        self.names.entry(service.to_ascii_lowercase()).or_default();
+    }
+
     /// The next container behind a name.
     ///
     /// # Errors
@@ -45,7 +50,11 @@ impl Names {
                 let turn = self.turn.fetch_add(1, Ordering::Relaxed);
                 Ok(many[turn % many.len()].clone())
             }
-            _ => Err(self.refusal(host, &key)),
+            Some(_) => Err(Problem::new(
+                ProblemKind::Forbidden,
+                format!("service `{host}` has no network, so nothing can connect to it"),
+            )),
+            None => Err(self.refusal(host, &key)),
         }
     }
 

@@ -4,3 +4,4 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod agent;
+mod live;

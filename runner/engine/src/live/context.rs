@@ -1,0 +1,254 @@
+//! What all tasks that start a stack share.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use prodmirror_agent::wire::Cidr;
+use prodmirror_model::event::{ServiceState, What};
+use prodmirror_model::plan::{ContainerPlan, Plan};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::board::{Board, Phase, ReplicaKey, Status};
+use super::error::{Failed, LiveError, ServiceFailure};
+use super::files::Files;
+use super::follow::{self, Speaker};
+use super::label::Tags;
+use super::logs::LogBook;
+use super::options::UpOptions;
+use super::order::Order;
+use crate::bus::Sink;
+use crate::docker::{Engine, EngineError};
+
+/// How many log lines a failure shows.
+const FAILURE_LINES: u32 = 30;
+
+/// What all tasks of a stack share.
+pub struct Context {
+    pub engine: Engine,
+    pub plan: Arc<Plan>,
+    pub options: UpOptions,
+    pub order: Order,
+    pub tags: Tags,
+    pub board: Board,
+    pub sandboxes: Sandboxes,
+    pub logs: LogBook,
+    pub sink: Arc<dyn Sink>,
+    pub files: Files,
+    pub made: Made,
+    /// Ends every waiting: the start was given up, or the stack is being removed.
+    pub stop: CancellationToken,
+    /// Ends the following of events and logs: the stack is removed.
+    pub gone: CancellationToken,
+    /// What fails the start, from the events.
+    pub failures: mpsc::UnboundedSender<LiveError>,
+    /// How many sandboxes start at once: it is work for the engine's CPUs.
+    pub starting: Semaphore,
+    /// Whether the files and secrets are in their volumes.
+    pub files_ready: watch::Sender<bool>,
+    pub secrets_ready: watch::Sender<bool>,
+}
+
+/// What exists before any container does.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The agent's image.
+    pub agent: String,
+    /// Key of a network to what it became.
+    pub networks: BTreeMap<String, MadeNetwork>,
+    /// Key of a volume to its name on the engine.
+    pub volumes: BTreeMap<String, String>,
+    /// The volume of files: its name and its path on the engine's host.
+    pub files: Option<(String, String)>,
+    /// The volume of secrets, likewise.
+    pub secrets: Option<(String, String)>,
+}
+
+/// A network on the engine.
+#[derive(Debug, Clone)]
+pub struct MadeNetwork {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its subnet.
+    pub subnet: Cidr,
+    /// Whether it has no way out.
+    pub internal: bool,
+}
+
+/// A sandbox as far as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Sandbox {
+    /// Its container's id; empty until it is made.
+    pub id: String,
+    /// Whether its guard and DNS sink are in place.
+    pub ready: bool,
+    /// Its addresses by the networks' names.
+    pub addresses: BTreeMap<String, IpAddr>,
+}
+
+/// The sandboxes of all replicas that own one.
+#[derive(Debug, Default)]
+pub struct Sandboxes(BTreeMap<ReplicaKey, watch::Sender<Sandbox>>);
+
+impl Sandboxes {
+    /// None of them made.
+    pub fn new(owners: impl IntoIterator<Item = ReplicaKey>) -> Self {
+        Self(
+            owners
+                .into_iter()
+                .map(|k| (k, watch::channel(Sandbox::default()).0))
+                .collect(),
+        )
+    }
+
+    /// The owner of the network that a replica of another service joins: the replica of the
+    /// same number, else the first.
+    pub fn owner(&self, service: &str, replica: u32) -> Option<ReplicaKey> {
+        let same = (service.to_owned(), replica);
+        if self.0.contains_key(&same) {
+            return Some(same);
+        }
+        self.0.keys().find(|(s, _)| s == service).cloned()
+    }
+
+    /// Changes a sandbox.
+    pub fn update(&self, key: &ReplicaKey, change: impl FnOnce(&mut Sandbox)) {
+        if let Some(sender) = self.0.get(key) {
+            sender.send_modify(change);
+        }
+    }
+
+    /// The present state of a sandbox.
+    pub fn get(&self, key: &ReplicaKey) -> Option<Sandbox> {
+        self.0.get(key).map(|s| s.borrow().clone())
+    }
+
+    /// Waits until a sandbox is as wanted. For ever if there is no such sandbox.
+    pub async fn wait(&self, key: &ReplicaKey, wanted: impl FnMut(&Sandbox) -> bool) -> Sandbox {
+        let Some(sender) = self.0.get(key) else {
+            return std::future::pending().await;
+        };
+        let mut sandbox = sender.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let found = sandbox.wait_for(wanted).await.map(|s| s.clone());
+        found.unwrap_or_default()
+    }
+}
+
+/// The key of a planned container.
+pub fn key_of(c: &ContainerPlan) -> ReplicaKey {
+    (c.service.clone(), c.replica)
+}
+
+impl Context {
+    /// Waits for something, unless the start is given up.
+    pub async fn until<T>(&self, wait: impl Future<Output = T>) -> Result<T, LiveError> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(LiveError::Cancelled),
+            done = wait => Ok(done),
+        }
+    }
+
+    /// Fails when the start is given up: asked before each request that makes something.
+    pub fn going(&self) -> Result<(), LiveError> {
+        if self.stop.is_cancelled() {
+            Err(LiveError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Runs something beside, until the stack is removed.
+    pub fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let gone = self.gone.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// A request to the engine that failed.
+    pub fn engine_failed(&self, doing: impl std::fmt::Display, e: &EngineError) -> LiveError {
+        LiveError::Engine(Box::new(e.problem(doing)))
+    }
+
+    /// Changes the status of a replica and makes it known when it entered another phase.
+    pub fn set(&self, key: &ReplicaKey, change: impl FnOnce(&mut Status)) {
+        let before = self.board.get(key);
+        if !self.board.update(key, change) {
+            return;
+        }
+        let now = self.board.get(key);
+        if now.phase == before.phase {
+            return;
+        }
+        let (state, detail) = match &now.phase {
+            Phase::Planned => return,
+            Phase::Created => (ServiceState::Created, None),
+            Phase::Running if now.restarts > 0 => (
+                ServiceState::Restarted,
+                Some(format!("restart {}", now.restarts)),
+            ),
+            Phase::Running => (ServiceState::Started, None),
+            Phase::Healthy => (ServiceState::Healthy, None),
+            Phase::Unhealthy => (ServiceState::Unhealthy, Some(now.health_output.clone())),
+            Phase::Ended { code: 0, .. } => (ServiceState::Completed, None),
+            Phase::Ended { code, oom } | Phase::Restarting { code, oom } => {
+                let oom = if *oom { ", out of memory" } else { "" };
+                (ServiceState::Died, Some(format!("exit code {code}{oom}")))
+            }
+        };
+        self.emit_state(key, state, detail);
+    }
+
+    /// Makes a state of a replica known.
+    pub fn emit_state(&self, key: &ReplicaKey, state: ServiceState, detail: Option<String>) {
+        self.sink.emit(What::Service {
+            stack: self.options.stack.clone(),
+            service: key.0.clone(),
+            replica: key.1,
+            state,
+            detail,
+        });
+    }
+
+    /// Tells the user something.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.sink.emit(What::Warning {
+            message: message.into(),
+        });
+    }
+
+    /// Who speaks in a replica's log.
+    pub fn speaker(&self, key: &ReplicaKey) -> Speaker {
+        Speaker {
+            stack: self.options.stack.as_str().into(),
+            service: key.0.as_str().into(),
+            replica: key.1,
+        }
+    }
+
+    /// A failure of a service, with its last log lines.
+    pub async fn failure(&self, key: &ReplicaKey, what: Failed) -> LiveError {
+        let id = self.board.get(key).id;
+        let mut log = Vec::new();
+        if !id.is_empty() {
+            log = follow::tail(&self.engine, &id, FAILURE_LINES).await;
+        }
+        if log.is_empty() {
+            log = self.logs.tail(&key.0, key.1, FAILURE_LINES as usize);
+        }
+        LiveError::Service(Box::new(ServiceFailure {
+            service: key.0.clone(),
+            replica: key.1,
+            what,
+            log,
+        }))
+    }
+}

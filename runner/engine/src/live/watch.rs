@@ -1,0 +1,170 @@
+//! The engine's events of one stack: what became of each container, as it happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use prodmirror_model::plan::ContainerPlan;
+
+use super::board::{Phase, ReplicaKey};
+use super::context::{Context, key_of};
+use super::error::{Failed, LiveError};
+use super::label;
+use crate::docker::EngineEvent;
+
+/// After so many restarts by the engine during the start a service counts as failed: its
+/// pauses double, and nobody wants to wait for the start's whole time.
+const CRASH_LOOP: u32 = 5;
+/// Attempts to get the events back before the engine counts as lost.
+const ATTEMPTS: u32 = 25;
+/// Pause between these.
+const AGAIN_AFTER: Duration = Duration::from_millis(400);
+
+/// Follows the events of a stack until it is removed. `since` is the engine's time before
+/// its first container, nanoseconds.
+pub async fn watch(ctx: Arc<Context>, since: i64) {
+    let labels = ctx.tags.filters();
+    let mut since = since;
+    let mut failed = 0;
+    loop {
+        let mut events = ctx.engine.events(&labels, since);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    failed = 0;
+                    // The same instant is asked for again, so an event may come twice, but
+                    // none is missed; all reactions to them bear that.
+                    since = since.max(event.at_nanos);
+                    react(&ctx, &event).await;
+                }
+                Err(e) => {
+                    failed += 1;
+                    if failed > ATTEMPTS {
+                        let lost = LiveError::Engine(Box::new(e.problem("follow its events")));
+                        let _ = ctx.failures.send(lost);
+                        failed = 0;
+                    }
+                    break;
+                }
+            }
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+async fn react(ctx: &Arc<Context>, event: &EngineEvent) {
+    let text = |name: &str| event.attributes.get(name).map_or("", String::as_str);
+    let replica = text(label::REPLICA).parse().unwrap_or(1);
+    let key: ReplicaKey = (text(label::SERVICE).to_owned(), replica);
+    match text(label::ROLE) {
+        "service" | "stub" => service_event(ctx, &key, event).await,
+        "sandbox" if event.action == "die" && !ctx.stop.is_cancelled() => {
+            let code = text("exitCode");
+            let what = Failed::Sandbox(format!("its sandbox ended with exit code {code}"));
+            let _ = ctx.failures.send(ctx.failure(&key, what).await);
+        }
+        _ => {}
+    }
+}
+
+async fn service_event(ctx: &Arc<Context>, key: &ReplicaKey, event: &EngineEvent) {
+    match event.action.as_str() {
+        "start" => ctx.set(key, |s| {
+            if !s.phase.is_up() {
+                s.phase = Phase::Running;
+            }
+        }),
+        "health_status: healthy" => ctx.set(key, |s| {
+            if s.phase.is_up() {
+                s.phase = Phase::Healthy;
+            }
+        }),
+        "health_status: unhealthy" => unhealthy(ctx, key, &event.id).await,
+        "die" => died(ctx, key, event).await,
+        _ => {}
+    }
+}
+
+async fn unhealthy(ctx: &Arc<Context>, key: &ReplicaKey, id: &str) {
+    let state = ctx.engine.inspect_container(id).await.unwrap_or_default();
+    ctx.set(key, |s| {
+        s.health_output = state.health_output;
+        s.phase = Phase::Unhealthy;
+    });
+    if !ctx.order.optional.contains(&key.0) {
+        let output = ctx.board.get(key).health_output;
+        let _ = ctx
+            .failures
+            .send(ctx.failure(key, Failed::Unhealthy { output }).await);
+    }
+}
+
+async fn died(ctx: &Arc<Context>, key: &ReplicaKey, event: &EngineEvent) {
+    let before = ctx.board.get(key);
+    let code = event
+        .attributes
+        .get("exitCode")
+        .and_then(|c| c.parse().ok());
+    let Ok(state) = ctx.engine.inspect_container(&event.id).await else {
+        // Removed already: nobody waits for it any more.
+        let code = code.unwrap_or(-1);
+        ctx.set(key, |s| s.phase = Phase::Ended { code, oom: false });
+        return;
+    };
+    let code = code.unwrap_or(state.exit_code);
+    // The engine decides on a restart before it tells of the death.
+    let restarting = state.status == "restarting" || state.restarts > before.restarts;
+    ctx.set(key, |s| {
+        s.restarts = state.restarts;
+        s.phase = if restarting {
+            Phase::Restarting {
+                code,
+                oom: state.oom,
+            }
+        } else {
+            Phase::Ended {
+                code,
+                oom: state.oom,
+            }
+        };
+    });
+    // While its start is still being answered, who asked for it judges.
+    let judge = before.phase != Phase::Created && !ctx.stop.is_cancelled();
+    if let Some(what) = verdict(ctx, key).filter(|_| judge) {
+        let _ = ctx.failures.send(ctx.failure(key, what).await);
+    }
+    if restarting && state.running {
+        // It is up again already; the event of its start may have come before this one.
+        ctx.set(key, |s| s.phase = Phase::Running);
+    }
+}
+
+/// Whether the present status of a replica fails the start.
+pub fn verdict(ctx: &Context, key: &ReplicaKey) -> Option<Failed> {
+    let status = ctx.board.get(key);
+    let (code, oom) = match status.phase {
+        Phase::Ended { code, oom } => (code, oom),
+        Phase::Restarting { code, oom } if status.restarts >= CRASH_LOOP => (code, oom),
+        _ => return None,
+    };
+    if ctx.order.optional.contains(&key.0) {
+        return None;
+    }
+    let plan = ctx.plan.containers.iter().find(|c| key_of(c) == *key)?;
+    if code == 0 && may_complete(ctx, plan, status.checked) {
+        return None;
+    }
+    Some(Failed::Died {
+        code,
+        oom,
+        restarts: status.restarts,
+    })
+}
+
+/// Whether exit code 0 is a good end for a service: it is meant to end, or nobody needs it
+/// to go on.
+fn may_complete(ctx: &Context, plan: &ContainerPlan, checked: bool) -> bool {
+    plan.one_shot
+        || ctx.order.wanted_completed.contains(&plan.service)
+        || !(checked || ctx.order.wanted_healthy.contains(&plan.service))
+}

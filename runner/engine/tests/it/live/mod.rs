@@ -1,0 +1,7 @@
+//! Stacks on a real engine: made live, and removed again.
+
+mod files;
+mod order;
+mod plan;
+mod rig;
+mod speed;
