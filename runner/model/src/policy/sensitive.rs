@@ -86,9 +86,8 @@ pub fn is_secret_name(name: &str) -> bool {
 /// Whether a value could be a secret: a switch, a number of one digit, or a path is not.
 fn is_secret_value(value: &str) -> bool {
     let switch = ["true", "false", "yes", "no", "on", "off", "null", "none"];
-    value.len() > 1
-        && !switch.contains(&value.to_ascii_lowercase().as_str())
-        && !(value.starts_with('/') && !value.contains(char::is_whitespace))
+    let path = value.starts_with('/') && !value.contains(char::is_whitespace);
+    value.len() > 1 && !path && !switch.contains(&value.to_ascii_lowercase().as_str())
 }
 
 /// Whether a URL in the text has a password.

@@ -568,3 +568,35 @@ fn databases_without_data_are_reported() {
     );
     assert_eq!(a.extension.data.len(), 2);
 }
+
+/// `docs/reference/no-way-out.md` lists the rules as they are. To write it anew after a change:
+/// `PRODMIRROR_WRITE_DOCS=1 cargo test -p prodmirror-model the_reference_lists_the_rules`.
+#[test]
+fn the_reference_lists_the_rules() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/reference/no-way-out.md"
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- rules -->\n", "<!-- end of rules -->");
+    let (head, rest) = text.split_once(begin).unwrap();
+    let (_, tail) = rest.split_once(end).unwrap();
+    let mut table =
+        String::from("| rule | of | what happens | severity | why |\n|---|---|---|---|---|\n");
+    for r in RULES {
+        let does = match r.does {
+            Does::Refuse => "refused",
+            Does::Substitute => "substituted",
+        };
+        let kind = r.look.section();
+        table.push_str(&format!(
+            "| `{}` | {kind} | {does} | {} | {} |\n",
+            r.name, r.severity, r.why
+        ));
+    }
+    let wanted = format!("{head}{begin}{table}{end}{tail}");
+    if std::env::var_os("PRODMIRROR_WRITE_DOCS").is_some() {
+        std::fs::write(path, &wanted).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), wanted);
+}

@@ -114,7 +114,7 @@ pub enum Fate {
     /// A stub answers under the destination's name.
     Stub {
         /// What it answers.
-        stub: Stub,
+        stub: Box<Stub>,
         /// Whether it speaks TLS; by default it does on 443, 465, 636, 993, 995 and 8443.
         tls: bool,
     },
@@ -233,6 +233,7 @@ fn stub_fate(
         (None, Some(t)) => *t,
         (None, None) => stub.raw.is_none() && TLS_PORTS.contains(&to.port),
     };
+    let stub = Box::new(stub);
     Some(Fate::Stub { stub, tls })
 }
 
