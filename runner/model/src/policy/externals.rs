@@ -162,7 +162,7 @@ struct Names {
     subnets: Vec<(IpAddr, u8)>,
 }
 
-const OWN_ADDRESS_KEYS: [&str; 14] = [
+const OWN_ADDRESS_KEYS: [&str; 18] = [
     "DOMAIN",
     "DOMAIN_NAME",
     "PUBLIC_URL",
@@ -172,6 +172,10 @@ const OWN_ADDRESS_KEYS: [&str; 14] = [
     "ROOT_URL",
     "BASE_URL",
     "EXTERNAL_URL",
+    "EXTERNAL_HOST",
+    "EXTERNAL_HOSTNAME",
+    "FRONTEND_HOST",
+    "WEBHOOK_URL",
     "SERVER_NAME",
     "VIRTUAL_HOST",
     "LETSENCRYPT_HOST",
@@ -183,7 +187,12 @@ impl Names {
     fn of(mirror: &Mirror) -> Self {
         let mut known: BTreeSet<String> = names_of(mirror).into_keys().collect();
         let mut subnets = Vec::new();
-        for s in mirror.services.values() {
+        for (key, s) in &mirror.services {
+            let first = key
+                .split(['-', '_', '.'])
+                .next()
+                .unwrap_or(key)
+                .to_ascii_uppercase();
             for host in &s.network.extra_hosts {
                 let own = host
                     .address
@@ -200,9 +209,14 @@ impl Names {
             // What is called the site's own address is not a dependency.
             for var in &s.env {
                 let name = var.name.to_ascii_uppercase();
-                let own = OWN_ADDRESS_KEYS
+                // `GITLAB_HOST` of `gitlab` is where people find it.
+                let of_itself = ["HOST", "HOSTNAME", "URL", "DOMAIN"]
                     .iter()
-                    .any(|k| name == *k || name.ends_with(&format!("_{k}")));
+                    .any(|end| name == format!("{first}_{end}"));
+                let own = of_itself
+                    || OWN_ADDRESS_KEYS
+                        .iter()
+                        .any(|k| name == *k || name.ends_with(&format!("_{k}")));
                 if let (true, Some(value)) = (own, &var.value) {
                     known.extend(candidates(value, true).into_iter().map(|c| c.host));
                 }
@@ -339,7 +353,11 @@ impl Search<'_> {
     fn body(&mut self, text: &str, field: &str, span: &Span) {
         for line in text.lines() {
             let code = line.trim_start();
-            if code.starts_with(['#', ';']) || code.starts_with("//") || code.contains("xmlns") {
+            if code.starts_with(['#', ';'])
+                || code.starts_with("//")
+                || code.contains("xmlns")
+                || code.contains("$schema")
+            {
                 continue;
             }
             let hosts = candidates(code, false)

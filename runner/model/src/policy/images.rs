@@ -133,6 +133,8 @@ fn build(name: &str, service: &mut Service, report: &mut Report) {
     record.raise = help;
     record.rule = "image".to_owned();
     report.records.push(record);
+    // The rest of the stack can be looked at all the same; no registry has this name.
+    service.image.reference = Some(format!("missing.invalid/{}", name.to_lowercase()).into());
 }
 
 #[cfg(test)]

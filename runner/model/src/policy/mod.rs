@@ -30,7 +30,7 @@ pub use table::RULES;
 use self::rule::{Case, Report};
 use crate::diag::{Problem, ProblemKind, Problems, nearest};
 use crate::fidelity::Fidelity;
-use crate::mirror::{Mirror, MountKind, Network};
+use crate::mirror::{Mirror, MountKind, Network, Service, Ulimit};
 use crate::project::{Images, Project};
 use crate::stack::extension::{Extension, KEY, VERSION};
 use crate::yaml::Node;
@@ -285,6 +285,17 @@ fn tidy(mirror: &mut Mirror) {
         s.profiles.clear();
         s.env_files.clear();
         s.label_files.clear();
+        normalise(s);
+    }
+}
+
+/// Writes out what the normal form leaves out and Compose does not read back.
+pub(crate) fn normalise(s: &mut Service) {
+    for limit in s.limits.ulimits.values_mut() {
+        if let Ulimit::Pair { soft, hard } = &mut limit.value {
+            soft.get_or_insert(0);
+            hard.get_or_insert(0);
+        }
     }
 }
 
@@ -308,9 +319,17 @@ fn add_missing_objects(mirror: &mut Mirror, stack: &str, report: &mut Report) {
             declared,
             name: Some(format!("{stack}_{key}").into()),
             internal: Some(true.into()),
+            ipam: Some(crate::mirror::Ipam::default().into()),
             ..Network::default()
         };
         mirror.networks.entry(key).or_insert(network);
+    }
+    for (key, object) in mirror
+        .config_files
+        .iter_mut()
+        .chain(mirror.secrets.iter_mut())
+    {
+        object.name = Some(format!("{stack}_{key}").into());
     }
     if mirror.services.values().all(|s| s.models.is_empty()) {
         mirror.models.clear();

@@ -163,6 +163,7 @@ fn restore(
     text: &Assembled,
 ) -> Result<(), Problems> {
     for (name, service) in &mut mirror.services {
+        crate::policy::normalise(service);
         let writable = extension.writable_copies.get(name);
         for m in &mut service.mounts.list {
             if m.kind.value != MountKind::Bind {

@@ -11,6 +11,7 @@ mod compose;
 mod corpus_files;
 mod engine_corpus;
 mod mirror_corpus;
+mod pipeline;
 mod plan_corpus;
 
 use libtest_mimic::{Arguments, Trial};
@@ -21,6 +22,7 @@ fn main() {
         compose::trials(),
         engine_corpus::trials(),
         mirror_corpus::trials(),
+        pipeline::trials(),
         plan_corpus::trials(),
     ]
     .into_iter()
