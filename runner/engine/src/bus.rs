@@ -225,10 +225,10 @@ impl Bus {
             what,
         };
         let written = json.and_then(|json| ordered.write(&event, &json));
-        if let Err(problem) = written {
-            if ordered.problems.is_empty() {
-                ordered.problems.push(problem);
-            }
+        if let Err(problem) = written
+            && ordered.problems.is_empty()
+        {
+            ordered.problems.push(problem);
         }
         let event = Arc::new(event);
         for lane in &self.lanes {

@@ -121,7 +121,7 @@ fn no_place_panics() {
                                 colour: true,
                                 width,
                             };
-                            assert!(human(&[p.clone()], look, &redactor()).contains("bad"));
+                            assert!(human(std::slice::from_ref(&p), look, &redactor()).contains("bad"));
                         }
                     }
                 }

@@ -146,11 +146,11 @@ impl Page<'_> {
                 self.line(&l);
             }
         }
-        if step.mismatches.iter().all(|m| m.place.is_none()) {
-            if let Some(place) = &step.place {
-                self.gap();
-                self.excerpt(place, "", true);
-            }
+        if step.mismatches.iter().all(|m| m.place.is_none())
+            && let Some(place) = &step.place
+        {
+            self.gap();
+            self.excerpt(place, "", true);
         }
         for e in &step.evidence {
             self.evidence(e);
@@ -310,17 +310,17 @@ impl Page<'_> {
                 self.line(&l);
             }
         }
-        if case.status == Status::Running {
-            if let Some(step) = case.failed_step() {
-                let text = format!("it was at {}", self.look.name(&visible(&step.title)));
-                self.line(&text);
-            }
+        if case.status == Status::Running
+            && let Some(step) = case.failed_step()
+        {
+            let text = format!("it was at {}", self.look.name(&visible(&step.title)));
+            self.line(&text);
         }
-        if let Some(stack) = case.stack.as_deref().and_then(|s| self.summary.stack(s)) {
-            if stack.failure.as_ref().is_none_or(|f| f.log.is_empty()) {
-                let skip = stack.log.len().saturating_sub(self.depth.logs);
-                self.logs("services logged last", stack.log.iter().skip(skip));
-            }
+        if let Some(stack) = case.stack.as_deref().and_then(|s| self.summary.stack(s))
+            && stack.failure.as_ref().is_none_or(|f| f.log.is_empty())
+        {
+            let skip = stack.log.len().saturating_sub(self.depth.logs);
+            self.logs("services logged last", stack.log.iter().skip(skip));
         }
     }
 

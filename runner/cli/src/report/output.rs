@@ -70,9 +70,8 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     // In the same directory, so that the rename is atomic; named after the process, so that
     // two runs with one target do not write into each other's file.
-    let mut temp_name = std::ffi::OsString::from(".");
-    temp_name.push(name);
-    temp_name.push(format!(".{}.tmp", std::process::id()));
+    let mut temp_name = temp_prefix(name);
+    temp_name.push(format!("{}.tmp", std::process::id()));
     let temp = dir.join(temp_name);
     let written = write_and_rename(&temp, path, content);
     if written.is_err() {
@@ -84,6 +83,40 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = dir.sync_all();
     }
     Ok(())
+}
+
+fn temp_prefix(name: &std::ffi::OsStr) -> std::ffi::OsString {
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    prefix
+}
+
+/// Removes what a process that was killed while it wrote `path` left beside it.
+pub fn remove_unfinished(path: &Path) {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    let prefix = temp_prefix(name);
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let writer = file
+            .as_encoded_bytes()
+            .strip_prefix(prefix.as_encoded_bytes())
+            .and_then(|rest| rest.strip_suffix(b".tmp"))
+            .and_then(|pid| std::str::from_utf8(pid).ok()?.parse().ok())
+            .and_then(rustix::process::Pid::from_raw);
+        let Some(writer) = writer else { continue };
+        let gone = rustix::process::test_kill_process(writer) == Err(rustix::io::Errno::SRCH);
+        if gone {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn write_and_rename(temp: &Path, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -95,13 +95,14 @@ pub fn write(summary: &Summary, wanted: &[Wanted]) -> Result<(), Vec<Problem>> {
     }
 }
 
-/// Brings the JUnit report of a run that was killed up to what its events say. For the process
-/// that cleans up after it.
+/// Brings the JUnit report of a run that was killed up to what its events say, and removes what
+/// it had half written. For the process that cleans up after it.
 ///
 /// # Errors
 /// As [`read`] and [`write`].
 pub fn complete_junit(events: &Path, junit: &Path) -> Result<(), Vec<Problem>> {
     let replay = read(events).map_err(|p| vec![p])?;
+    super::output::remove_unfinished(junit);
     let wanted: Vec<Wanted> = Wanted::file("junit", junit).into_iter().collect();
     write(&replay.summary, &wanted)
 }

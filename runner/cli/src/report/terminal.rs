@@ -107,10 +107,10 @@ impl Terminal {
                 self.screen.print(&text);
             }
             other => {
-                if let Screen::Lines(_) = self.screen {
-                    if let Some(text) = self.progress(other) {
-                        self.screen.print(&text);
-                    }
+                if let Screen::Lines(_) = self.screen
+                    && let Some(text) = self.progress(other)
+                {
+                    self.screen.print(&text);
                 }
             }
         }
@@ -310,23 +310,23 @@ impl Terminal {
         let t = self.summary.totals();
         let took = self.summary.end.map_or(self.summary.last_ms, |e| e.took_ms);
         let look = self.look;
+        let errors = if t.errored == 1 { "error" } else { "errors" };
         let mut parts = Vec::new();
         let mut part = |n: usize, what: &str, paint: fn(Look, &str) -> String| {
             if n > 0 {
                 parts.push(paint(look, &format!("{n} {what}")));
             }
         };
-        part(t.passed, "passed", Look::good);
+        let passed = match t.flaky {
+            0 => "passed".to_owned(),
+            n => format!("passed ({n} flaky)"),
+        };
+        part(t.passed, &passed, Look::good);
         part(t.failed, "failed", Look::alarm);
         part(t.timed_out, "timed out", Look::alarm);
-        part(
-            t.errored,
-            if t.errored == 1 { "error" } else { "errors" },
-            Look::alarm,
-        );
+        part(t.errored, errors, Look::alarm);
         part(t.not_run, "not run", Look::alarm);
         part(t.skipped, "skipped", Look::notice);
-        part(t.flaky, "flaky", Look::notice);
         format!(
             "{} [{:>9}] {}: {}\n",
             look.strong("Summary"),

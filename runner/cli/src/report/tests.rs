@@ -1,4 +1,5 @@
 mod hostile;
+mod killed;
 mod tape;
 
 use std::sync::{Arc, Mutex};
@@ -211,7 +212,7 @@ fn samples_for_other_readers() {
         ("hostile", hostile::tape()),
     ];
     for (name, tape) in tapes {
-        for kind in ["junit", "junit-gitlab"] {
+        for kind in ["junit", "junit-gitlab", "html"] {
             let path = dir.join(kind).join(format!("{name}.xml"));
             let mut reports = Reports::new(&[Wanted::file(kind, path).unwrap()]);
             tape.play(&mut reports);
@@ -229,4 +230,59 @@ fn samples_for_other_readers() {
         let path = dir.join("junit").join(format!("{name}.json"));
         std::fs::write(path, expected.to_string()).unwrap();
     }
+}
+
+/// To look at: `cargo test -p prodmirror live_by_eye -- --ignored --nocapture`.
+#[test]
+#[ignore = "for the eye"]
+fn live_by_eye() {
+    let mut terminal = Terminal::new(Options {
+        live: true,
+        colour: true,
+        width: crate::report::terminal::width(),
+        reports: vec![("junit".into(), "out/junit.xml".into())],
+        out: Box::new(io::sink()),
+    });
+    let mut last = 0;
+    for event in sample().events {
+        std::thread::sleep(std::time::Duration::from_millis((event.ms - last).min(700)));
+        last = event.ms;
+        terminal.on(&event);
+    }
+    terminal.finish();
+}
+
+/// Run by hand with `--ignored --nocapture`: the machine decides the figure.
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_five_hundred_files() {
+    let cases: Vec<_> = (0..500)
+        .map(|i| tape::id(&format!("scenarios/{i}.yaml"), "a scenario"))
+        .collect();
+    let mut t = Tape::new(&cases);
+    for case in &cases {
+        t.start(1, case, "s1");
+        for s in 0..20 {
+            let step = format!("steps[{s}]");
+            t.step(
+                1,
+                case,
+                &step,
+                "GET http://gateway/orders",
+                tape::at(&case.file, 3, 5),
+            );
+            t.stepped(1, case, &step, tape::StepEnd::passed());
+        }
+        t.end(2, case, prodmirror_model::event::Outcome::Passed, None);
+    }
+    let begun = std::time::Instant::now();
+    let text = in_file(&t, "junit");
+    println!(
+        "{} bytes, each case {:?}",
+        text.len(),
+        begun.elapsed() / 500
+    );
+    let begun = std::time::Instant::now();
+    let text = in_file(&t, "html");
+    println!("html {} bytes in {:?}", text.len(), begun.elapsed());
 }

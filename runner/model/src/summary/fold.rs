@@ -266,10 +266,10 @@ impl Summary {
             return;
         }
         // A new attempt at the case took its steps away.
-        if let Some(step) = self.cases[case].steps.get_mut(step) {
-            if step.logs.len() < STEP_LINES {
-                step.logs.push(line);
-            }
+        if let Some(step) = self.cases[case].steps.get_mut(step)
+            && step.logs.len() < STEP_LINES
+        {
+            step.logs.push(line);
         }
     }
 
