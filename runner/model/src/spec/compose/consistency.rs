@@ -19,6 +19,10 @@ pub(super) fn check(root: &mut Node, disabled: &Disabled) -> Problems {
     }
     check.secrets();
     let mut problems = check.problems;
+    problems.0.sort_by_key(|p| {
+        let place = p.span.as_ref();
+        place.map(|s| (s.file.name.clone(), s.line, s.col))
+    });
     if !problems.has_errors() {
         problems.0.extend(cycle(map_of(root, "services")));
     }

@@ -151,11 +151,12 @@ impl Walk<'_> {
                     Cast::Float | Cast::Single => "a number",
                     Cast::Bool => "true or false",
                 };
-                Err(Problem::at(
-                    ProblemKind::InvalidValue,
-                    &node.span,
-                    format!("`{trail}`: `{text}` is not {kind}"),
-                ))
+                let what = if text.is_empty() {
+                    format!("`{trail}` must be {kind}, but is empty")
+                } else {
+                    format!("`{trail}`: `{text}` is not {kind}")
+                };
+                Err(Problem::at(ProblemKind::InvalidValue, &node.span, what))
             }
         }
     }

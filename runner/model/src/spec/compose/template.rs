@@ -162,15 +162,11 @@ impl<'t> Braced<'t> {
         let word = substitute_at(self.word, scope, depth + 1)?;
         let value = scope.value(self.name);
         let usable = value.as_ref().is_some_and(|v| !(empty_too && v.is_empty()));
-        let outcome = match (usable, operator) {
-            (true, _) => Outcome::Value,
-            (false, b'-') => Outcome::Default,
-            (false, _) => Outcome::Unset,
-        };
-        if operator != b'+' {
-            scope.note(self.name, outcome);
-        } else if usable {
-            scope.note(self.name, Outcome::Value);
+        match (usable, operator) {
+            (true, _) => scope.note(self.name, Outcome::Value),
+            (false, b'-') => scope.note(self.name, Outcome::Default),
+            // `+` gives nothing on purpose, and `?` is an error of its own.
+            (false, _) => {}
         }
         match operator {
             b'+' if usable => Ok(word),

@@ -1,5 +1,6 @@
 //! The Compose reader.
 
+mod cases;
 mod compare;
 mod corpus;
 mod oracle;
@@ -8,4 +9,7 @@ use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
     corpus::trials()
+        .into_iter()
+        .chain(cases::trials())
+        .collect()
 }
