@@ -6,6 +6,7 @@ mod container;
 mod error;
 mod exec;
 mod facts;
+mod image;
 mod object;
 mod ssh;
 mod stream;
@@ -17,6 +18,7 @@ pub use container::{ContainerState, CreatedContainer, HealthCheck, NewContainer}
 pub use error::EngineError;
 pub use exec::{ExecIo, ExecSpec};
 pub use facts::HostFacts;
+pub use image::{ImageFacts, NewImage, PullProgress, RegistryLogin};
 pub use object::{Found, FoundKind, NewNetwork, NewVolume, UsedSubnet};
 pub use stream::{Attached, EngineEvent, LogQuery, LogStream, Output, OutputFrom};
 

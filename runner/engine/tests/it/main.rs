@@ -4,4 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod agent;
+mod images;
 mod live;

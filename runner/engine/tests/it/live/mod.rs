@@ -3,5 +3,5 @@
 mod files;
 mod order;
 mod plan;
-mod rig;
+pub mod rig;
 mod speed;

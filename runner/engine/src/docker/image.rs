@@ -1,0 +1,243 @@
+//! Images of the engine: asking, building, importing, pulling, removing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters as query;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use prodmirror_model::secret::Secret;
+
+use super::{Engine, EngineError};
+
+/// What the engine knows of an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// Id (`sha256:…`).
+    pub id: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// `repository:tag`, every name that it has.
+    pub tags: Vec<String>,
+    /// `repository@sha256:…`, one for each repository it was pulled from or pushed to.
+    pub digests: Vec<String>,
+}
+
+/// An image to be built from a Dockerfile.
+#[derive(Debug, Clone, Default)]
+pub struct NewImage {
+    /// `repository:tag`.
+    pub name: String,
+    /// The build context, with its `Dockerfile`, as a tar archive.
+    pub context: Bytes,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// Labels that are added.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How to log in to a registry.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryLogin {
+    /// The registry, as Docker's configuration names it.
+    pub server: String,
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: Option<Secret>,
+    /// In place of user and password.
+    pub identity_token: Option<Secret>,
+}
+
+/// One message about a layer that is pulled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PullProgress {
+    /// The layer; absent for messages about the image.
+    pub layer: Option<String>,
+    /// What happens: `Downloading`, `Extracting`, `Pull complete`…
+    pub status: String,
+    /// Bytes done and bytes of all.
+    pub bytes: Option<(u64, u64)>,
+}
+
+impl Engine {
+    /// What is known of an image; nothing when the engine does not have it.
+    pub async fn image(&self, name: &str) -> Result<Option<ImageFacts>, EngineError> {
+        match self
+            .client()
+            .inspect_image(name)
+            .await
+            .map_err(EngineError::from)
+        {
+            Ok(found) => Ok(Some(ImageFacts {
+                id: found.id.unwrap_or_default(),
+                labels: found
+                    .config
+                    .and_then(|c| c.labels)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .collect(),
+                tags: found.repo_tags.unwrap_or_default(),
+                digests: found.repo_digests.unwrap_or_default(),
+            })),
+            Err(e) if e.is_missing() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Builds an image; every line that the build prints goes to `on_line`. Nothing that
+    /// is named in the Dockerfile is pulled when the engine has it.
+    pub async fn build_image(
+        &self,
+        new: NewImage,
+        mut on_line: impl FnMut(&str),
+    ) -> Result<(), EngineError> {
+        let map =
+            |m: BTreeMap<String, String>| -> HashMap<String, String> { m.into_iter().collect() };
+        let options = query::BuildImageOptionsBuilder::default()
+            .t(&new.name)
+            .buildargs(&map(new.args))
+            .labels(&map(new.labels))
+            .rm(true)
+            .forcerm(true)
+            .build();
+        let body = bollard::body_full(new.context);
+        let mut answer = self.client().build_image(options, None, Some(body));
+        while let Some(step) = answer.next().await {
+            let step = step?;
+            for line in step.stream.iter().flat_map(|s| s.lines()) {
+                on_line(line);
+            }
+            if let Some(error) = step.error_detail {
+                return Err(refused(error.message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an image of one layer from a stream of a root file system's tar archive.
+    /// `changes` are Dockerfile instructions such as `LABEL a=b`.
+    pub async fn import_root(
+        &self,
+        name: &str,
+        changes: Vec<String>,
+        tar: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let (repository, tag) = split_tag(name);
+        let options = query::CreateImageOptionsBuilder::default()
+            .from_src("-")
+            .repo(repository)
+            .tag(tag.unwrap_or("latest"))
+            .changes(changes)
+            .build();
+        let body = bollard::body_try_stream(tar);
+        let mut answer = self.client().create_image(Some(options), Some(body), None);
+        while let Some(step) = answer.next().await {
+            if let Some(error) = step?.error_detail {
+                return Err(refused(error.message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Pulls an image: `repository:tag` or `repository@sha256:…`; `latest` when neither is
+    /// given. The engine, not this host, talks to the registry.
+    pub async fn pull_image(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        login: Option<&RegistryLogin>,
+        mut on_progress: impl FnMut(PullProgress),
+    ) -> Result<(), EngineError> {
+        let mut options = query::CreateImageOptionsBuilder::default();
+        options = match split_tag(reference) {
+            (_, None) if reference.contains('@') => options.from_image(reference),
+            (repository, tag) => options.from_image(repository).tag(tag.unwrap_or("latest")),
+        };
+        if let Some(platform) = platform {
+            options = options.platform(platform);
+        }
+        let login = login.map(credentials);
+        let mut answer = self
+            .client()
+            .create_image(Some(options.build()), None, login);
+        while let Some(step) = answer.next().await {
+            let step = step?;
+            if let Some(error) = step.error_detail {
+                return Err(refused(error.message));
+            }
+            let known = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
+            on_progress(PullProgress {
+                layer: step.id,
+                status: step.status.unwrap_or_default(),
+                bytes: step
+                    .progress_detail
+                    .and_then(|d| Some((known(d.current)?, known(d.total)?))),
+            });
+        }
+        Ok(())
+    }
+
+    /// Removes an image that has no name any more, unless a container or another image uses it.
+    pub async fn remove_nameless_image(&self, id: &str) -> Result<(), EngineError> {
+        if self.image(id).await?.is_none_or(|i| !i.tags.is_empty()) {
+            return Ok(());
+        }
+        let none = None::<query::RemoveImageOptions>;
+        match self
+            .client()
+            .remove_image(id, none, None)
+            .await
+            .map_err(EngineError::from)
+        {
+            Ok(_) => Ok(()),
+            Err(e) if e.is_missing() || e.is_conflict() => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+fn refused(message: Option<String>) -> EngineError {
+    EngineError::Answered {
+        status: 500,
+        message: message.unwrap_or_default().trim().to_owned(),
+    }
+}
+
+fn credentials(login: &RegistryLogin) -> DockerCredentials {
+    DockerCredentials {
+        username: (!login.user.is_empty()).then(|| login.user.clone()),
+        password: login.password.as_ref().map(|s| s.expose().to_owned()),
+        identitytoken: login.identity_token.as_ref().map(|s| s.expose().to_owned()),
+        serveraddress: Some(login.server.clone()),
+        ..DockerCredentials::default()
+    }
+}
+
+/// `repository:tag` in its parts; a port (`host:5000/name`) and a digest are no tags.
+pub(crate) fn split_tag(name: &str) -> (&str, Option<&str>) {
+    if name.contains('@') {
+        return (name, None);
+    }
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (name, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_told_from_ports_and_digests() {
+        assert_eq!(split_tag("redis:7"), ("redis", Some("7")));
+        assert_eq!(split_tag("host:5000/redis"), ("host:5000/redis", None));
+        assert_eq!(
+            split_tag("host:5000/redis:7"),
+            ("host:5000/redis", Some("7"))
+        );
+        assert_eq!(split_tag("redis@sha256:aa"), ("redis@sha256:aa", None));
+        assert_eq!(split_tag("redis:7@sha256:aa"), ("redis:7@sha256:aa", None));
+    }
+}

@@ -1,0 +1,19 @@
+//! Images: building those that recipes describe, pulling those that specs name.
+//!
+//! A recipe list (`images.yaml`) names images, the folders that they are built from and
+//! what they are built on. [`Recipes::read`] reads it, [`build`] makes what is missing:
+//! parents first, several at a time, and nothing whose recipe did not change.
+
+mod build;
+mod context;
+mod login;
+mod manifest;
+mod pull;
+mod recipe;
+mod rootfs;
+
+pub use build::{BuildOptions, Built, State, build, states};
+pub use login::Logins;
+pub use manifest::{Entry, Recipes, Rootfs, Source};
+pub use pull::{Policy, Wanted, provide, provide_all};
+pub use recipe::LABEL;

@@ -1,0 +1,231 @@
+//! Having the images that specs name.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+use prodmirror_model::diag::{Problem, ProblemKind, Problems};
+use prodmirror_model::event::What;
+
+use super::login::Logins;
+use crate::bus::Sink;
+use crate::docker::{Engine, ImageFacts, PullProgress};
+
+/// How many images are pulled at a time.
+const AT_ONCE: usize = 3;
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// When the engine does not have it.
+    #[default]
+    Missing,
+    /// Every time.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Policy {
+    /// Reads Compose's `pull_policy`. What a spec says of building is not for the mirror:
+    /// an image that production builds is there, or it is missing.
+    pub fn from_spec(text: Option<&str>) -> Self {
+        match text {
+            Some("always") => Self::Always,
+            Some("never") => Self::Never,
+            _ => Self::Missing,
+        }
+    }
+}
+
+/// An image that is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Reference, as the spec writes it.
+    pub reference: String,
+    /// Platform (`linux/arm64`); absent = the engine's own.
+    pub platform: Option<String>,
+    /// When it is pulled.
+    pub policy: Policy,
+}
+
+/// Makes sure that the engine has an image, and says what it is.
+///
+/// # Errors
+/// [`ProblemKind::Start`] when it is not there and cannot be pulled, with the engine's
+/// reason and what to do; [`ProblemKind::Engine`] when the engine is away.
+pub async fn provide(
+    engine: &Engine,
+    wanted: &Wanted,
+    (logins, sink): (&Logins, &dyn Sink),
+) -> Result<ImageFacts, Problem> {
+    let name = &wanted.reference;
+    let doing = format!("look for the image {name}");
+    let there = engine.image(name).await.map_err(|e| e.problem(&doing))?;
+    match (there, wanted.policy) {
+        (Some(facts), Policy::Missing | Policy::Never) => Ok(facts),
+        (None, Policy::Never) => Err(missing(
+            name,
+            "it is not there, and its pull policy is `never`",
+        )),
+        (there, _) => {
+            let pulled = pull(engine, wanted, (logins, sink)).await;
+            match (pulled, there) {
+                (Ok(()), _) => {}
+                // A registry that is away does not take away what is here.
+                (Err(_), Some(facts)) => return Ok(facts),
+                (Err(p), None) => return Err(p),
+            }
+            let found = engine.image(name).await.map_err(|e| e.problem(&doing))?;
+            found.ok_or_else(|| missing(name, "it was pulled, but is not there"))
+        }
+    }
+}
+
+/// [`provide`] for several images, a few at a time; the facts come in the same order.
+///
+/// # Errors
+/// Of all images that cannot be had.
+pub async fn provide_all(
+    engine: &Engine,
+    wanted: &[Wanted],
+    (logins, sink): (&Logins, &dyn Sink),
+) -> Result<Vec<ImageFacts>, Problems> {
+    let results: Vec<Result<ImageFacts, Problem>> = futures_util::stream::iter(wanted)
+        .map(|w| provide(engine, w, (logins, sink)))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut problems = Problems::default();
+    let mut found = Vec::with_capacity(results.len());
+    for result in results {
+        match result {
+            Ok(facts) => found.push(facts),
+            Err(p) => problems.push(p),
+        }
+    }
+    if problems.0.is_empty() {
+        Ok(found)
+    } else {
+        Err(problems)
+    }
+}
+
+async fn pull(
+    engine: &Engine,
+    wanted: &Wanted,
+    (logins, sink): (&Logins, &dyn Sink),
+) -> Result<(), Problem> {
+    let name = &wanted.reference;
+    let tell = |state: &str, detail: String| {
+        sink.emit(What::Image {
+            image: name.clone(),
+            state: state.to_owned(),
+            detail,
+        });
+    };
+    tell("pulling", String::new());
+    let login = logins.find(name).await;
+    let mut progress = Progress::default();
+    let pulled = engine
+        .pull_image(name, wanted.platform.as_deref(), login.as_ref(), |p| {
+            if let Some(percent) = progress.add(p) {
+                tell("pulling", format!("{percent} %"));
+            }
+        })
+        .await;
+    match pulled {
+        Ok(()) => {
+            tell("ready", String::new());
+            Ok(())
+        }
+        Err(e) => {
+            tell("failed", e.to_string());
+            if e.is_lost() {
+                return Err(e.problem(format!("pull the image {name}")));
+            }
+            Err(missing(name, &format!("it could not be pulled: {e}")))
+        }
+    }
+}
+
+fn missing(name: &str, why: &str) -> Problem {
+    Problem::new(
+        ProblemKind::Start,
+        format!("the image {name} is needed, but {why}"),
+    )
+    .help(
+        "build it (`prodmirror images build` when there is a recipe for it), log in to its registry \
+         (`docker login`), or name another one under `images` of mirror.yaml",
+    )
+}
+
+/// Layers that are pulled, as one percentage.
+#[derive(Debug, Default)]
+struct Progress {
+    layers: BTreeMap<String, (u64, u64)>,
+    shown: u64,
+}
+
+impl Progress {
+    /// The percentage when it is higher than the last one.
+    fn add(&mut self, message: PullProgress) -> Option<u64> {
+        let layer = message.layer?;
+        match (message.status.as_str(), message.bytes) {
+            ("Downloading", Some(bytes)) => {
+                self.layers.insert(layer, bytes);
+            }
+            ("Download complete" | "Pull complete", _) => {
+                let (done, all) = self.layers.get_mut(&layer).map(|(d, a)| (d, *a))?;
+                *done = all;
+            }
+            _ => return None,
+        }
+        let (done, all) = self
+            .layers
+            .values()
+            .fold((0, 0), |(d, a), (done, all)| (d + done, a + all));
+        let percent = (done * 100).checked_div(all)?;
+        (percent > self.shown).then(|| {
+            self.shown = percent;
+            percent
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(layer: &str, status: &str, bytes: Option<(u64, u64)>) -> PullProgress {
+        PullProgress {
+            layer: Some(layer.to_owned()),
+            status: status.to_owned(),
+            bytes,
+        }
+    }
+
+    #[test]
+    fn progress_only_rises() {
+        let mut p = Progress::default();
+        assert_eq!(p.add(message("a", "Pulling fs layer", None)), None);
+        assert_eq!(
+            p.add(message("a", "Downloading", Some((10, 100)))),
+            Some(10)
+        );
+        assert_eq!(p.add(message("b", "Downloading", Some((0, 100)))), None);
+        assert_eq!(p.add(message("a", "Download complete", None)), Some(50));
+        assert_eq!(
+            p.add(message("b", "Downloading", Some((100, 100)))),
+            Some(100)
+        );
+        assert_eq!(p.add(message("b", "Pull complete", None)), None);
+    }
+
+    #[test]
+    fn policies_of_specs() {
+        assert_eq!(Policy::from_spec(None), Policy::Missing);
+        assert_eq!(Policy::from_spec(Some("always")), Policy::Always);
+        assert_eq!(Policy::from_spec(Some("never")), Policy::Never);
+        assert_eq!(Policy::from_spec(Some("build")), Policy::Missing);
+    }
+}
