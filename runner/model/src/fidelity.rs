@@ -123,6 +123,17 @@ pub struct Fidelity {
 }
 
 impl Fidelity {
+    /// Takes over records of a later phase. Where an earlier phase has said something about the
+    /// same field of the same object, that stays: it knows production's own value.
+    pub fn add(&mut self, later: impl IntoIterator<Item = Record>) {
+        for record in later {
+            let known = |r: &Record| r.object == record.object && r.field == record.field;
+            if !self.records.iter().any(known) {
+                self.records.push(record);
+            }
+        }
+    }
+
     /// Marks the differences that the project accepts.
     pub fn accept(&mut self, gate: &FidelityGate) {
         for record in &mut self.records {
@@ -181,6 +192,24 @@ mod tests {
     use super::*;
     use crate::project::{Accept, Limits};
     use crate::yaml::Spanned;
+
+    #[test]
+    fn what_was_said_first_stays() {
+        let record = |declared: &str| {
+            let mut r = Record::new(
+                "service:db",
+                "ports[80]",
+                Class::Substituted,
+                Severity::Info,
+            );
+            r.declared = declared.into();
+            r
+        };
+        let mut f = Fidelity::default();
+        f.add([record("0.0.0.0:80"), record("127.0.0.1:80")]);
+        assert_eq!(f.records.len(), 1);
+        assert_eq!(f.records[0].declared, "0.0.0.0:80");
+    }
 
     #[test]
     fn accepted_differences_do_not_count() {

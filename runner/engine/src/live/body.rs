@@ -145,7 +145,7 @@ pub fn sandbox(plan: &ContainerPlan, parts: SandboxParts<'_>) -> Value {
         "HostConfig": host_config,
         "NetworkingConfig": {"EndpointsConfig": {parts.network: parts.endpoint}},
     });
-    for key in ["Hostname", "Domainname"] {
+    for key in ["Hostname", "Domainname", "MacAddress", "ExposedPorts"] {
         if let Some(value) = plan.body.get(key).filter(|v| !v.is_null()) {
             body[key] = value.clone();
         }

@@ -82,7 +82,7 @@ fn needs(plan: &Plan) -> BTreeMap<&str, BTreeSet<String>> {
 fn network_of(c: &ContainerPlan) -> Option<String> {
     match &c.network {
         NetworkOf::Service(s) => Some(s.clone()),
-        NetworkOf::Own | NetworkOf::None => None,
+        NetworkOf::Own | NetworkOf::None | NetworkOf::Foreign(_) => None,
     }
 }
 

@@ -50,6 +50,7 @@ pub async fn start(ctx: Arc<Context>, position: usize) -> Result<(), LiveError> 
             made
         }
         NetworkOf::None => create(&ctx, plan, position, "none".to_owned()).await?,
+        NetworkOf::Foreign(mode) => create(&ctx, plan, position, mode.clone()).await?,
     };
     await_files(&ctx, position).await?;
     for dependency in &plan.depends_on {

@@ -253,7 +253,7 @@ fn names(ctx: &Context) -> Names {
         let owner = match &plan.network {
             NetworkOf::Own => Some(key_of(plan)),
             NetworkOf::Service(s) => ctx.sandboxes.owner(s, plan.replica),
-            NetworkOf::None => None,
+            NetworkOf::None | NetworkOf::Foreign(_) => None,
         };
         let Some(sandbox) = owner.and_then(|o| ctx.sandboxes.get(&o)) else {
             names.add_unreachable(&plan.service);

@@ -512,7 +512,8 @@ async fn upload_secrets(ctx: Arc<Context>) -> Result<(), LiveError> {
         .enumerate()
         .any(|(position, i)| {
             let plan = &ctx.plan.containers[*i];
-            let no_sandbox = plan.network == NetworkOf::None || stub::is_stub(plan);
+            let no_sandbox = matches!(plan.network, NetworkOf::None | NetworkOf::Foreign(_))
+                || stub::is_stub(plan);
             no_sandbox && ctx.files.uses(position, Shelf::Memory)
         });
     let id = match holder.filter(|_| !alone) {

@@ -46,6 +46,8 @@ pub struct Agreement {
     pub differences: Vec<Difference>,
     /// Names of the rules that explain the others.
     pub deviations: BTreeSet<&'static str>,
+    /// Fields that differ by these rules.
+    pub explained: Vec<String>,
 }
 
 /// Fields that the engine fills in by itself, with the values that it may give; none = any.
@@ -80,6 +82,9 @@ const IMAGE_OWN: [&str; 11] = [
     "WorkingDir",
 ];
 
+/// Fields with what is mounted.
+const MOUNT_FIELDS: [&str; 2] = ["HostConfig.Binds", "HostConfig.Mounts"];
+
 /// Compares a container with the body that Docker Compose would send.
 pub fn agree(request: &AgreeRequest<'_>) -> Agreement {
     let body = match request.image {
@@ -91,9 +96,12 @@ pub fn agree(request: &AgreeRequest<'_>) -> Agreement {
     let mut agreement = Agreement::default();
     if processors(&expected, &mut actual) {
         agreement.deviations.insert("processors");
+        agreement.explained.push("HostConfig.NanoCpus".into());
     }
     if mounts(request, &mut expected, &mut actual) {
         agreement.deviations.insert("mounts");
+        let fields = MOUNT_FIELDS.iter().map(|field| (*field).to_owned());
+        agreement.explained.extend(fields);
     }
     let paths: BTreeSet<&String> = expected.keys().chain(actual.keys()).collect();
     for path in paths {
@@ -111,6 +119,7 @@ pub fn agree(request: &AgreeRequest<'_>) -> Agreement {
         match rule {
             Some(rule) => {
                 agreement.deviations.insert(rule.name);
+                agreement.explained.push(path.clone());
             }
             None => agreement.differences.push(Difference {
                 field: path.clone(),
@@ -231,8 +240,9 @@ fn mounts(
     expected: &mut BTreeMap<String, Json>,
     actual: &mut BTreeMap<String, Json>,
 ) -> bool {
-    const FIELDS: [&str; 2] = ["HostConfig.Binds", "HostConfig.Mounts"];
-    let same = FIELDS.iter().all(|f| expected.get(*f) == actual.get(*f));
+    let same = MOUNT_FIELDS
+        .iter()
+        .all(|f| expected.get(*f) == actual.get(*f));
     if same {
         return false;
     }
@@ -244,7 +254,7 @@ fn mounts(
                 json!({ "Target": target, "ReadOnly": true }),
             );
         }
-        for field in FIELDS {
+        for field in MOUNT_FIELDS {
             for mount in side
                 .remove(field)
                 .as_ref()
@@ -256,7 +266,7 @@ fn mounts(
                 seen.insert(mount["Target"].as_str().unwrap_or("").to_owned(), mount);
             }
         }
-        side.insert(FIELDS[1].into(), seen.into_values().collect());
+        side.insert(MOUNT_FIELDS[1].into(), seen.into_values().collect());
     }
     true
 }

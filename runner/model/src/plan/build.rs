@@ -77,7 +77,7 @@ fn containers(
     plan: &mut Plan,
     problems: &mut Problems,
 ) {
-    let network = network::network_of(mirror, service, problems);
+    let network = network::network_of(mirror, service, options, problems);
     for replica in 1..=service.replicas() {
         let mut draft = match Draft::new(mirror, service, replica, options) {
             Ok(draft) => draft,

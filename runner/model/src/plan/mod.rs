@@ -13,6 +13,7 @@ pub mod facts;
 mod network;
 mod options;
 mod order;
+mod readback;
 mod rules;
 mod split;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use agree::{AgreeRequest, Agreement, Difference, agree};
 pub use build::plan;
 pub use options::{HostFacts, PlanOptions};
 pub use order::{Order, order};
+pub use readback::read_back;
 pub use rules::image::CERTIFICATE_VARIABLES;
 pub use rules::network::SANDBOX_RESOLVER;
 pub use split::{NETWORK_FIELDS, NETWORK_HOST_FIELDS, NETWORK_SYSCTLS, Split, endpoints, split};
@@ -126,6 +128,9 @@ pub enum NetworkOf {
     Service(String),
     /// None at all.
     None,
+    /// A network mode of the engine that leads beyond the stack and is allowed by name:
+    /// `host`, `container:NAME`, or the name of a network.
+    Foreign(String),
 }
 
 /// A file or directory that is put into a container.

@@ -23,7 +23,12 @@ pub(super) fn is_default_bridge(service: &Service) -> bool {
 }
 
 /// Whose network a service uses.
-pub(super) fn network_of(mirror: &Mirror, service: &Service, problems: &mut Problems) -> NetworkOf {
+pub(super) fn network_of(
+    mirror: &Mirror,
+    service: &Service,
+    options: &PlanOptions,
+    problems: &mut Problems,
+) -> NetworkOf {
     let mut owner = service;
     // A service may share the network of one that itself shares another's. Circles are
     // refused before, when the order is found; the count only guards the loop.
@@ -38,6 +43,9 @@ pub(super) fn network_of(mirror: &Mirror, service: &Service, problems: &mut Prob
                 None => break,
             },
             _ if is_default_bridge(owner) => break,
+            allowed if options.foreign_networks.contains(&owner.name.value) => {
+                return NetworkOf::Foreign(allowed.to_string());
+            }
             other => {
                 let message = format!(
                     "service {} uses the network of {other}, which is not part of the stack",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use crate::mirror::{Mirror, NamespaceMode, Network};
 use crate::secret::Secret;
 
 /// What is known of the engine that will run the plan.
@@ -50,9 +51,32 @@ pub struct PlanOptions {
     pub copied: Vec<PathBuf>,
     /// Networks that may lead out of the engine's host, by key. All others are internal.
     pub open_networks: BTreeSet<String>,
+    /// Services that may use a network which is not the stack's (`network_mode: host` and the
+    /// like). Others that ask for one are refused.
+    pub foreign_networks: BTreeSet<String>,
     /// The engine.
     pub host: HostFacts,
     /// Values of variables that configuration files and secrets are taken from
     /// (`environment: NAME`).
     pub values: BTreeMap<String, Secret>,
+}
+
+impl PlanOptions {
+    /// Options for a mirror that went through the policy: what is open there was allowed by
+    /// name.
+    pub fn for_stack(mirror: &Mirror, project_dir: PathBuf, host: HostFacts) -> Self {
+        let internal = |n: &Network| n.internal.as_ref().is_some_and(|i| i.value);
+        let networks = mirror.networks.iter().filter(|(_, n)| !internal(n));
+        let modes = mirror.services.iter().filter(|(_, s)| {
+            let mode = s.network.mode.as_ref().map(|m| &m.value);
+            mode.is_some_and(|m| !matches!(m, NamespaceMode::None | NamespaceMode::Service(_)))
+        });
+        Self {
+            open_networks: networks.map(|(key, _)| key.clone()).collect(),
+            foreign_networks: modes.map(|(name, _)| name.clone()).collect(),
+            project_dir,
+            host,
+            ..Self::default()
+        }
+    }
 }

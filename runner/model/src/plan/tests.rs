@@ -198,6 +198,27 @@ fn a_network_is_shared_with_its_last_owner() {
     let host = mirror_with_host_network();
     let problems = super::plan(&host, &PlanOptions::default()).unwrap_err();
     assert_eq!(problems.0[0].kind, ProblemKind::Forbidden);
+    let allowed = PlanOptions::for_stack(&host, "/p".into(), HostFacts::default());
+    let plan = super::plan(&host, &allowed).unwrap();
+    assert_eq!(
+        plan.containers[0].network,
+        NetworkOf::Foreign("host".into())
+    );
+}
+
+#[test]
+fn only_networks_that_the_policy_left_open_lead_out() {
+    let mirror = mirror(
+        "name: t\nservices: {a: {image: i, networks: {in: null, out: null}}}\n\
+         networks: {in: {internal: true}, out: {}}\n",
+    );
+    let open = |options: &PlanOptions| -> Vec<bool> {
+        let plan = plan(&mirror, options).unwrap();
+        plan.networks.iter().map(|n| n.internal).collect()
+    };
+    assert_eq!(open(&PlanOptions::default()), [true, true]);
+    let options = PlanOptions::for_stack(&mirror, "/p".into(), HostFacts::default());
+    assert_eq!(open(&options), [true, false]);
 }
 
 fn mirror_with_host_network() -> Mirror {
