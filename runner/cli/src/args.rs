@@ -11,7 +11,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// versions, config and data as containers on your machine, runs scenario files against
 /// them, and writes JUnit. Nothing it starts outlives it unless you ask.
 #[derive(Debug, Parser)]
-#[command(name = "prodmirror", version, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "prodmirror",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -313,7 +318,11 @@ pub struct ReaperArgs {
 pub fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().map_err(|e| {
         let _ = e.print();
-        if e.use_stderr() { crate::exit::Exit::Invalid.into() } else { ExitCode::SUCCESS }
+        if e.use_stderr() {
+            crate::exit::Exit::Invalid.into()
+        } else {
+            ExitCode::SUCCESS
+        }
     })
 }
 

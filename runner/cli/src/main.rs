@@ -7,7 +7,11 @@ mod cmd;
 mod context;
 mod exit;
 mod explain;
+mod open;
 mod report;
+mod runs;
+mod select;
+mod signals;
 
 fn main() -> ExitCode {
     let context = context::Context::from_process();

@@ -7,6 +7,11 @@ use crate::exit::Exit;
 
 /// Prints the script.
 pub fn run(shell: clap_complete::Shell) -> Exit {
-    clap_complete::generate(shell, &mut Cli::command(), "prodmirror", &mut std::io::stdout());
+    clap_complete::generate(
+        shell,
+        &mut Cli::command(),
+        "prodmirror",
+        &mut std::io::stdout(),
+    );
     Exit::Ok
 }

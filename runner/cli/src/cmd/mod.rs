@@ -1,15 +1,99 @@
 //! One file per command.
 
-use crate::args::{Cli, Verb};
+use std::io::Write as _;
+use std::time::Duration;
+
+use prodmirror_model::diag::Problems;
+use prodmirror_model::redact::Redactor;
+
+use crate::args::{Cli, Format, Global, Verb};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::explain;
+use crate::report::look::Look;
+use crate::report::terminal;
 
+mod check;
 mod completions;
+mod engine;
+mod images;
+mod render;
+mod report;
+mod run;
+
+/// How long work that was told to stop may go on before the process ends all the same.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What every command is given.
+pub struct Session {
+    /// Options of every command.
+    pub global: Global,
+    /// The process's surroundings.
+    pub context: Context,
+}
+
+impl Session {
+    /// How text for people looks.
+    pub fn look(&self) -> Look {
+        Look {
+            colour: self.context.colour(),
+            width: terminal::width(),
+        }
+    }
+
+    /// Prints problems in the form that was asked for: people's on standard error, JSON on
+    /// standard output.
+    pub fn tell(&self, problems: &Problems, redactor: &Redactor) {
+        if self.global.format == Format::Json {
+            self.print(&explain::json(&problems.0, redactor));
+        } else if !problems.0.is_empty() {
+            self.note(&explain::human(&problems.0, self.look(), redactor));
+        }
+    }
+
+    /// Writes to standard output. A reader that is gone is no error.
+    pub fn print(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Writes to standard error. A lost terminal is no error.
+    pub fn note(&self, text: &str) {
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}
 
 /// Runs a command to its end.
-pub fn run(cli: Cli, _context: Context) -> Exit {
+pub fn run(cli: Cli, context: Context) -> Exit {
+    let session = Session {
+        global: cli.global,
+        context,
+    };
     match cli.verb {
         Verb::Completions { shell } => completions::run(shell),
+        Verb::Check(args) => check::run(&session, &args),
+        Verb::Render => render::run(&session),
+        Verb::Report(args) => report::run(&session, &args),
+        Verb::Images(args) => with_runtime(images::run(&session, &args)),
+        Verb::Run(args) => with_runtime(run::run(&session, &args)),
         _ => Exit::Invalid,
+    }
+}
+
+fn with_runtime(work: impl Future<Output = Exit>) -> Exit {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(work);
+            runtime.shutdown_timeout(LINGER);
+            exit
+        }
+        Err(e) => {
+            let _ = writeln!(std::io::stderr(), "cannot start threads: {e}");
+            Exit::Invalid
+        }
     }
 }

@@ -121,7 +121,9 @@ fn no_place_panics() {
                                 colour: true,
                                 width,
                             };
-                            assert!(human(std::slice::from_ref(&p), look, &redactor()).contains("bad"));
+                            assert!(
+                                human(std::slice::from_ref(&p), look, &redactor()).contains("bad")
+                            );
                         }
                     }
                 }

@@ -171,6 +171,15 @@ impl Reports {
         self.problems.clone()
     }
 
+    /// Adds a reporter that is no file; `name` is what messages call it.
+    pub fn add(&mut self, name: &str, reporter: Box<dyn Reporter>) {
+        self.running.push(Running {
+            name: name.to_owned(),
+            reporter,
+            broken: false,
+        });
+    }
+
     fn each(&mut self, f: impl Fn(&mut dyn Reporter, &Summary) -> io::Result<()>) {
         for r in &mut self.running {
             if let Err(e) = f(r.reporter.as_mut(), &self.summary) {

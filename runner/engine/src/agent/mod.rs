@@ -2,6 +2,7 @@
 
 mod ca;
 mod image;
+mod trust;
 
 use std::io::Read;
 
@@ -10,6 +11,7 @@ use prodmirror_model::diag::{Problem, ProblemKind};
 
 pub use ca::RunCa;
 pub use image::archive;
+pub use trust::trust;
 
 /// Repository of the agent's image. It is loaded, never pulled.
 const REPOSITORY: &str = "prodmirror/agent";

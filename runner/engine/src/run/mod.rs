@@ -6,6 +6,7 @@
 mod attempt;
 mod case;
 mod dispatcher;
+mod on_engine;
 mod race;
 mod seed;
 mod steps;
@@ -15,5 +16,6 @@ pub use case::{CaseEnd, CaseOptions, play};
 pub use dispatcher::{
     Case, Counts, Dispatcher, Limits, Need, RunEnd, Stack, StackFactory, StackRefused,
 };
+pub use on_engine::{EngineStacks, Keep};
 pub use seed::Seed;
 pub use stop::Stop;

@@ -6,4 +6,3 @@
 mod agent;
 mod images;
 mod live;
-mod scenario;

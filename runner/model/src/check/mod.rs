@@ -15,9 +15,6 @@ mod show;
 mod source;
 mod unparse;
 
-#[cfg(test)]
-mod tests;
-
 pub use expectation::{Expectation, read as read_expectations};
 pub use expr::Expr;
 pub use matcher::Matcher;

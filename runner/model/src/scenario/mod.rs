@@ -9,8 +9,6 @@ mod flow;
 mod names;
 mod read;
 mod step;
-#[cfg(test)]
-mod tests;
 mod types;
 
 pub use duration::{parse as parse_duration, read as read_duration};

@@ -11,8 +11,6 @@ mod locate;
 mod path;
 mod scan;
 mod scope;
-#[cfg(test)]
-mod tests;
 
 pub use data::{Data, Text};
 pub use locate::{locate, part_of};

@@ -1,0 +1,238 @@
+//! A project, opened: read, compiled into its stack, and its secrets at hand.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prodmirror_engine::agent;
+use prodmirror_engine::step::{Known, Program, check_targets, compile_all};
+use prodmirror_model::compile::{Compiled, Inputs, Stack, compile};
+use prodmirror_model::diag::{Problem, ProblemKind, Problems};
+use prodmirror_model::mirror::Service;
+use prodmirror_model::project::{Project, SecretSource};
+use prodmirror_model::redact::Redactor;
+use prodmirror_model::secret::Secret;
+use prodmirror_model::source::io_reason;
+use prodmirror_model::stack::Variable;
+
+use crate::args::Global;
+use crate::context::Context;
+use crate::select;
+
+/// A project with everything that its files say.
+pub struct Opened {
+    /// The project file.
+    pub project: Project,
+    /// What became of it.
+    pub compiled: Compiled,
+    /// Values of declared secrets, by their name in `mirror.yaml`, as far as they are known.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Takes secrets out of everything that is printed.
+    pub redactor: Redactor,
+    /// All that is wrong or doubtful, of specs and secrets.
+    pub problems: Problems,
+}
+
+/// Scenarios that are ready to run.
+pub struct Scenarios {
+    /// Compiled scenarios that were selected, in order.
+    pub programs: Vec<Program>,
+    /// The files that were read.
+    pub files: Vec<Arc<prodmirror_model::source::SourceFile>>,
+    /// All that is wrong or doubtful in them.
+    pub problems: Problems,
+}
+
+impl Opened {
+    /// Opens the project that the command line or the directory names. `arch` is the engine's
+    /// architecture, for the agent's image.
+    ///
+    /// # Errors
+    /// What keeps the project or production's files from being read at all.
+    pub fn open(global: &Global, context: &Context, arch: &str) -> Result<Self, Problems> {
+        let path = match &global.project {
+            Some(path) => context.cwd.join(path),
+            None => Project::find(&context.cwd)?,
+        };
+        let project = Project::load(&path)?;
+        let inputs = Inputs {
+            shell: context.env.clone(),
+            whole_shell: global.pass_env,
+            images: images(&global.image)?,
+            profiles: Vec::new(),
+            agent_image: agent::image_tag(arch)?,
+            vars: serde_json::Map::new(),
+        };
+        let compiled = compile(&project, &inputs)?;
+        let redactor = Redactor::new();
+        let mut problems = compiled.problems.clone();
+        let mut secrets = BTreeMap::new();
+        for s in &project.secrets {
+            match value_of(&s.value.value, context) {
+                Ok(value) => {
+                    redactor.add(&s.name.value, &value);
+                    secrets.insert(s.name.value.clone(), value);
+                }
+                Err(why) => problems.push(
+                    Problem::at(
+                        ProblemKind::Missing,
+                        &s.value.span,
+                        format!("the secret `{}` has no value: {why}", s.name.value),
+                    )
+                    .help("set it, or use { stub: … } for a value that is not secret"),
+                ),
+            }
+        }
+        let opened = Self {
+            project,
+            compiled,
+            secrets,
+            redactor,
+            problems,
+        };
+        for (name, value) in opened.texts() {
+            opened.redactor.add(&name, &value);
+        }
+        Ok(opened)
+    }
+
+    /// Secret values that stand in production's own files.
+    fn texts(&self) -> Vec<(String, Secret)> {
+        let stack = self.compiled.stack.as_ref();
+        stack
+            .into_iter()
+            .flat_map(|s| &s.variables)
+            .filter_map(|(name, v)| match v {
+                Variable::Text(secret) => Some((name.clone(), secret.clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The stack, when nothing refuses it.
+    pub fn stack(&self) -> Option<&Stack> {
+        self.compiled
+            .stack
+            .as_ref()
+            .filter(|_| !self.problems.has_errors())
+    }
+
+    /// Values of all variables of the stack.
+    ///
+    /// # Errors
+    /// Variables without a value.
+    pub fn values(&self, stack: &Stack) -> Result<BTreeMap<String, Secret>, Problems> {
+        let mut values = BTreeMap::new();
+        let mut problems = Problems::default();
+        for (name, variable) in &stack.variables {
+            let value = match variable {
+                Variable::Declared { secret, .. } => self.secrets.get(secret).cloned(),
+                Variable::Text(secret) => Some(secret.clone()),
+                Variable::Environment => self.secrets.get(name).cloned(),
+            };
+            match value {
+                Some(value) => {
+                    values.insert(name.clone(), value);
+                }
+                None => problems.push(
+                    Problem::new(
+                        ProblemKind::Missing,
+                        format!("the variable `{name}` of the stack has no value"),
+                    )
+                    .help(format!(
+                        "add `{name}: {{ env: {name} }}` under `secrets` in mirror.yaml"
+                    )),
+                ),
+            }
+        }
+        if problems.0.is_empty() {
+            Ok(values)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Reads and compiles scenarios, and checks the names they use against the stack.
+    pub fn scenarios(&self, paths: &[PathBuf], cwd: &Path) -> Scenarios {
+        let (files, mut problems) = select::files(paths, &self.project.root, cwd);
+        let (programs, found) = compile_all(&files);
+        problems.0.extend(found);
+        if let Some(stack) = &self.compiled.stack {
+            let known = known(stack);
+            let there = |s: &str| known.services.contains(s);
+            for program in &programs {
+                // What requires more than the stack has is skipped, not wrong.
+                let required = &program.scenario.requires.services;
+                if required.iter().all(|s| there(&s.value)) {
+                    problems.0.extend(check_targets(&program.targets(), &known));
+                }
+            }
+        }
+        Scenarios {
+            programs,
+            files,
+            problems,
+        }
+    }
+}
+
+/// The names that steps may use.
+fn known(stack: &Stack) -> Known {
+    let mut known = Known::default();
+    for (name, service) in &stack.mirror.services {
+        known.services.insert(name.clone());
+        known.hosts.extend(names(service));
+    }
+    known
+        .hosts
+        .extend(stack.extension.stubs.values().map(|s| s.host.clone()));
+    let allowed = stack.extension.egress.allow.iter();
+    known
+        .hosts
+        .extend(allowed.filter_map(|a| Some(a.rsplit_once(':')?.0.to_owned())));
+    known
+}
+
+/// Names that a service has besides its own.
+fn names(service: &Service) -> Vec<String> {
+    let network = &service.network;
+    let aliases = network.attachments.values().flat_map(|a| &a.aliases);
+    let single = [&service.container_name, &network.hostname];
+    aliases
+        .chain(single.into_iter().flatten())
+        .map(|n| n.value.clone())
+        .collect()
+}
+
+fn images(given: &[String]) -> Result<Vec<(String, String)>, Problem> {
+    given
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((service, image)) if !service.is_empty() && !image.is_empty() => {
+                Ok((service.to_owned(), image.to_owned()))
+            }
+            _ => Err(Problem::new(
+                ProblemKind::InvalidValue,
+                format!("`--image {text}` is not SERVICE=IMAGE"),
+            )),
+        })
+        .collect()
+}
+
+fn value_of(source: &SecretSource, context: &Context) -> Result<Secret, String> {
+    match source {
+        SecretSource::Stub(value) => Ok(value.clone()),
+        SecretSource::Env(name) => match context.env.get(name) {
+            Some(value) => Ok(Secret::new(value.clone())),
+            None => Err(format!("the environment variable {name} is not set")),
+        },
+        SecretSource::File(path) => match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Secret::new(text.strip_suffix('\n').unwrap_or(&text))),
+            Err(e) => Err(format!(
+                "{} cannot be read: {}",
+                path.display(),
+                io_reason(&e)
+            )),
+        },
+    }
+}

@@ -1,0 +1,231 @@
+//! Stacks on an engine: what the dispatcher starts, and what steps see of it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prodmirror_model::diag::Problem;
+use prodmirror_model::event::What;
+use prodmirror_model::plan::Plan;
+use prodmirror_model::secret::Secret;
+
+use super::dispatcher::{Need, Stack, StackFactory, StackRefused};
+use super::stop::Stop;
+use crate::bus::Sink;
+use crate::docker::Engine;
+use crate::live::{
+    Cursor, ExecOutput, ExecRequest, LiveError, LiveStack, LogLine, Teardown, UpOptions, up,
+};
+use crate::step::world::{Connection, Later, World};
+
+/// When a stack is left running after its scenarios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keep {
+    /// It is always removed.
+    #[default]
+    Never,
+    /// It is left when one of its scenarios did not pass.
+    OnFailure,
+    /// It is always left.
+    Always,
+}
+
+/// Starts stacks of one plan on one engine.
+pub struct EngineStacks {
+    /// The engine.
+    pub engine: Engine,
+    /// What each stack consists of.
+    pub plan: Arc<Plan>,
+    /// The run that they belong to.
+    pub run: String,
+    /// Where facts go.
+    pub sink: Arc<dyn Sink>,
+    /// When they are left.
+    pub keep: Keep,
+    /// Certificates (DER) of the authorities that steps trust.
+    pub roots: Vec<Vec<u8>>,
+    /// Values of `secrets.<name>`.
+    pub secrets: BTreeMap<String, Secret>,
+    /// How long a start may take.
+    pub timeout: Duration,
+    /// Options of every start, made for a stack's identity.
+    pub options: Arc<dyn Fn(UpOptions) -> UpOptions + Send + Sync>,
+}
+
+impl EngineStacks {
+    async fn bring_up(&self, need: &Need, stop: &Stop) -> Result<LiveStack, StackRefused> {
+        let mut options = (self.options)(UpOptions::new(self.run.clone(), need.stack.clone()));
+        options.timeout = self.timeout;
+        let cancel = options.cancel.clone();
+        let start = up(&self.engine, self.plan.clone(), options, self.sink.clone());
+        tokio::pin!(start);
+        let started = tokio::select! {
+            started = &mut start => started,
+            () = stop.stopping() => {
+                cancel.cancel();
+                start.await
+            }
+        };
+        started.map_err(|e| self.refuse(need, &e))
+    }
+
+    fn refuse(&self, need: &Need, e: &LiveError) -> StackRefused {
+        let problem = e.problem();
+        let reason = match &problem.help {
+            Some(help) => format!("{} ({help})", problem.message),
+            None => problem.message.clone(),
+        };
+        self.sink.emit(What::StackFailed {
+            stack: need.stack.clone(),
+            service: e.service().map(str::to_owned),
+            reason: reason.clone(),
+            log: e.log().to_vec(),
+        });
+        StackRefused { reason }
+    }
+}
+
+impl StackFactory for EngineStacks {
+    fn start<'a>(
+        &'a self,
+        need: &'a Need,
+        stop: &'a Stop,
+    ) -> Later<'a, Result<Box<dyn Stack>, StackRefused>> {
+        Box::pin(async move {
+            let live = self.bring_up(need, stop).await?;
+            let world = Arc::new(LiveWorld {
+                env: environments(&self.plan),
+                live,
+                roots: self.roots.clone(),
+                secrets: self.secrets.clone(),
+            });
+            let stack = Running {
+                world,
+                keep: self.keep,
+                sink: self.sink.clone(),
+            };
+            Ok(Box::new(stack) as Box<dyn Stack>)
+        })
+    }
+}
+
+fn ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What each service was started with, by the bodies of the plan.
+fn environments(plan: &Plan) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for c in &plan.containers {
+        let vars = c.body["Env"].as_array().into_iter().flatten();
+        let pairs = vars.filter_map(|v| v.as_str()?.split_once('='));
+        let mut env: BTreeMap<String, String> =
+            pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        for (name, value) in &c.secret_env {
+            env.insert(name.clone(), value.expose().to_owned());
+        }
+        all.insert(c.service.clone(), env);
+    }
+    all
+}
+
+struct Running {
+    world: Arc<LiveWorld>,
+    keep: Keep,
+    sink: Arc<dyn Sink>,
+}
+
+impl Stack for Running {
+    fn world(&self) -> Arc<dyn World> {
+        self.world.clone()
+    }
+
+    fn finish(self: Box<Self>, passed: bool) -> Later<'static, ()> {
+        Box::pin(async move {
+            let keep = match self.keep {
+                Keep::Never => false,
+                Keep::OnFailure => !passed,
+                Keep::Always => true,
+            };
+            let stack = self.world.live.id().to_owned();
+            if keep {
+                self.sink.emit(What::Warning {
+                    message: format!(
+                        "stack {stack} is left running: `prodmirror ps` shows it, \
+                         `prodmirror down` removes it"
+                    ),
+                });
+                return;
+            }
+            let began = Instant::now();
+            let report = self.world.live.down(Some(&Teardown::default())).await;
+            for left in &report.left {
+                self.sink.emit(What::Warning {
+                    message: format!("could not remove {left}; `prodmirror gc` tries again"),
+                });
+            }
+            self.sink.emit(What::StackStopped {
+                stack,
+                took_ms: ms(began),
+            });
+        })
+    }
+}
+
+/// A running stack as its steps see it.
+struct LiveWorld {
+    live: LiveStack,
+    env: BTreeMap<String, BTreeMap<String, String>>,
+    roots: Vec<Vec<u8>>,
+    secrets: BTreeMap<String, Secret>,
+}
+
+impl World for LiveWorld {
+    fn stack(&self) -> &str {
+        self.live.id()
+    }
+
+    fn services(&self) -> Vec<String> {
+        self.live.services().keys().cloned().collect()
+    }
+
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Later<'a, Result<Connection, Problem>> {
+        Box::pin(self.live.reach().connect(host, port))
+    }
+
+    fn address<'a>(&'a self, host: &'a str, port: u16) -> Later<'a, Result<SocketAddr, Problem>> {
+        Box::pin(self.live.reach().address(host, port))
+    }
+
+    fn exec(&self, request: ExecRequest) -> Later<'_, Result<ExecOutput, Problem>> {
+        Box::pin(self.live.exec(request))
+    }
+
+    fn env(&self, service: &str) -> BTreeMap<String, String> {
+        self.env.get(service).cloned().unwrap_or_default()
+    }
+
+    fn log_end(&self) -> Cursor {
+        self.live.logs().cursor()
+    }
+
+    fn log_lines(&self, service: &str, after: Cursor) -> Vec<LogLine> {
+        self.live.logs().lines(service, after)
+    }
+
+    fn log_changed(&self, after: Cursor) -> Later<'_, ()> {
+        Box::pin(self.live.logs().changed(after))
+    }
+
+    fn roots(&self) -> Vec<Vec<u8>> {
+        self.roots.clone()
+    }
+
+    fn secrets(&self) -> BTreeMap<String, String> {
+        self.secrets
+            .iter()
+            .map(|(k, v)| (k.clone(), v.expose().to_owned()))
+            .collect()
+    }
+}

@@ -1,3 +1,0 @@
-//! The scenario language and its step kinds, against real servers.
-
-mod mistakes;
