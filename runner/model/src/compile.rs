@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use crate::diag::{Problem, ProblemKind, Problems};
+use crate::diag::{Problem, ProblemKind, Problems, nearest};
 use crate::fidelity::{Class, Fidelity, Record, Severity};
-use crate::mirror::{Input, Mirror};
+use crate::mirror::{Input, Mirror, Network};
+use crate::plan::{HostFacts, Plan, PlanOptions, plan};
 use crate::policy::{self, External, variable_of};
-use crate::project::{Images, Named, Project, is_variable};
+use crate::project::{Images, Named, Project, SecretSource, is_variable};
 use crate::secret::Secret;
 use crate::source::Span;
 use crate::spec::compose::{self, LoadRequest, Loaded};
@@ -77,6 +78,31 @@ impl Stack {
     ) -> Result<Mirror, Problems> {
         stack::read(&self.text, project, values)
     }
+
+    /// What the engine will be asked to do for the stack.
+    ///
+    /// # Errors
+    /// As [`with_values`](Self::with_values), and what an engine would refuse; places have
+    /// the line of the template beside them.
+    pub fn plan(
+        &self,
+        project: &Project,
+        values: &BTreeMap<String, Secret>,
+        host: HostFacts,
+    ) -> Result<Plan, Problems> {
+        let mirror = self.with_values(project, values)?;
+        let internal = |n: &Network| n.internal.as_ref().is_some_and(|i| i.value);
+        let open = mirror.networks.iter().filter(|(_, n)| !internal(n));
+        let options = PlanOptions {
+            project_dir: project.root.clone(),
+            copied: Vec::new(),
+            open_networks: open.map(|(key, _)| key.clone()).collect(),
+            host,
+            values: values.clone(),
+        };
+        plan(&mirror, &options)
+            .map_err(|found| Problems(found.0.into_iter().map(|p| self.text.explain(p)).collect()))
+    }
 }
 
 impl Compiled {
@@ -98,9 +124,10 @@ impl Compiled {
 /// What keeps production's files from being read. Everything later is in
 /// [`Compiled::problems`], so that all of it is seen at once.
 pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems> {
-    let loaded = compose::load(&load_request(project, inputs))?;
+    let loaded = compose::load(&load_request(project, inputs)).map_err(say_where_to_set)?;
     let mut production = Mirror::from_compose(&loaded.root)?;
     production.inputs = sources(project, &loaded);
+    policy::sensitive::mark(&mut production, project);
     let images = images(project, inputs);
     let environment: BTreeMap<String, String> = loaded
         .environment
@@ -122,8 +149,11 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         externals: applied.externals,
         problems: applied.problems,
     };
-    unset_variables(&loaded, &mut compiled, project);
-    compiled.problems.0.extend(loaded.warnings);
+    unset_variables(&loaded, &mut compiled);
+    declared_secrets(&loaded, &mut compiled, project);
+    compiled.fidelity.accept(&project.fidelity);
+    let warnings = say_where_to_set(Problems(loaded.warnings));
+    compiled.problems.0.extend(warnings.0);
     let rendered = stack::render(&RenderRequest {
         mirror: &applied.mirror,
         extension: &applied.extension,
@@ -198,7 +228,7 @@ fn images(project: &Project, inputs: &Inputs) -> Images {
 }
 
 /// A variable that is unset is a fact about production that nobody knows.
-fn unset_variables(loaded: &Loaded, compiled: &mut Compiled, project: &Project) {
+fn unset_variables(loaded: &Loaded, compiled: &mut Compiled) {
     let from = compiled.fidelity.records.len();
     for p in loaded
         .warnings
@@ -217,7 +247,62 @@ fn unset_variables(loaded: &Loaded, compiled: &mut Compiled, project: &Project) 
             compiled.fidelity.records.push(r);
         }
     }
-    compiled.fidelity.accept(&project.fidelity);
+}
+
+/// A project sets variables elsewhere than Compose does.
+fn say_where_to_set(mut problems: Problems) -> Problems {
+    for p in &mut problems.0 {
+        if matches!(
+            p.kind,
+            ProblemKind::UnsetVariable | ProblemKind::RequiredVariable
+        ) {
+            p.help = Some(
+                "in mirror.yaml, give it a value under `secrets`, set it in a file of `env_files`, or pass the shell's by `env.pass`"
+                    .to_owned(),
+            );
+        }
+    }
+    problems
+}
+
+/// The values of secrets are not production's; one that production does not ask for is
+/// mistyped or out of date.
+fn declared_secrets(loaded: &Loaded, compiled: &mut Compiled, project: &Project) {
+    let production = &compiled.production;
+    let mut asked: Vec<&str> = loaded.variables.keys().map(String::as_str).collect();
+    for (key, object) in production.secrets.iter().chain(&production.config_files) {
+        asked.push(key);
+        asked.extend(object.name.iter().map(|n| n.as_str()));
+        asked.extend(object.environment.iter().map(|n| n.as_str()));
+    }
+    for s in &project.secrets {
+        let name = s.name.as_str();
+        if !asked.contains(&name) {
+            let p = Problem::at(
+                ProblemKind::UnknownReference,
+                &s.name.span,
+                format!("production asks for no secret `{name}`"),
+            );
+            let help = match nearest(name, asked.iter().copied()) {
+                Some(k) => format!("did you mean `{k}`?"),
+                None => "remove it".to_owned(),
+            };
+            compiled.problems.push(p.warning().help(help));
+            continue;
+        }
+        let object = format!("secret:{name}");
+        let mut r = Record::new(object, "value", Class::Substituted, Severity::Low);
+        r = r.at(&s.name.span);
+        r.declared = "production's".to_owned();
+        r.actual = match &s.value.value {
+            SecretSource::Stub(_) => "a stand-in from mirror.yaml".to_owned(),
+            SecretSource::Env(var) => format!("the shell's {var}"),
+            SecretSource::File(path) => format!("the file {}", path.display()),
+        };
+        r.reason = "secrets of production stay there".to_owned();
+        r.rule = "secret-value".to_owned();
+        compiled.fidelity.records.push(r);
+    }
 }
 
 fn read_back(project: &Project, rendered: stack::Rendered) -> Result<Stack, Problems> {

@@ -4,7 +4,7 @@ use super::rule::{Case, Found};
 use crate::diag::{Problem, ProblemKind};
 use crate::fidelity::{Class, Severity};
 use crate::mirror::{FileObject, Sourced};
-use crate::project::{SecretSource, path};
+use crate::project::path;
 use crate::yaml::{Node, Spanned};
 
 /// The variable that holds a secret's value in a rendered stack.
@@ -36,20 +36,7 @@ pub fn given_secret(f: &mut FileObject, case: &mut Case<'_>) {
     if f.environment.as_ref().is_some_and(|e| e.value == variable) {
         return;
     }
-    let now = match &source.value {
-        SecretSource::Stub(_) => "a stand-in from mirror.yaml".to_owned(),
-        SecretSource::Env(var) => format!("the variable {var} of the shell"),
-        SecretSource::File(_) => "a file that mirror.yaml names".to_owned(),
-    };
-    let span = f.declared.span.clone();
     let environment = Sourced::new(variable, source.span.clone());
-    let found = Found::at("value", "***", &span).now(now);
-    case.note(
-        found,
-        Class::Substituted,
-        Severity::Low,
-        "secrets of production stay there",
-    );
     clear(f);
     f.environment = Some(environment);
 }

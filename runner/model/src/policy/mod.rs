@@ -166,10 +166,8 @@ pub fn recheck(stack: &Mirror, project: &Project) -> Problems {
     };
     RULES.iter().for_each(|r| walk.look(r, &mut mirror));
     let brought_in = report.records.iter().zip(&report.spans);
-    let substituted = brought_in.filter(|(r, _)| {
-        let is_copy = r.rule == "project-bind" && r.actual == "a copy";
-        r.class != crate::fidelity::Class::Mirrored && !is_copy && !r.raise.is_empty()
-    });
+    let substituted = brought_in
+        .filter(|(r, _)| r.class != crate::fidelity::Class::Mirrored && !r.raise.is_empty());
     let mut problems = report.problems;
     for (r, span) in substituted {
         let refused = RULES

@@ -106,7 +106,8 @@ pub fn host_file(s: &mut Service, case: &mut Case<'_>) {
     });
 }
 
-/// Writable binds of the project's own files: the stack writes to copies.
+/// Binds of the project's own files: the stack has copies, so that any engine can have them
+/// and nothing writes into the project.
 pub fn project_bind(s: &mut Service, case: &mut Case<'_>) {
     let service = s.name.value.clone();
     each_bind(s, case, |m, bind, case| {
@@ -118,16 +119,15 @@ pub fn project_bind(s: &mut Service, case: &mut Case<'_>) {
             options.value.propagation = None;
             options.value.create_host_path = None;
         }
-        if exists {
-            if !bind.read_only {
-                let found = Found::at(bind.field, bind.source, &span).now("a copy");
-                case.found_bind(found, bind.target);
-            }
-            return true;
-        }
-        let why = "the path is not in the project; the engine would make an empty directory of it";
-        let found = Found::at(bind.field, bind.source, &span).now("an empty volume");
-        if case.found_as(found, Severity::High, why) {
+        if exists && !bind.read_only {
+            let found = Found::at(bind.field, bind.source, &span).now("a copy");
+            let why = "what the service writes stays in the stack";
+            case.note(found, Class::Substituted, Severity::Low, why);
+        } else if !exists {
+            let found = Found::at(bind.field, bind.source, &span).now("an empty volume");
+            let why =
+                "the path is not in the project; the engine would make an empty directory of it";
+            case.note(found, Class::Substituted, Severity::High, why);
             stand_in(m, bind.source, &service, case);
         }
         true

@@ -76,8 +76,6 @@ pub static RULES: &[Rule] = rules! {
         "it is a file of the engine's host; the image's own is used";
     "bind" Refuse Blocker Service mounts::bind:
         "it is a path of the engine's host, outside of the project";
-    "project-bind" Substitute Low Service mounts::project_bind:
-        "the service would write into the project's own files";
     "special-mount" Refuse Blocker Service mounts::special_mount:
         "it leads to the engine's host or its cluster";
     "volumes-from" Refuse Blocker Service mounts::volumes_from:
@@ -124,10 +122,13 @@ pub static RULES: &[Rule] = rules! {
         "it is a path outside of the project";
 };
 
-/// What gives secrets and configuration files their content: nothing to allow there.
+/// What gives secrets, configuration files and binds of the project their content: nothing to
+/// allow there.
 pub(super) static CONTENT: &[Rule] = rules! {
     "secret-value" Substitute Low Secret files::given_secret:
         "secrets of production stay there";
     "config-content" Substitute Low Config files::external_config:
         "the spec does not hold it";
+    "project-bind" Substitute Low Service mounts::project_bind:
+        "the service would write into the project's own files";
 };

@@ -147,7 +147,6 @@ fn ways() -> Vec<Way> {
         object("config-path", "configs: { n: { file: /etc/passwd } }", "/etc/passwd", "passwd", ""),
         object("secret-store", "secrets: { n: { environment: SET, driver: vault } }", "vault", "vault", ""),
         object("secret-path", "secrets: { n: { file: /etc/shadow } }", "/etc/shadow", "shadow", ""),
-        way("project-bind", "volumes: [{ type: bind, source: '@ROOT@/here.conf', target: /c }]", "@ROOT@/here.conf", "", "here.conf"),
     ]
 }
 
@@ -537,6 +536,29 @@ fn a_missing_path_becomes_an_empty_volume() {
             .iter()
             .any(|r| r.severity == Severity::High && r.actual == "an empty volume")
     );
+}
+
+#[test]
+fn files_of_the_project_are_copied() {
+    let bind = |rest: &str| {
+        let mount = format!("type: bind, source: '@ROOT@/here.conf', target: /c{rest}");
+        web(&format!("volumes: [{{ {mount} }}]"))
+    };
+    let world = project("");
+    let writable = world.apply(&bind(""));
+    assert_eq!(writable.extension.writable_copies["web"], ["/c"]);
+    let of = |a: &Applied| -> Vec<String> {
+        let binds = a
+            .fidelity
+            .records
+            .iter()
+            .filter(|r| r.rule == "project-bind");
+        binds.map(|r| r.actual.clone()).collect()
+    };
+    assert_eq!(of(&writable), ["a copy"]);
+    let read_only = world.apply(&bind(", read_only: true"));
+    assert!(read_only.extension.writable_copies.is_empty());
+    assert!(of(&read_only).is_empty());
 }
 
 #[test]

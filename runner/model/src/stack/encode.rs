@@ -377,10 +377,10 @@ mod tests {
         #[test]
         fn any_value_is_read_back(v in any_json()) {
             prop_assert_eq!(read(&flow(&v)), doubled(&v));
-            prop_assert_eq!(read(&block(&v, 4).join("\n")), doubled(&v));
+            prop_assert_eq!(read(&(block(&v, 4).join("\n") + "\n")), doubled(&v));
             let mut lines = after_key(&v, 2);
             lines[0].insert_str(0, "  k:");
-            prop_assert_eq!(&read(&lines.join("\n"))["k"], &doubled(&v));
+            prop_assert_eq!(&read(&(lines.join("\n") + "\n"))["k"], &doubled(&v));
         }
     }
 }

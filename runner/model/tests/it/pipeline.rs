@@ -8,6 +8,7 @@ use libtest_mimic::{Failed, Trial};
 use prodmirror_model::compile::{Compiled, Inputs, compile};
 use prodmirror_model::fidelity::Class;
 use prodmirror_model::mirror::Mirror;
+use prodmirror_model::plan::{FileContent, HostFacts};
 use prodmirror_model::policy;
 use prodmirror_model::project::Project;
 use prodmirror_model::secret::Secret;
@@ -23,6 +24,10 @@ pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("pipeline::shop", shop),
         Trial::test("pipeline::secrets_stay_out", secrets_stay_out),
+        Trial::test(
+            "pipeline::what_is_not_set_is_named",
+            what_is_not_set_is_named,
+        ),
         Trial::test(
             "pipeline::templates_cannot_open_a_way",
             templates_cannot_open_a_way,
@@ -118,6 +123,29 @@ fn shop() -> Result<(), Failed> {
         !format!("{live:?}").contains("value of"),
         "a secret is printed"
     );
+    let plan = stack
+        .plan(&project, &values, HostFacts::default())
+        .map_err(|e| e.to_string())?;
+    let db = plan.containers.iter().find(|c| c.service == "db").unwrap();
+    let secret = db
+        .files
+        .iter()
+        .find(|f| f.target == "/run/secrets/db_password")
+        .unwrap();
+    assert!(
+        matches!(&secret.content, FileContent::Secret(s) if s.expose().contains("DB_PASSWORD"))
+    );
+    let stub = plan
+        .containers
+        .iter()
+        .find(|c| c.service.starts_with("stub-"))
+        .unwrap();
+    assert!(stub.files.iter().any(|f| f.target == policy::STUB_CONFIG));
+    assert!(plan.networks.iter().all(|n| n.internal));
+    assert!(
+        !serde_json::to_string(&plan).unwrap().contains("value of"),
+        "a secret is printed"
+    );
     let gate = compiled.fidelity.over(&project.fidelity);
     assert!(gate.is_empty(), "{gate:?}");
     Ok(())
@@ -146,7 +174,7 @@ fn secrets_stay_out() -> Result<(), Failed> {
         (".env", "FROM_FILE=of-the-env-file\nKEY=production-key\n"),
         (
             "mirror.yaml",
-            "production: compose.yaml\nsecrets: { KEY: { stub: stand-in-key } }\n",
+            "production: compose.yaml\nsecrets: { KEY: { stub: stand-in-key }, KEYS: { stub: x } }\n",
         ),
     ]);
     let project = Project::load(dir.path()).unwrap();
@@ -154,6 +182,7 @@ fn secrets_stay_out() -> Result<(), Failed> {
     let stack = compiled.ready().map_err(|p| p.to_string())?;
     let text = &stack.text.file.text;
     let printed = format!("{compiled:?}");
+    assert!(!printed.contains("hunter-2"), "{printed}");
     for secret in [
         "hunter-2",
         "other-2",
@@ -166,6 +195,20 @@ fn secrets_stay_out() -> Result<(), Failed> {
     assert!(
         !printed.contains("production-key") && !printed.contains("stand-in-key\""),
         "{printed}"
+    );
+    let said = compiled.problems.to_string();
+    assert!(
+        said.contains("warning: production asks for no secret `KEYS`"),
+        "{said}"
+    );
+    let records = compiled
+        .fidelity
+        .records
+        .iter()
+        .filter(|r| r.object.starts_with("secret:"));
+    assert_eq!(
+        records.map(|r| r.object.as_str()).collect::<Vec<_>>(),
+        ["secret:KEY"]
     );
     let names: Vec<_> = stack.variables.keys().map(String::as_str).collect();
     assert_eq!(names, ["B_PLAIN_PASSWORD", "KEY", "PLAIN_PASSWORD"]);
@@ -205,6 +248,34 @@ fn secrets_stay_out() -> Result<(), Failed> {
         missing.contains("KEY is a secret of this stack"),
         "{missing}"
     );
+    Ok(())
+}
+
+fn what_is_not_set_is_named() -> Result<(), Failed> {
+    let spec = "name: p\nservices: { a: { image: 'x:${TAG}', environment: { A: '${NEEDED:?the needed}' } } }\n";
+    let dir = project(&[
+        ("compose.yaml", spec),
+        ("mirror.yaml", "production: compose.yaml\n"),
+    ]);
+    let project = Project::load(dir.path()).unwrap();
+    let said = compile(&project, &inputs()).unwrap_err().to_string();
+    for part in ["NEEDED", "the needed", "env.pass", "`secrets`"] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+    let mut inputs = inputs();
+    inputs.shell.insert("NEEDED".into(), "x".into());
+    assert!(
+        compile(&project, &inputs).is_err(),
+        "the shell is seen only if mirror.yaml says so"
+    );
+    inputs.whole_shell = true;
+    let compiled = compile(&project, &inputs).unwrap_or_else(|e| panic!("{e}"));
+    let unset = compiled
+        .fidelity
+        .records
+        .iter()
+        .filter(|r| r.rule == "unset-variable");
+    assert_eq!(unset.count(), 1);
     Ok(())
 }
 
