@@ -67,6 +67,24 @@ fn terminal_lines() {
 }
 
 #[test]
+fn without_scenarios_a_stack_that_fails_is_explained_at_once() {
+    let mut t = Tape { events: Vec::new() };
+    t.add(
+        1,
+        prodmirror_model::event::What::StackFailed {
+            stack: "up".into(),
+            service: Some("db".into()),
+            reason: "db exited with code 1\nhelp: see its log".into(),
+            log: vec!["FATAL: \u{1b}[1mno space".into()],
+        },
+    );
+    assert_eq!(
+        on_screen(&t, false),
+        "  ERROR  db\n        db exited with code 1\n        help: see its log\n        │ FATAL: no space\n"
+    );
+}
+
+#[test]
 fn junit_document() {
     insta::assert_snapshot!(in_file(&sample(), "junit"));
 }

@@ -153,10 +153,14 @@ impl Redactor {
     }
 
     /// Redacts a text as a reader may see it: also a secret that only appears when terminal
-    /// control sequences and NULs between its characters are left out.
+    /// control sequences and NULs between its characters are left out, and the beginning of
+    /// one that was cut off with `…`.
     pub fn redact_shown(&self, text: &mut String) {
         if let Cow::Owned(masked) = self.redact(text) {
             *text = masked;
+        }
+        if text.contains('…') {
+            *text = self.without_cut_forms(text);
         }
         if crate::plain::has_controls(text) {
             let plain = crate::plain::without_controls(text);
@@ -164,6 +168,33 @@ impl Redactor {
                 *text = masked;
             }
         }
+    }
+
+    /// `text` with [`MASK`] for the beginning of a form where a `…` says that the rest was cut
+    /// off. A few bytes give nothing away and occur by chance.
+    fn without_cut_forms(&self, text: &str) -> String {
+        let Some(compiled) = self.compiled() else {
+            return text.to_owned();
+        };
+        let mut out = String::with_capacity(text.len());
+        let mut parts = text.split('…').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                out.push_str(part);
+                break;
+            }
+            let kept = part.trim_end_matches([' ', '\n', '"', '\'', '`']);
+            let begun = compiled.unfinished(kept.as_bytes());
+            if kept.len() - begun >= forms::MIN_BYTES && kept.is_char_boundary(begun) {
+                out.push_str(&kept[..begun]);
+                out.push_str(MASK);
+                out.push_str(&part[kept.len()..]);
+            } else {
+                out.push_str(part);
+            }
+            out.push('…');
+        }
+        out
     }
 
     /// A filter for a stream of bytes that arrives in pieces.

@@ -284,6 +284,25 @@ fn cutting_comes_after_redaction() {
     assert_eq!(r.redact_cut("xx topsecret and more", 7), "xx *** …");
 }
 
+#[test]
+fn what_was_cut_before_it_came_here() {
+    let r = knowing(&["topsecret-value"]);
+    for (input, want) in [
+        ("Bearer topsecret-…", "Bearer ***…"),
+        (
+            "a topsecret-val\n… (20 bytes more)",
+            "a ***\n… (20 bytes more)",
+        ),
+        ("b64 dG9wc2Vjcm… and tops…", "b64 ***… and tops…"),
+        ("waiting… done", "waiting… done"),
+        ("topsecret-", "topsecret-"),
+    ] {
+        let mut text = input.to_owned();
+        r.redact_shown(&mut text);
+        assert_eq!(text, want);
+    }
+}
+
 /// Run by hand with `--release -- --ignored --nocapture`: the machine decides the figure.
 #[test]
 #[ignore = "a measurement"]

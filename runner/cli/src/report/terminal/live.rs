@@ -1,6 +1,7 @@
 //! The lines at the bottom of a terminal that show what is going on.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -40,13 +41,14 @@ impl Live {
         }
     }
 
-    /// Prints text above the lines; it stays.
+    /// Prints text above the lines; it stays. Errors are ignored: the terminal may be gone.
     pub(super) fn print(&self, text: &str) {
-        use std::io::Write as _;
-        self.all.suspend(|| {
+        if self.all.is_hidden() {
             let mut err = std::io::stderr().lock();
             let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
-        });
+        } else {
+            let _ = self.all.println(text);
+        }
     }
 
     /// Takes the lines away.
