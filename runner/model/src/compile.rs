@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::diag::{Problem, ProblemKind, Problems, nearest};
 use crate::fidelity::{Class, Fidelity, Record, Severity};
-use crate::mirror::{Input, Mirror, Network};
+use crate::mirror::{Input, Mirror};
 use crate::plan::{HostFacts, Plan, PlanOptions, plan};
 use crate::policy::{self, External, variable_of};
 use crate::project::{Images, Named, Project, SecretSource, is_variable};
@@ -91,14 +91,9 @@ impl Stack {
         host: HostFacts,
     ) -> Result<Plan, Problems> {
         let mirror = self.with_values(project, values)?;
-        let internal = |n: &Network| n.internal.as_ref().is_some_and(|i| i.value);
-        let open = mirror.networks.iter().filter(|(_, n)| !internal(n));
         let options = PlanOptions {
-            project_dir: project.root.clone(),
-            copied: Vec::new(),
-            open_networks: open.map(|(key, _)| key.clone()).collect(),
-            host,
             values: values.clone(),
+            ..PlanOptions::for_stack(&mirror, project.root.clone(), host)
         };
         plan(&mirror, &options)
             .map_err(|found| Problems(found.0.into_iter().map(|p| self.text.explain(p)).collect()))
