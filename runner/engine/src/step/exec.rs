@@ -77,6 +77,10 @@ fn words(node: &Node) -> Result<Vec<Data>, Vec<Problem>> {
             let plain = |s: &str| Data::Plain(Json::from(s), node.span.clone());
             Ok(vec![plain("sh"), plain("-c"), Data::new(node)?])
         }
+        Yaml::Seq(_) | Yaml::Str(_) => Err(vec![
+            Problem::at(ProblemKind::InvalidValue, &node.span, "`cmd` is empty")
+                .help("write `cmd: [program, argument]`"),
+        ]),
         _ => Err(vec![
             Problem::at(
                 ProblemKind::WrongType,

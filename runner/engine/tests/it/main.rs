@@ -6,3 +6,4 @@
 mod agent;
 mod images;
 mod live;
+mod scenario;

@@ -40,11 +40,14 @@ impl Expr {
             return Err(p);
         }
         match PrattParser::new().parse(source) {
-            Ok(ast) => Ok(Self {
-                source: source.to_owned(),
-                span: span.clone(),
-                ast,
-            }),
+            Ok(ast) => match unknown_function(&ast) {
+                Some(name) => Err(no_function(&name, source, span)),
+                None => Ok(Self {
+                    source: source.to_owned(),
+                    span: span.clone(),
+                    ast,
+                }),
+            },
             Err(errors) => Err(syntax(source, span, errors.errors.first())),
         }
     }
@@ -151,29 +154,11 @@ impl Expr {
             to.push((name, place));
         });
     }
-
-    /// The functions that it calls and that do not exist.
-    pub fn unknown_functions(&self) -> Vec<String> {
-        let mut unknown: Vec<String> = self
-            .ast
-            .references()
-            .functions()
-            .into_iter()
-            .filter(|f| f.starts_with(|c: char| c.is_ascii_alphabetic()) && !FUNCTIONS.contains(f))
-            .map(str::to_owned)
-            .collect();
-        unknown.sort();
-        unknown
-    }
-
-    /// The place of a part of the expression.
-    pub fn part(&self, part: &str) -> Span {
-        crate::template::part_of(&self.span, &self.source, part)
-    }
 }
 
 /// Functions of the standard library and the extensions, for the nearest name.
 pub(crate) const FUNCTIONS: &[&str] = &[
+    "abs",
     "all",
     "bool",
     "bytes",
@@ -187,8 +172,8 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "endsWith",
     "exists",
     "exists_one",
+    "existsOne",
     "filter",
-    "first",
     "flatten",
     "floor",
     "format",
@@ -202,7 +187,6 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "getMinutes",
     "getMonth",
     "getSeconds",
-    "greatest",
     "has",
     "hasValue",
     "indexOf",
@@ -211,76 +195,86 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "isInf",
     "isNaN",
     "join",
-    "last",
     "lastIndexOf",
-    "least",
-    "lists.range",
     "lowerAscii",
     "map",
     "matches",
-    "math.abs",
-    "math.bitAnd",
-    "math.bitNot",
-    "math.bitOr",
-    "math.bitShiftLeft",
-    "math.bitShiftRight",
-    "math.bitXor",
-    "math.ceil",
-    "math.floor",
-    "math.greatest",
-    "math.isFinite",
-    "math.isInf",
-    "math.isNaN",
-    "math.least",
-    "math.round",
-    "math.sign",
-    "math.sqrt",
-    "math.trunc",
-    "abs",
-    "sign",
-    "sqrt",
-    "trunc",
     "range",
-    "max",
-    "min",
-    "none",
-    "of",
-    "ofNonZeroValue",
-    "optMap",
-    "optFlatMap",
-    "or",
-    "orValue",
-    "quote",
     "replace",
     "reverse",
     "round",
+    "sign",
     "size",
     "slice",
     "sort",
-    "sortBy",
     "split",
+    "sqrt",
     "startsWith",
     "string",
-    "strings.quote",
     "substring",
     "timestamp",
     "trim",
+    "trunc",
     "type",
     "uint",
     "upperAscii",
-    "value",
-    "bitAnd",
-    "bitOr",
-    "bitXor",
-    "bitNot",
-    "bitShiftLeft",
-    "bitShiftRight",
 ];
 
 fn context<'p, 'v>(names: &'v Names<'v>) -> Context<'p, 'v> {
     let mut context = Context::with_env(ENV.clone());
     context.set_variable_resolver(names);
     context
+}
+
+/// The first function that does not exist.
+fn unknown_function(ast: &IdedExpr) -> Option<String> {
+    let references = ast.references();
+    let mut names: Vec<&str> = references
+        .functions()
+        .into_iter()
+        .filter(|f| f.starts_with(|c: char| c.is_ascii_alphabetic()) && !FUNCTIONS.contains(f))
+        .collect();
+    names.sort_unstable();
+    names.into_iter().find(|n| !exists(n)).map(str::to_owned)
+}
+
+/// Whether the environment has a function of this name, which [`FUNCTIONS`] does not list.
+fn exists(name: &str) -> bool {
+    let context: Context<'_, '_> = Context::with_env(ENV.clone());
+    [format!("{name}()"), format!("''.{name}()")]
+        .iter()
+        .any(|call| {
+            PrattParser::new().parse(call).is_ok_and(|ast| {
+                !matches!(
+                    Cel::resolve(&ast, &context),
+                    Err(ExecutionError::UndeclaredReference(_))
+                )
+            })
+        })
+}
+
+fn no_function(name: &str, source: &str, span: &Span) -> Problem {
+    let place = crate::template::part_of(span, source, name);
+    let p = Problem::at(
+        ProblemKind::UnknownReference,
+        &place,
+        format!("there is no function `{name}`"),
+    );
+    let other = match name {
+        "len" | "length" | "count" => Some("size"),
+        "lower" | "toLower" => Some("lowerAscii"),
+        "upper" | "toUpper" => Some("upperAscii"),
+        "float" => Some("double"),
+        "str" => Some("string"),
+        "any" | "some" => Some("exists"),
+        "every" => Some("all"),
+        "includes" => Some("contains"),
+        _ => crate::diag::nearest(name, FUNCTIONS.iter().copied()),
+    };
+    match other {
+        Some(n) => p.help(format!("did you mean `{n}`?")),
+        None => p.help("expressions are CEL: size, contains, startsWith, matches, all, exists, filter, map, duration, timestamp…"),
+    }
 }
 
 /// Walks all identifiers that are not bound by a macro.
@@ -415,6 +409,11 @@ fn words(message: &str) -> String {
             return format!("{found} is not expected here");
         }
         if let Some((found, wanted)) = rest.split_once(" expecting ") {
+            let wanted = if wanted == "expression" {
+                "a value"
+            } else {
+                wanted
+            };
             return format!("{wanted} is expected, not {found}");
         }
     }

@@ -15,6 +15,9 @@ mod show;
 mod source;
 mod unparse;
 
+#[cfg(test)]
+mod tests;
+
 pub use expectation::{Expectation, read as read_expectations};
 pub use expr::Expr;
 pub use matcher::Matcher;

@@ -23,19 +23,19 @@ impl JsonPath {
         let path = serde_json_path::JsonPath::parse(source).map_err(|e| {
             let at = e.position().min(source.len());
             let place = locate(span, source, at, (at + 1).min(source.len()));
-            let p = Problem::at(
-                ProblemKind::Syntax,
-                &place,
-                format!("invalid JSONPath: {}", e.message()),
-            );
             if source.starts_with('$') {
-                p
-            } else {
-                p.help(format!(
-                    "a path starts at the root: `$.{}`",
-                    source.trim_start_matches('.')
-                ))
+                return Problem::at(
+                    ProblemKind::Syntax,
+                    &place,
+                    format!("invalid JSONPath: {} at `{}`", e.message(), &source[at..]),
+                );
             }
+            Problem::at(
+                ProblemKind::Syntax,
+                span,
+                "invalid JSONPath: it does not start at the root, `$`",
+            )
+            .help(format!("write `$.{}`", source.trim_start_matches('.')))
         })?;
         // A query of names and single indices gives at most one value.
         let singular = !source.contains("..") && !source.contains(['*', '?', ':', ',']);

@@ -9,6 +9,8 @@ mod flow;
 mod names;
 mod read;
 mod step;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use duration::{parse as parse_duration, read as read_duration};

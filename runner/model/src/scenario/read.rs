@@ -49,7 +49,7 @@ pub fn read(file: &Arc<SourceFile>, kinds: &[KindInfo]) -> Reading {
     let documents = match parse_all(file) {
         Ok(d) => d,
         Err(p) => {
-            reading.problems.push(misplaced_template(p));
+            reading.problems.push(bare_in_flow(misplaced_template(p)));
             return reading;
         }
     };
@@ -141,7 +141,8 @@ impl<'k> Reader<'k> {
         let steps = self.section(map, Section::Steps);
         let finally = self.section(map, Section::Finally);
         self.invariants_expect(&invariants);
-        if !map.contains_key("steps") {
+        let mistyped = |k: &str| nearest(k, KEYS[..12].iter().copied()) == Some("steps");
+        if !map.contains_key("steps") && !map.keys().any(mistyped) {
             self.problem(
                 Problem::at(
                     ProblemKind::Missing,
@@ -470,26 +471,25 @@ fn misplaced_template(p: Problem) -> Problem {
     let Some(line) = text.lines().nth(span.line as usize - 1) else {
         return p;
     };
+    let column = span.col.saturating_sub(1) as usize;
     let column = line
         .char_indices()
-        .nth(span.col.saturating_sub(1) as usize)
+        .nth(column)
         .map_or(line.len(), |(i, _)| i);
-    // The parser complains at the second brace or anywhere behind it.
-    let Some(open) = line[..(column + 1).min(line.len())]
-        .rfind("{{")
-        .or_else(|| {
-            line.get(column.saturating_sub(1)..)
-                .and_then(|rest| rest.find("{{"))
-                .map(|i| i + column.saturating_sub(1))
-        })
-    else {
+    // The parser complains at the second brace, or somewhere behind it.
+    let opens = || line.match_indices("{{").map(|(i, _)| i);
+    let before = opens().take_while(|i| *i <= column).last();
+    let Some(open) = before.or_else(|| opens().next()) else {
         return p;
     };
     if inside_quotes(&line[..open]) {
         return p;
     }
     let close = line[open..].find("}}").map_or(line.len(), |i| open + i + 2);
-    let expression = line[open..close].to_owned();
+    // What stands right behind it belongs to the value.
+    let behind = line[close..].find(|c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']'));
+    let end = behind.map_or(line.len(), |i| close + i);
+    let expression = line[open..end].to_owned();
     let column = line[..open].chars().count() as u32 + 1;
     let place = Span::in_line(
         &span.file,
@@ -503,6 +503,14 @@ fn misplaced_template(p: Problem) -> Problem {
         "an unquoted `{{` starts a mapping in YAML, not a template",
     )
     .help(format!("quote the value: `\"{expression}\"`"))
+}
+
+/// `{ first: json.items[0].sku }`: brackets end a bare value inside of `{ }` and `[ ]`.
+fn bare_in_flow(p: Problem) -> Problem {
+    if p.help.is_some() || !p.message.contains("while parsing a flow") {
+        return p;
+    }
+    p.help("inside of `{ }` and `[ ]`, a value with `[`, `]`, `{`, `}` or `,` in it needs quotes")
 }
 
 fn inside_quotes(before: &str) -> bool {

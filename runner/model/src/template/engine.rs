@@ -57,6 +57,7 @@ pub(crate) struct Failure {
 /// A compiled template.
 #[derive(Debug)]
 pub(crate) struct Compiled {
+    source: String,
     tera: Tera,
     roots: Vec<String>,
 }
@@ -76,17 +77,21 @@ impl Compiled {
     fn new(source: &str, expression: Option<&str>) -> Result<Self, Failure> {
         let mut tera = BASE.clone();
         tera.add_raw_template(TEXT, source)
-            .map_err(|e| failure(&e))?;
+            .map_err(|e| failure(&e, source))?;
         if let Some(e) = expression {
             tera.add_raw_template(KEEP, &format!("{{{{ ({e}) | {KEEP} }}}}"))
-                .map_err(|e| failure(&e))?;
+                .map_err(|e| failure(&e, source))?;
         }
         let mut roots: Vec<String> = tera
             .get_template_variables(TEXT)
             .map(|v| v.into_iter().map(str::to_owned).collect())
             .unwrap_or_default();
         roots.sort();
-        Ok(Self { tera, roots })
+        Ok(Self {
+            tera,
+            roots,
+            source: source.to_owned(),
+        })
     }
 
     /// The names that it uses.
@@ -98,7 +103,7 @@ impl Compiled {
     pub fn render(&self, scope: &Scope) -> Result<String, Failure> {
         self.tera
             .render(TEXT, &self.context(scope))
-            .map_err(|e| undefined(failure(&e), scope))
+            .map_err(|e| self.undefined(failure(&e, &self.source), scope))
     }
 
     /// Evaluates the expression.
@@ -110,16 +115,37 @@ impl Compiled {
             (Ok(_), Some(value)) if !value.is_undefined() => return Ok(from_tera(&value)),
             (Err(e), _) => Some(Failure {
                 range: None,
-                ..failure(&e)
+                ..failure(&e, &self.source)
             }),
             (Ok(_), _) => None,
         };
         // Rendered as text, the same expression fails at its place in the source, also when
         // it is only undefined.
         match (self.tera.render(TEXT, &context), failed) {
-            (Err(e), _) => Err(undefined(failure(&e), scope)),
-            (Ok(_), Some(f)) => Err(undefined(f, scope)),
+            (Err(e), _) => Err(self.undefined(failure(&e, &self.source), scope)),
+            (Ok(_), Some(f)) => Err(self.undefined(f, scope)),
             (Ok(text), None) => Ok(Json::String(text)),
+        }
+    }
+
+    /// Tera's words for an undefined variable, in ours, with the nearest name.
+    fn undefined(&self, f: Failure, scope: &Scope) -> Failure {
+        let named = f
+            .message
+            .strip_prefix("Variable `")
+            .and_then(|rest| rest.split_once('`'))
+            .map(|(name, _)| name.to_owned());
+        let found = named.or_else(|| {
+            let about = f.message.contains("undefined");
+            let missing = |n: &&String| scope.get(n).is_none() && !super::is_reserved(n);
+            self.roots.iter().find(missing).filter(|_| about).cloned()
+        });
+        match found {
+            Some(name) => Failure {
+                range: f.range,
+                ..unknown(&name, scope.names())
+            },
+            None => f,
         }
     }
 
@@ -304,28 +330,14 @@ fn missing_field(path: &Path, m: super::path::Missing<'_>) -> Failure {
     }
 }
 
-/// Tera's words for an undefined variable, in ours, with the nearest name.
-fn undefined(f: Failure, scope: &Scope) -> Failure {
-    let Some(rest) = f.message.strip_prefix("Variable `") else {
-        return f;
-    };
-    let Some((name, _)) = rest.split_once('`') else {
-        return f;
-    };
-    Failure {
-        range: f.range,
-        ..unknown(name, scope.names())
-    }
-}
-
-fn failure(e: &tera::Error) -> Failure {
+fn failure(e: &tera::Error, source: &str) -> Failure {
     match e.kind() {
         ErrorKind::SyntaxError(r) | ErrorKind::RenderingError(r) => Failure {
             message: lower(r.message()),
             range: Some(r.span().range.clone()),
             help: None,
         },
-        ErrorKind::Msg(m) => reference(m),
+        ErrorKind::Msg(m) => reference(m, source),
         other => Failure {
             message: lower(&other.to_string()),
             range: None,
@@ -336,7 +348,7 @@ fn failure(e: &tera::Error) -> Failure {
 
 /// An unknown filter, test or function comes as a drawn report: its first line is the
 /// message, its third the place.
-fn reference(report: &str) -> Failure {
+fn reference(report: &str, source: &str) -> Failure {
     let first = report.lines().next().unwrap_or(report);
     let message = first.strip_prefix("error: ").unwrap_or(first);
     let name = message.split('`').nth(1).unwrap_or_default();
@@ -349,7 +361,7 @@ fn reference(report: &str) -> Failure {
         nearest(name, known.iter().map(String::as_str)).map(|n| format!("did you mean `{n}`?"));
     Failure {
         message: lower(message),
-        range: None,
+        range: source.find(name).map(|at| at..at + name.len()),
         help,
     }
 }

@@ -11,6 +11,8 @@ mod locate;
 mod path;
 mod scan;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 pub use data::{Data, Text};
 pub use locate::{locate, part_of};

@@ -188,7 +188,11 @@ impl de::Error for DeError {
     }
 
     fn invalid_type(unexp: de::Unexpected<'_>, exp: &dyn de::Expected) -> Self {
-        let mut e = Self::custom(format!("expected {exp}, found {}", in_words(&unexp)));
+        let mut e = Self::custom(format!(
+            "expected {}, found {}",
+            wanted(&exp.to_string()),
+            in_words(&unexp)
+        ));
         e.kind = ProblemKind::WrongType;
         e
     }
@@ -218,6 +222,26 @@ fn suggestion(found: &str, known: &[&str]) -> String {
         Some(k) => format!("did you mean `{k}`?"),
         None if known.is_empty() => "no keys are known here".into(),
         None => format!("known here: {}", known.join(", ")),
+    }
+}
+
+/// What serde's visitors of the standard types call themselves, in words.
+fn wanted(expected: &str) -> String {
+    let range = match expected {
+        "u8" => Some((0, u64::from(u8::MAX))),
+        "u16" => Some((0, u64::from(u16::MAX))),
+        "u32" => Some((0, u64::from(u32::MAX))),
+        _ => None,
+    };
+    match (expected, range) {
+        (_, Some((low, high))) => format!("a whole number from {low} to {high}"),
+        ("u64" | "usize" | "i64" | "i32" | "isize", _) => "a whole number".into(),
+        ("f64" | "f32", _) => "a number".into(),
+        ("a string", _) => "a text".into(),
+        ("a sequence", _) => "a list".into(),
+        ("a boolean", _) => "true or false".into(),
+        (struct_name, _) if struct_name.starts_with("struct ") => "a mapping".into(),
+        (other, _) => other.to_owned(),
     }
 }
 
@@ -560,7 +584,7 @@ mod tests {
         assert_eq!(p.kind, ProblemKind::WrongType);
         assert_eq!(
             p.to_string(),
-            "s.yaml:3:14: `steps[0].retries`: expected u8, found the string \"many\""
+            "s.yaml:3:14: `steps[0].retries`: expected a whole number from 0 to 255, found the string \"many\""
         );
     }
 

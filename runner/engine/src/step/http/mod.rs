@@ -203,8 +203,9 @@ fn parse_url(text: &str, at: &Text) -> Result<Url, Box<Problem>> {
     })?;
     if !matches!(url.scheme(), "http" | "https") {
         let p = bad(format!("`{}` is not a scheme of `http`", url.scheme()));
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
         return Err(Box::new(
-            p.help(format!("write `http://{text}` or `https://{text}`")),
+            p.help(format!("write `http://{rest}` or `https://{rest}`")),
         ));
     }
     if url.host_str().is_none_or(str::is_empty) {

@@ -1,0 +1,3 @@
+//! The scenario language and its step kinds, against real servers.
+
+mod mistakes;
