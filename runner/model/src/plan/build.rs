@@ -9,9 +9,10 @@ use super::draft::Draft;
 use super::order::{Order, order};
 use super::{ContainerPlan, Hook, Hooks, NetworkOf, Plan, PlanOptions, PortPlan, dropped, network};
 use crate::diag::{Problem, ProblemKind, Problems};
-use crate::fidelity::{Fidelity, Record, Severity};
+use crate::fidelity::{Record, Severity};
 use crate::mirror::{Argv, Condition, EnvVar, Mirror, Service, Sourced};
 use crate::secret::Secret;
+use crate::stack::Extension;
 
 /// What stands in a body for a secret value.
 const REDACTED: &str = "***";
@@ -23,21 +24,32 @@ const REDACTED: &str = "***";
 /// All that is wrong at once: circles, unknown references, missing files and values, and what
 /// an engine would refuse.
 pub fn plan(mirror: &Mirror, options: &PlanOptions) -> Result<Plan, Problems> {
-    let order = order(mirror)?;
-    let mut plan = Plan {
-        project: mirror.name.value.clone(),
-        networks: network::networks(mirror, options),
-        volumes: network::volumes(mirror),
-        containers: Vec::new(),
-        fidelity: Fidelity::default(),
+    let extension = Extension::of(mirror)?;
+    let mut builder = Builder {
+        mirror,
+        options,
+        order: order(mirror)?,
+        project: match extension.production.as_str() {
+            "" => mirror.name.value.clone(),
+            name => name.to_owned(),
+        },
+        plan: Plan {
+            project: mirror.name.value.clone(),
+            networks: network::networks(mirror, options),
+            volumes: network::volumes(mirror),
+            ..Plan::default()
+        },
+        problems: Problems::default(),
     };
-    let mut problems = Problems::default();
-    for name in &order.services {
+    for name in &builder.order.services.clone() {
         if let Some(service) = mirror.services.get(name) {
-            problems.0.extend(refusals(service, options));
-            containers(mirror, service, &order, options, &mut plan, &mut problems);
+            builder.problems.0.extend(refusals(service, options));
+            builder.add(service);
         }
     }
+    let Builder {
+        mut plan, problems, ..
+    } = builder;
     let mut further = everywhere(&plan);
     further.extend(dropped::records(mirror, options));
     plan.fidelity.records.append(&mut further);
@@ -68,48 +80,49 @@ fn everywhere(plan: &Plan) -> Vec<Record> {
         .collect()
 }
 
-/// Plans all containers of a service.
-fn containers(
-    mirror: &Mirror,
-    service: &Service,
-    order: &Order,
-    options: &PlanOptions,
-    plan: &mut Plan,
-    problems: &mut Problems,
-) {
-    let network = network::network_of(mirror, service, options, problems);
-    for replica in 1..=service.replicas() {
-        let mut draft = match Draft::new(mirror, service, replica, options) {
-            Ok(draft) => draft,
-            Err(found) => {
-                problems.0.extend(found.0);
-                return;
+/// A plan in the making.
+struct Builder<'a> {
+    mirror: &'a Mirror,
+    options: &'a PlanOptions,
+    order: Order,
+    /// The name under which production's containers run.
+    project: String,
+    plan: Plan,
+    problems: Problems,
+}
+
+impl Builder<'_> {
+    /// Plans all containers of a service.
+    fn add(&mut self, service: &Service) {
+        let network = network::network_of(self.mirror, service, self.options, &mut self.problems);
+        for replica in 1..=service.replicas() {
+            let draft = Draft::new(&self.project, self.mirror, service, self.options);
+            let mut draft = match draft.of_replica(replica) {
+                Ok(draft) => draft,
+                Err(found) => return self.problems.0.extend(found.0),
+            };
+            for rule in &DEVIATIONS {
+                if let Some(apply) = rule.apply {
+                    apply(&mut draft, rule);
+                }
             }
-        };
-        for rule in &DEVIATIONS {
-            if let Some(apply) = rule.apply {
-                apply(&mut draft, rule);
+            // All replicas are alike: what is wrong or different is said once.
+            if replica == 1 {
+                self.plan.fidelity.records.append(&mut draft.records);
+                self.problems.0.append(&mut draft.problems.0);
             }
-        }
-        // All replicas are alike: what is wrong or different is said once.
-        if replica == 1 {
-            plan.fidelity.records.append(&mut draft.records);
-            problems.0.append(&mut draft.problems.0);
-        }
-        for volume in std::mem::take(&mut draft.volumes) {
-            if plan.volumes.iter().all(|v| v.key != volume.key) {
-                plan.volumes.push(volume);
+            for volume in std::mem::take(&mut draft.volumes) {
+                if self.plan.volumes.iter().all(|v| v.key != volume.key) {
+                    self.plan.volumes.push(volume);
+                }
             }
+            let waits_for = self.order.waits_for.get(&service.name.value);
+            self.plan.containers.push(ContainerPlan {
+                depends_on: waits_for.cloned().unwrap_or_default(),
+                one_shot: is_one_shot(self.mirror, service),
+                ..container(draft, network.clone())
+            });
         }
-        if problems.has_errors() {
-            return;
-        }
-        let waits_for = order.waits_for.get(&service.name.value);
-        plan.containers.push(ContainerPlan {
-            depends_on: waits_for.cloned().unwrap_or_default(),
-            one_shot: is_one_shot(mirror, service),
-            ..container(draft, network.clone())
-        });
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Draft<'a> {
     pub(super) service: &'a Service,
     /// Which of its containers.
     pub(super) replica: u32,
+    /// The name under which production's containers run.
+    pub(super) project: &'a str,
     /// The engine and its surroundings.
     pub(super) options: &'a PlanOptions,
     /// The body.
@@ -49,26 +51,32 @@ pub(super) struct Note<'a> {
 impl<'a> Draft<'a> {
     /// A container as Docker Compose would create it, its networks and volumes named by keys.
     pub(super) fn new(
+        project: &'a str,
         mirror: &'a Mirror,
         service: &'a Service,
-        replica: u32,
         options: &'a PlanOptions,
-    ) -> Result<Self, Problems> {
-        let mut draft = Self {
+    ) -> Self {
+        Self {
             mirror,
             service,
-            replica,
+            replica: 1,
+            project,
             options,
             body: Map::new(),
             files: Vec::new(),
             volumes: Vec::new(),
             records: Vec::new(),
             problems: Problems::default(),
-        };
-        if let Json::Object(body) = compose_body(&draft.request())?.body {
-            draft.body = body;
         }
-        Ok(draft)
+    }
+
+    /// Makes it that of a replica.
+    pub(super) fn of_replica(mut self, replica: u32) -> Result<Self, Problems> {
+        self.replica = replica;
+        if let Json::Object(body) = compose_body(&self.request())?.body {
+            self.body = body;
+        }
+        Ok(self)
     }
 
     /// What the body was made from.
@@ -77,6 +85,7 @@ impl<'a> Draft<'a> {
             mirror: self.mirror,
             service: self.service,
             replica: self.replica,
+            project: self.project,
             project_dir: &self.options.project_dir,
             naming: Naming::Keys,
         }

@@ -98,6 +98,7 @@ pub fn apply(request: Request<'_>) -> Applied {
     let mut extension = Extension {
         version: VERSION,
         project: project_name(&mirror, project),
+        production: mirror.name.value.clone(),
         ..Extension::default()
     };
     let closed = closed_networks(&mirror);

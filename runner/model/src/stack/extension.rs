@@ -21,6 +21,9 @@ pub struct Extension {
     pub version: u32,
     /// Name of the project.
     pub project: String,
+    /// The name under which production's containers run, by which others may call them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub production: String,
     /// Services that stand in for hosts outside of the mirror.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stubs: BTreeMap<String, StubSpec>,

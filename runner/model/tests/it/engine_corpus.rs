@@ -45,6 +45,7 @@ fn running(corpus: &Path) -> Result<(), Failed> {
             mirror: &mirror,
             service: &mirror.services[service],
             replica: replica.parse().unwrap(),
+            project: &mirror.name.value,
             project_dir: &dir,
             naming: Naming::Engine,
         };
@@ -143,6 +144,7 @@ fn stack(spec: &Path, oracle: &Value) -> BTreeMap<String, String> {
                 mirror: &mirror,
                 service,
                 replica,
+                project: &mirror.name.value,
                 project_dir: Path::new("/"),
                 naming: Naming::Engine,
             };

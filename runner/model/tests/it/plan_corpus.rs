@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Failed, Trial};
+use prodmirror_model::compile::{Inputs, compile};
 use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::mirror::Mirror;
 use prodmirror_model::plan::body::{BodyRequest, Naming, compose_body};
@@ -12,7 +13,9 @@ use prodmirror_model::plan::deviations::{DEVIATIONS, markdown};
 use prodmirror_model::plan::{
     AgreeRequest, ContainerPlan, HostFacts, NetworkOf, PlanOptions, agree, plan, split,
 };
+use prodmirror_model::project::Project;
 use prodmirror_model::secret::Secret;
+use prodmirror_model::stack::secret_ref;
 use prodmirror_model::yaml::{Node, Value as Yaml};
 use serde_json::{Value, json};
 
@@ -24,6 +27,7 @@ const FLOOR: usize = 166;
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("plan_corpus::plans_differ_by_the_table_only", plans),
+        Trial::test("plan_corpus::the_shop_differs_by_the_table_only", shop),
         Trial::test("plan_corpus::the_table_is_written_down", table),
     ]
 }
@@ -72,6 +76,68 @@ fn plans(corpus: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
+/// The stack of the shop, after policy and template, against the shop's production.
+fn shop() -> Result<(), Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let project = Project::load(&root).map_err(|p| p.to_string())?;
+    let inputs = Inputs {
+        agent_image: "prodmirror/agent:test".into(),
+        ..Inputs::default()
+    };
+    let compiled = compile(&project, &inputs).map_err(|p| p.to_string())?;
+    let stack = compiled.ready().map_err(ToString::to_string)?;
+    // Where production has a reference to a secret, the stack gets the same.
+    let values: BTreeMap<String, Secret> = stack
+        .variables
+        .keys()
+        .map(|name| (name.clone(), Secret::new(secret_ref::token(name))))
+        .collect();
+    let mirror = stack
+        .with_values(&project, &values)
+        .map_err(|p| p.to_string())?;
+    let options = PlanOptions {
+        values,
+        ..PlanOptions::for_stack(&mirror, project.root.clone(), HostFacts::default())
+    };
+    let plan = plan(&mirror, &options).map_err(|p| p.to_string())?;
+    let mut wrong = Vec::new();
+    let mut rules = BTreeSet::new();
+    let production = &compiled.production;
+    for container in &plan.containers {
+        if !production.services.contains_key(&container.service) {
+            assert!(stack.extension.stubs.contains_key(&container.service));
+            continue;
+        }
+        let mut container = container.clone();
+        reveal(&mut container);
+        let found = compare(production, &container, &options);
+        rules.extend(found.deviations);
+        for d in found.differences {
+            wrong.push(format!("{}: {d:?}", container.service));
+        }
+    }
+    println!("the shop differs by the rules {rules:?}");
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("\n").into())
+    }
+}
+
+/// Puts secret values back into the body, as is done when the container is made.
+fn reveal(container: &mut ContainerPlan) {
+    for entry in container.body["Env"].as_array_mut().into_iter().flatten() {
+        let name = entry
+            .as_str()
+            .and_then(|e| e.split('=').next())
+            .unwrap()
+            .to_owned();
+        if let Some(secret) = container.secret_env.get(&name) {
+            *entry = json!(format!("{name}={}", secret.expose()));
+        }
+    }
+}
+
 /// Puts the corpus' own place for the one in its files.
 fn place(node: &mut Node, corpus: &Path) {
     match &mut node.value {
@@ -117,6 +183,7 @@ fn compare(
         mirror,
         service: &mirror.services[&container.service],
         replica: container.replica,
+        project: &mirror.name.value,
         project_dir: &options.project_dir,
         naming: Naming::Keys,
     };

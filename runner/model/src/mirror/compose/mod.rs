@@ -2,6 +2,7 @@
 
 mod codec;
 mod keyed;
+mod objects;
 mod records;
 mod scalar;
 

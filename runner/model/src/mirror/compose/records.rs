@@ -1,4 +1,4 @@
-//! Which key of the normal form of Compose is which field of the model.
+//! Which key of a service in the normal form of Compose is which field of the model.
 
 use serde_json::Value as Json;
 
@@ -6,12 +6,10 @@ use super::codec::{
     Context, Field, JsonMap, Reader, Record, Value, read_record, record, write_record,
 };
 use crate::mirror::{
-    Attachment, BindOptions, BlockIo, Build, CredentialSpec, Deployment, Develop, Device,
-    DeviceRequest, DiscreteResource, EnvFile, FileObject, FileUse, GenericResource, Health, Hook,
-    Image, ImageOptions, Ipam, IpamPool, Limits, Logging, Model, ModelUse, Mount, Mounts,
-    Namespaces, Network, Placement, PlacementPreference, Port, Process, Provider, ResourceSet,
-    Resources, RestartRule, RolloutRule, Security, Service, ServiceNetwork, ThrottledDevice,
-    TmpfsOptions, Volume, VolumeOptions, WatchRule, WeightedDevice,
+    Attachment, BindOptions, BlockIo, CredentialSpec, Device, DeviceRequest, EnvFile, FileUse,
+    Health, Hook, Image, ImageOptions, Limits, Logging, ModelUse, Mount, Mounts, Namespaces, Port,
+    Process, Provider, Security, Service, ServiceNetwork, ThrottledDevice, TmpfsOptions,
+    VolumeOptions, WeightedDevice,
 };
 use crate::source::Span;
 use crate::yaml::Node;
@@ -226,18 +224,6 @@ record!(FileUse {
     mode: "mode",
 });
 
-record!(FileObject {
-    name: "name",
-    file: "file",
-    environment: "environment",
-    content: "content",
-    external: "external",
-    labels: "labels",
-    driver: "driver",
-    driver_opts: "driver_opts",
-    template_driver: "template_driver",
-}; extensions extensions; place declared);
-
 record!(Health {
     test: "test",
     interval: "interval",
@@ -266,148 +252,10 @@ record!(Provider {
     options: "options",
 });
 
-record!(Model {
-    name: "name",
-    reference: "model",
-    context_size: "context_size",
-    runtime_flags: "runtime_flags",
-}; extensions extensions);
-
 record!(ModelUse {
     endpoint_var: "endpoint_var",
     model_var: "model_var",
 }; explicit explicit);
-
-record!(Deployment {
-    mode: "mode",
-    replicas: "replicas",
-    labels: "labels",
-    update: "update_config",
-    rollback: "rollback_config",
-    resources: "resources",
-    restart: "restart_policy",
-    placement: "placement",
-    endpoint_mode: "endpoint_mode",
-});
-
-record!(RolloutRule {
-    parallelism: "parallelism",
-    delay: "delay",
-    failure_action: "failure_action",
-    monitor: "monitor",
-    max_failure_ratio: "max_failure_ratio",
-    order: "order",
-});
-
-record!(Resources {
-    limits: "limits",
-    reservations: "reservations",
-});
-
-record!(ResourceSet {
-    cpus: "cpus",
-    memory: "memory",
-    pids: "pids",
-    devices: "devices",
-    generic: "generic_resources",
-});
-
-record!(GenericResource {
-    discrete: "discrete_resource_spec",
-});
-
-record!(DiscreteResource {
-    kind: "kind",
-    value: "value",
-});
-
-record!(RestartRule {
-    condition: "condition",
-    delay: "delay",
-    max_attempts: "max_attempts",
-    window: "window",
-});
-
-record!(Placement {
-    constraints: "constraints",
-    preferences: "preferences",
-    max_replicas_per_node: "max_replicas_per_node",
-});
-
-record!(PlacementPreference { spread: "spread" });
-
-record!(Build {
-    context: "context",
-    dockerfile: "dockerfile",
-    dockerfile_inline: "dockerfile_inline",
-    entitlements: "entitlements",
-    args: "args",
-    provenance: "provenance",
-    sbom: "sbom",
-    ssh: "ssh",
-    labels: "labels",
-    cache_from: "cache_from",
-    cache_to: "cache_to",
-    no_cache: "no_cache",
-    no_cache_filter: "no_cache_filter",
-    additional_contexts: "additional_contexts",
-    pull: "pull",
-    extra_hosts: "extra_hosts",
-    isolation: "isolation",
-    network: "network",
-    target: "target",
-    secrets: "secrets",
-    shm_size: "shm_size",
-    tags: "tags",
-    ulimits: "ulimits",
-    platforms: "platforms",
-    privileged: "privileged",
-});
-
-record!(Develop { watch: "watch" });
-
-record!(WatchRule {
-    path: "path",
-    action: "action",
-    target: "target",
-    exec: "exec",
-    ignore: "ignore",
-    include: "include",
-    initial_sync: "initial_sync",
-});
-
-record!(Network {
-    name: "name",
-    driver: "driver",
-    driver_opts: "driver_opts",
-    ipam: "ipam",
-    external: "external",
-    internal: "internal",
-    attachable: "attachable",
-    labels: "labels",
-    enable_ipv4: "enable_ipv4",
-    enable_ipv6: "enable_ipv6",
-}; extensions extensions; place declared);
-
-record!(Ipam {
-    driver: "driver",
-    pools: "config",
-});
-
-record!(IpamPool {
-    subnet: "subnet",
-    gateway: "gateway",
-    ip_range: "ip_range",
-    aux_addresses: "aux_addresses",
-});
-
-record!(Volume {
-    name: "name",
-    driver: "driver",
-    driver_opts: "driver_opts",
-    external: "external",
-    labels: "labels",
-}; extensions extensions; place declared);
 
 /// `type` must be there: what the mount is depends on it.
 impl Record for Mount {

@@ -65,17 +65,14 @@ pub(super) fn env_entry(var: &EnvVar) -> Json {
 pub(in crate::plan) fn image(request: &BodyRequest<'_>) -> String {
     match &request.service.image.reference {
         Some(reference) => reference.value.clone(),
-        None => format!(
-            "{}-{}",
-            request.mirror.name.value, request.service.name.value
-        ),
+        None => format!("{}-{}", request.project, request.service.name.value),
     }
 }
 
 fn labels(request: &BodyRequest<'_>) -> Map<String, Json> {
     let mut labels = text_map(&request.service.labels);
     let own = [
-        ("project", request.mirror.name.value.clone()),
+        ("project", request.project.to_owned()),
         ("service", request.service.name.value.clone()),
         ("container-number", request.replica.to_string()),
         ("oneoff", "False".to_owned()),

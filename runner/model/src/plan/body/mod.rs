@@ -45,6 +45,8 @@ pub struct BodyRequest<'a> {
     pub service: &'a Service,
     /// Which of its containers, from 1.
     pub replica: u32,
+    /// Name of the project: containers are called by it.
+    pub project: &'a str,
     /// Directory that relative paths start at.
     pub project_dir: &'a Path,
     /// Which names networks and volumes have.
@@ -82,15 +84,15 @@ pub fn compose_body(request: &BodyRequest<'_>) -> Result<ComposeContainer, Probl
         return Err(problems);
     }
     Ok(ComposeContainer {
-        name: container_name(request.mirror, request.service, request.replica),
+        name: container_name(request.project, request.service, request.replica),
         body: body.into_json(),
     })
 }
 
 /// The name that Docker Compose gives to a container.
-pub fn container_name(mirror: &Mirror, service: &Service, replica: u32) -> String {
+pub fn container_name(project: &str, service: &Service, replica: u32) -> String {
     match &service.container_name {
         Some(name) => name.value.clone(),
-        None => format!("{}-{}-{replica}", mirror.name.value, service.name.value),
+        None => format!("{project}-{}-{replica}", service.name.value),
     }
 }

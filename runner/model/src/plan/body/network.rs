@@ -66,7 +66,7 @@ fn undeclared(request: &BodyRequest<'_>, key: &str, attachment: Option<&Attachme
 fn endpoint(request: &BodyRequest<'_>, attachment: Option<&Attachment>) -> Json {
     let mut aliases = vec![
         Json::from(container_name(
-            request.mirror,
+            request.project,
             request.service,
             request.replica,
         )),
@@ -178,19 +178,18 @@ pub(super) fn extra_hosts(net: &ServiceNetwork) -> Vec<Json> {
 /// beyond the spec. The number in two of the names is that of the container that links, not of
 /// the linked one: so it is in Docker Compose.
 pub(super) fn links(request: &BodyRequest<'_>) -> Vec<Json> {
-    let mirror = request.mirror;
     let mut links = Vec::new();
     for link in &request.service.network.links {
-        let Some(service) = mirror.services.get(&link.target) else {
+        let Some(service) = request.mirror.services.get(&link.target) else {
             continue;
         };
         let alias = link.alias.as_ref().unwrap_or(&link.target);
         for replica in 1..=service.replicas() {
-            let container = container_name(mirror, service, replica);
+            let container = container_name(request.project, service, replica);
             links.push(Json::from(format!("{container}:{alias}")));
             let short = format!("{}-{}", link.target, request.replica);
             links.push(Json::from(format!("{container}:{short}")));
-            let full = format!("{}-{short}", mirror.name.value);
+            let full = format!("{}-{short}", request.project);
             links.push(Json::from(format!("{container}:{full}")));
         }
     }
