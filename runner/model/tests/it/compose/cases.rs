@@ -1,7 +1,8 @@
 //! Small cases of our own: each folder of `tests/fixtures/compose` holds the files of one
 //! project, and what reading it must give: `expect.json` (the normal form), `expect.error`
 //! (why it is refused), and `expect.warnings` when there are any. `case.yaml` says what is
-//! asked for besides `compose.yaml`. `@CASE@` stands for the folder.
+//! asked for besides `compose.yaml`. `@CASE@` stands for the folder,
+//! `@CASES@` for the one above it.
 //!
 //! With `PRODMIRROR_BLESS=1` the expectations are written instead.
 
@@ -68,7 +69,10 @@ fn lines(problems: &[Problem]) -> String {
 
 fn expect(dir: &Path, name: &str, got: &str) -> Result<(), Failed> {
     let path = dir.join(name);
-    let got = got.replace(&*dir.to_string_lossy(), "@CASE@");
+    let mut got = got.replace(&*dir.to_string_lossy(), "@CASE@");
+    if let Some(cases) = dir.parent() {
+        got = got.replace(&*cases.to_string_lossy(), "@CASES@");
+    }
     if std::env::var_os("PRODMIRROR_BLESS").is_some() {
         if got.is_empty() {
             let _ = std::fs::remove_file(&path);
