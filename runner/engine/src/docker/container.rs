@@ -76,6 +76,12 @@ pub struct ContainerState {
     pub tty: bool,
     /// Its addresses: network name to address.
     pub addresses: BTreeMap<String, IpAddr>,
+    /// Names under which it is found in its networks.
+    pub aliases: Vec<String>,
+    /// Its host name.
+    pub hostname: String,
+    /// Where its network comes from (`container:<id>`, a network's name, `none`).
+    pub network_mode: String,
     /// Process id on the engine's host; 0 when it does not run.
     pub pid: i64,
     /// When it was started, as the engine writes it.
@@ -272,6 +278,16 @@ fn state(c: ContainerInspectResponse) -> ContainerState {
         health_output: output.unwrap_or_default().trim().to_owned(),
         check: config.healthcheck.and_then(|h| health_check(h, shell)),
         tty: config.tty.unwrap_or(false),
+        aliases: networks
+            .values()
+            .filter_map(|e| e.aliases.clone())
+            .flatten()
+            .collect(),
+        hostname: config.hostname.unwrap_or_default(),
+        network_mode: c
+            .host_config
+            .and_then(|h| h.network_mode)
+            .unwrap_or_default(),
         addresses: networks
             .into_iter()
             .filter_map(|(name, e)| Some((name, e.ip_address?.parse().ok()?)))

@@ -45,6 +45,8 @@ pub struct UsedSubnet {
     pub network: String,
     /// The subnet in CIDR form.
     pub subnet: String,
+    /// The address of the engine's host in it, when it is told.
+    pub gateway: Option<Ipv4Addr>,
 }
 
 /// Kinds of objects, in the order in which they can be removed.
@@ -148,13 +150,13 @@ impl Engine {
             .flat_map(|n| {
                 let network = n.name.unwrap_or_default();
                 let pools = n.ipam.and_then(|i| i.config).unwrap_or_default();
-                pools
-                    .into_iter()
-                    .filter_map(|p| p.subnet)
-                    .map(move |subnet| UsedSubnet {
+                pools.into_iter().filter_map(move |p| {
+                    Some(UsedSubnet {
                         network: network.clone(),
-                        subnet,
+                        subnet: p.subnet?,
+                        gateway: p.gateway.and_then(|g| g.parse().ok()),
                     })
+                })
             })
             .collect())
     }

@@ -3,24 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use prodmirror_agent::wire::{CONFIG_ENV, DNS_SINK};
 use prodmirror_model::plan::{ContainerPlan, NetworkOf};
+use prodmirror_model::plan::{NETWORK_HOST_FIELDS, split};
 use serde_json::{Map, Value, json};
 
-/// Address of the DNS sink inside every sandbox.
-pub const DNS_SINK: &str = "127.83.77.53";
 /// How much log of one sandbox the engine keeps.
 const SANDBOX_LOG: &str = "1m";
-
-/// Keys of `HostConfig` that belong to who owns the network namespace.
-const NETWORK_KEYS: [&str; 7] = [
-    "Dns",
-    "DnsOptions",
-    "DnsSearch",
-    "ExtraHosts",
-    "PortBindings",
-    "PublishAllPorts",
-    "Links",
-];
 
 /// One network that a sandbox is attached to.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,48 +98,32 @@ pub struct SandboxParts<'a> {
 
 /// Body of the sandbox of a planned container.
 pub fn sandbox(plan: &ContainerPlan, parts: SandboxParts<'_>) -> Value {
-    let host = plan.body.get("HostConfig");
-    let mut host_config = json!({
-        "NetworkMode": parts.network,
-        "CapDrop": ["ALL"],
-        "CapAdd": ["NET_ADMIN", "NET_BIND_SERVICE"],
-        "SecurityOpt": ["no-new-privileges"],
-        "Dns": [DNS_SINK],
-        "ReadonlyRootfs": true,
-        "Binds": parts.binds,
-        "LogConfig": {"Type": "json-file", "Config": {"max-size": SANDBOX_LOG, "max-file": "1"}},
-    });
-    for key in ["DnsOptions", "DnsSearch", "ExtraHosts"] {
-        if let Some(value) = host.and_then(|h| h.get(key)).filter(|v| !v.is_null()) {
-            host_config[key] = value.clone();
-        }
+    let mut body = split(&plan.body).sandbox;
+    let host = &mut body["HostConfig"];
+    for key in ["PortBindings", "Links"] {
+        remove(host, key);
     }
-    let sysctls = host
-        .and_then(|h| h.get("Sysctls"))
-        .and_then(Value::as_object);
-    let of_network: Map<String, Value> = sysctls
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| is_network_sysctl(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    if !of_network.is_empty() {
-        host_config["Sysctls"] = Value::Object(of_network);
-    }
-    let mut body = json!({
-        "Image": parts.image,
-        "Cmd": ["sandbox"],
-        "Env": [format!("PRODMIRROR_AGENT={}", parts.config)],
-        "Labels": parts.labels,
-        "HostConfig": host_config,
-        "NetworkingConfig": {"EndpointsConfig": {parts.network: parts.endpoint}},
-    });
-    for key in ["Hostname", "Domainname", "MacAddress", "ExposedPorts"] {
-        if let Some(value) = plan.body.get(key).filter(|v| !v.is_null()) {
-            body[key] = value.clone();
-        }
-    }
+    host["NetworkMode"] = json!(parts.network);
+    host["CapDrop"] = json!(["ALL"]);
+    host["CapAdd"] = json!(["NET_ADMIN", "NET_BIND_SERVICE"]);
+    host["SecurityOpt"] = json!(["no-new-privileges"]);
+    host["Dns"] = json!([DNS_SINK.to_string()]);
+    host["ReadonlyRootfs"] = json!(true);
+    host["Binds"] = json!(parts.binds);
+    let log = json!({"max-size": SANDBOX_LOG, "max-file": "1"});
+    host["LogConfig"] = json!({"Type": "json-file", "Config": log});
+    body["Image"] = json!(parts.image);
+    body["Cmd"] = json!(["sandbox"]);
+    body["Env"] = json!([format!("{CONFIG_ENV}={}", parts.config)]);
+    body["Labels"] = json!(parts.labels);
+    body["NetworkingConfig"] = json!({"EndpointsConfig": {parts.network: parts.endpoint}});
     body
+}
+
+fn remove(object: &mut Value, key: &str) {
+    if let Some(object) = object.as_object_mut() {
+        object.shift_remove(key);
+    }
 }
 
 /// What the body of a service is made from, besides the plan.
@@ -173,19 +146,20 @@ pub struct ServiceParts {
 
 /// Body of the service's own container.
 pub fn service(plan: &ContainerPlan, parts: &ServiceParts) -> Value {
-    let mut body = plan.body.as_object().cloned().unwrap_or_default();
-    for key in [
-        "Hostname",
-        "Domainname",
-        "ExposedPorts",
-        "MacAddress",
-        "NetworkingConfig",
-    ] {
-        // Without a network namespace of a sandbox they stay its own.
-        if parts.network_mode != "none" || !["Hostname", "Domainname"].contains(&key) {
-            body.remove(key);
+    let whole = if plan.network == NetworkOf::None {
+        // Without a network of others its name and kernel parameters stay its own.
+        let mut body = plan.body.clone();
+        for key in ["ExposedPorts", "MacAddress", "NetworkingConfig"] {
+            remove(&mut body, key);
         }
-    }
+        body
+    } else {
+        split(&plan.body).service
+    };
+    let mut body = match whole {
+        Value::Object(body) => body,
+        _ => Map::new(),
+    };
     if !plan.secret_env.is_empty() {
         body.insert("Env".to_owned(), secret_env(plan));
     }
@@ -199,7 +173,7 @@ pub fn service(plan: &ContainerPlan, parts: &ServiceParts) -> Value {
     }
     body.insert("Labels".to_owned(), Value::Object(labels));
     body.insert("Image".to_owned(), Value::String(plan.image.clone()));
-    let host = body.remove("HostConfig").and_then(|h| match h {
+    let host = body.shift_remove("HostConfig").and_then(|h| match h {
         Value::Object(h) => Some(h),
         _ => None,
     });
@@ -212,20 +186,17 @@ pub fn service(plan: &ContainerPlan, parts: &ServiceParts) -> Value {
 
 fn host_config(host: Option<Map<String, Value>>, parts: &ServiceParts) -> Map<String, Value> {
     let mut host = host.unwrap_or_default();
-    for key in NETWORK_KEYS {
-        host.remove(key);
+    for key in NETWORK_HOST_FIELDS {
+        host.shift_remove(key);
     }
     // The engine removes such a container behind our back, together with its log.
-    host.remove("AutoRemove");
+    for key in ["AutoRemove", "PublishAllPorts"] {
+        host.shift_remove(key);
+    }
     host.insert(
         "NetworkMode".to_owned(),
         Value::String(parts.network_mode.clone()),
     );
-    if let Some(sysctls) = host.get_mut("Sysctls").and_then(Value::as_object_mut)
-        && parts.network_mode != "none"
-    {
-        sysctls.retain(|name, _| !is_network_sysctl(name));
-    }
     let mut binds: Vec<String> = strings(host.get("Binds"))
         .iter()
         .map(|b| rename_bind(b, &parts.volumes))
@@ -323,10 +294,6 @@ pub fn needs_containers(plan: &ContainerPlan) -> Vec<String> {
     needed
 }
 
-fn is_network_sysctl(name: &str) -> bool {
-    name.starts_with("net.")
-}
-
 #[cfg(test)]
 mod tests {
     use prodmirror_model::plan::Hooks;
@@ -390,7 +357,7 @@ mod tests {
             },
         );
         assert_eq!(body["Hostname"], "orders-host");
-        assert_eq!(body["HostConfig"]["Dns"], json!([DNS_SINK]));
+        assert_eq!(body["HostConfig"]["Dns"], json!([DNS_SINK.to_string()]));
         assert_eq!(body["HostConfig"]["ExtraHosts"], json!(["a:10.0.0.1"]));
         assert_eq!(
             body["HostConfig"]["Sysctls"],

@@ -118,16 +118,27 @@ pub async fn follow(
     engine: &Engine,
     id: &str,
     again: impl Fn() -> BoxFuture<'static, ()> + Send,
+    take: impl FnMut(Line) + Send,
+) {
+    follow_from(engine, id, LogQuery::default(), again, take).await;
+}
+
+/// As [`follow`], from a part of the log on.
+pub async fn follow_from(
+    engine: &Engine,
+    id: &str,
+    mut wanted: LogQuery,
+    again: impl Fn() -> BoxFuture<'static, ()> + Send,
     mut take: impl FnMut(Line) + Send,
 ) {
+    wanted.follow = true;
+    wanted.timestamps = true;
     let mut last: Option<Timestamp> = None;
     loop {
-        let wanted = LogQuery {
-            follow: true,
-            since: last.map(Timestamp::as_second),
-            timestamps: true,
-            ..LogQuery::default()
-        };
+        if let Some(last) = last {
+            wanted.since = Some(last.as_second());
+            wanted.tail = None;
+        }
         let mut stream = engine.logs(id, &wanted);
         let mut lines = Lines::default();
         let seen = last;

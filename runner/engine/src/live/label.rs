@@ -78,6 +78,9 @@ pub struct Tags {
 
 impl Tags {
     /// Tags of a stack, or (with an empty stack) of what a run has outside of its stacks.
+    ///
+    /// Names of objects hold a part of the run's identity, so that runs beside each other do
+    /// not meet; [`Tags::plain`] leaves it out.
     pub fn new(project: &str, run: &str, stack: &str, hold: Hold, owner: &Owner) -> Self {
         let lease = match hold {
             Hold::Run => "run".to_owned(),
@@ -93,12 +96,8 @@ impl Tags {
         if !stack.is_empty() {
             common.insert(STACK.to_owned(), stack.to_owned());
         }
-        let mut parts = vec![object_name(project)];
-        // Runs beside each other need names of their own; a stack that stays has a plain one.
-        if hold == Hold::Run {
-            parts.push(object_name(short(run)));
-        }
-        if !stack.is_empty() && stack != project {
+        let mut parts = vec![object_name(project), object_name(short(run))];
+        if !stack.is_empty() {
             parts.push(object_name(stack));
         }
         Self {
@@ -106,6 +105,17 @@ impl Tags {
             prefix: parts.join("-"),
             stack: stack.to_owned(),
         }
+    }
+
+    /// The same with names that only hold the project's and the stack's name.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        let project = self.common.get(PROJECT).map_or("", String::as_str);
+        self.prefix = object_name(project);
+        if !self.stack.is_empty() && self.stack != project {
+            self.prefix = format!("{}-{}", self.prefix, object_name(&self.stack));
+        }
+        self
     }
 
     /// The stack.
@@ -192,7 +202,7 @@ mod tests {
         let owner = Owner::this_process();
         let a = Tags::new("my shop", "run-0123456789", "1", Hold::Run, &owner);
         assert_eq!(a.name("orders"), "my-shop-23456789-1-orders");
-        let up = Tags::new("shop", "x", "shop", Hold::Kept, &owner);
+        let up = Tags::new("shop", "x", "shop", Hold::Kept, &owner).plain();
         assert_eq!(up.name("_db"), "shop-x_db");
         assert_eq!(up.labels(Role::Network)[LEASE], "none");
     }

@@ -16,6 +16,9 @@ pub struct UpOptions {
     pub stack: String,
     /// Who keeps it: the run's lease, a time to live, or nobody.
     pub hold: Hold,
+    /// Whether its objects are named after project and stack alone (`shop-orders-1`): for a
+    /// mirror of which there is only one.
+    pub plain_names: bool,
     /// Only these services and what they depend on; empty = all.
     pub services: Vec<String>,
     /// How long the whole start may take.
@@ -38,6 +41,7 @@ impl UpOptions {
             run: run.into(),
             stack: stack.into(),
             hold: Hold::Run,
+            plain_names: false,
             services: Vec::new(),
             timeout: Duration::from_secs(300),
             log_bytes: 1 << 20,

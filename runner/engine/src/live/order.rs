@@ -29,7 +29,7 @@ impl Order {
     /// A name that is not in the plan, or a circle.
     pub fn of(plan: &Plan, wanted: &[String]) -> Result<Self, Problem> {
         let needs = needs(plan);
-        let chosen = closure(plan, &needs, wanted)?;
+        let chosen = closure(&needs, wanted)?;
         let mut order = Self::default();
         for c in plan
             .containers
@@ -87,26 +87,14 @@ fn network_of(c: &ContainerPlan) -> Option<String> {
 }
 
 fn closure(
-    plan: &Plan,
     needs: &BTreeMap<&str, BTreeSet<String>>,
     wanted: &[String],
 ) -> Result<BTreeSet<String>, Problem> {
     let mut open: Vec<String> = if wanted.is_empty() {
         needs.keys().map(|s| (*s).to_owned()).collect()
     } else {
-        for name in wanted.iter().filter(|w| !needs.contains_key(w.as_str())) {
-            let problem = Problem::new(
-                ProblemKind::UnknownReference,
-                format!("there is no service `{name}`"),
-            );
-            return Err(match nearest(name, needs.keys().copied()) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help(format!(
-                    "the services of `{}` are {}",
-                    plan.project,
-                    needs.keys().copied().collect::<Vec<_>>().join(", ")
-                )),
-            });
+        if let Some(name) = wanted.iter().find(|w| !needs.contains_key(w.as_str())) {
+            return Err(no_such_service(name, needs.keys().copied()));
         }
         wanted.to_vec()
     };
@@ -120,6 +108,17 @@ fn closure(
         open.extend(of.filter(|o| needs.contains_key(o.as_str())).cloned());
     }
     Ok(chosen)
+}
+
+/// The problem of a service name that nobody has.
+pub fn no_such_service<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+    let known: Vec<&str> = known.collect();
+    let message = format!("there is no service `{name}`");
+    let problem = Problem::new(ProblemKind::UnknownReference, message);
+    match nearest(name, known.iter().copied()) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem.help(format!("the services are {}", known.join(", "))),
+    }
 }
 
 /// Services that are depended on, but nowhere as required.

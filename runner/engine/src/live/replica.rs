@@ -211,12 +211,15 @@ async fn await_dependency(
             (_, Condition::CompletedSuccessfully) => false,
         };
         let status = ctx.until(ctx.board.wait(other, decided)).await?;
-        let met = match (&status.phase, dependency.condition) {
-            (_, Condition::Started) => true,
-            (Phase::Healthy, Condition::Healthy) => true,
-            (Phase::Ended { code: 0, .. }, Condition::CompletedSuccessfully) => true,
-            _ => false,
-        };
+        let met = matches!(
+            (&status.phase, dependency.condition),
+            (_, Condition::Started)
+                | (Phase::Healthy, Condition::Healthy)
+                | (
+                    Phase::Ended { code: 0, .. },
+                    Condition::CompletedSuccessfully
+                )
+        );
         if met {
             continue;
         }

@@ -41,7 +41,7 @@ pub async fn create(
             image: &ctx.made.agent,
             config,
             network: &first.1.id,
-            endpoint: &endpoint(&first.0, &plan.service),
+            endpoint: &first.0.endpoint,
             binds: secrets_bind(ctx, plan, position),
             labels: ctx
                 .tags
@@ -63,11 +63,10 @@ pub async fn create(
     let id = made.map_err(|e| ctx.engine_failed(&doing, &e))?.id;
     // Before API 1.44 a container can be made with one network only.
     for (attachment, network) in rest {
-        let endpoint = endpoint(attachment, &plan.service);
         ctx.going()?;
         let joined = ctx
             .engine
-            .connect_network(&network.id, &id, &endpoint)
+            .connect_network(&network.id, &id, &attachment.endpoint)
             .await;
         joined.map_err(|e| ctx.engine_failed(&doing, &e))?;
     }
@@ -170,17 +169,6 @@ pub fn networks_of<'a>(
         .into_iter()
         .filter_map(|a| ctx.made.networks.get(&a.network).map(|n| (a, n)))
         .collect()
-}
-
-/// Endpoint settings in which the service's name is an alias.
-pub fn endpoint(attachment: &Attachment, service: &str) -> serde_json::Value {
-    let mut aliases = attachment.aliases.clone();
-    if !aliases.iter().any(|a| a == service) {
-        aliases.push(service.to_owned());
-    }
-    let mut endpoint = attachment.endpoint.clone();
-    endpoint["Aliases"] = serde_json::json!(aliases);
-    endpoint
 }
 
 fn config(ctx: &Context, networks: &[&MadeNetwork]) -> SandboxConfig {

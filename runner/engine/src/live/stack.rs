@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prodmirror_model::diag::{Problem, ProblemKind, nearest};
-use prodmirror_model::event::{ServiceState, What};
+use prodmirror_model::diag::{Problem, ProblemKind};
+use prodmirror_model::event::ServiceState;
 use prodmirror_model::plan::NetworkOf;
 
 use super::board::{ReplicaKey, Status};
 use super::body;
 use super::context::{Context, key_of};
-use super::down;
 use super::exec::{self, ExecOutput};
+use super::label::Role;
 use super::logs::LogBook;
 use super::options::Teardown;
+use super::order::no_such_service;
 use super::sweep::{DownReport, sweep};
+use super::{down, subnet};
 use crate::docker::{Engine, ExecSpec};
-use crate::reach::{Names, Reach, Target};
+use crate::reach::{Names, Reach, Target, WayIn};
 
 /// A stack that is up. Remove it with [`LiveStack::down`]; dropping it leaves it running
 /// (until its run's lease ends).
@@ -64,7 +66,14 @@ impl LiveStack {
         for (service, _) in ctx.board.keys() {
             *services.entry(service.clone()).or_default() += 1;
         }
-        let reach = Reach::from(names(&ctx));
+        let networks = ctx.made.networks.values();
+        let way_in = WayIn {
+            networks: networks.clone().map(|n| n.id.clone()).collect(),
+            gateways: networks.map(|n| subnet::gateway(n.subnet)).collect(),
+            labels: ctx.tags.labels(Role::Gateway),
+            name: ctx.tags.name("gateway"),
+        };
+        let reach = Reach::new(ctx.engine.clone(), names(&ctx), way_in);
         Self {
             ctx,
             reach,
@@ -209,11 +218,6 @@ impl LiveStack {
             for key in self.ctx.board.keys() {
                 self.ctx.emit_state(key, ServiceState::Removed, None);
             }
-            let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
-            self.ctx.sink.emit(What::StackStopped {
-                stack: self.id().to_owned(),
-                took_ms,
-            });
         }
         report
     }
@@ -234,14 +238,10 @@ impl LiveStack {
         if !keys.is_empty() {
             return Ok(keys);
         }
-        let message = format!("there is no service `{service}` in the stack");
-        let problem = Problem::new(ProblemKind::UnknownReference, message);
-        Err(
-            match nearest(service, self.services.keys().map(String::as_str)) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem,
-            },
-        )
+        Err(no_such_service(
+            service,
+            self.services.keys().map(String::as_str),
+        ))
     }
 }
 

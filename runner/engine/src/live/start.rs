@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join_all, try_join_all};
 use prodmirror_agent::wire::Cidr;
 use prodmirror_model::diag::{Problem, ProblemKind};
-use prodmirror_model::event::What;
 use prodmirror_model::plan::{ContainerPlan, NetworkOf, NetworkPlan, Plan};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -43,7 +42,8 @@ const EVENT_WITHIN: Duration = Duration::from_secs(5);
 /// Where the uploading container has the volume of files.
 const FILES_DIR: &str = "/files";
 
-/// Starts a plan and returns when all of it is ready.
+/// Starts a plan and returns when all of it is ready. What becomes of services, and what they
+/// print, goes to `sink`; that the stack starts, is ready or failed is for the caller to tell.
 ///
 /// # Errors
 /// See [`LiveError`]. Everything that was made is removed by then, also when the start was
@@ -78,52 +78,28 @@ async fn run(
     cancel: CancellationToken,
 ) -> Result<LiveStack, LiveError> {
     let begun = Instant::now();
-    let stack = options.stack.clone();
-    let order = Order::of(&plan, &options.services).map_err(|p| LiveError::Refused(Box::new(p)));
-    let started = match order {
-        Ok(order) => {
-            let services: Vec<String> = {
-                let mut names: Vec<_> = order
-                    .containers
-                    .iter()
-                    .map(|i| plan.containers[*i].service.clone())
-                    .collect();
-                names.sort();
-                names.dedup();
-                names
-            };
-            sink.emit(What::StackStarting {
-                stack: stack.clone(),
-                services,
-            });
-            let owner = Owner::this_process();
-            let tags = Tags::new(&plan.project, &options.run, &stack, options.hold, &owner);
-            let attempt = Attempt {
-                engine,
-                plan,
-                options,
-                sink: sink.clone(),
-                order,
-                tags,
-                cancel,
-            };
-            attempt.start(begun).await
-        }
-        Err(e) => Err(e),
-    };
-    match &started {
-        Ok(_) => {
-            let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            sink.emit(What::StackReady { stack, took_ms });
-        }
-        Err(e) => sink.emit(What::StackFailed {
-            stack,
-            service: e.service().map(str::to_owned),
-            reason: e.problem().to_string(),
-            log: e.log().to_vec(),
-        }),
+    let order = Order::of(&plan, &options.services).map_err(|p| LiveError::Refused(Box::new(p)))?;
+    let owner = Owner::this_process();
+    let mut tags = Tags::new(
+        &plan.project,
+        &options.run,
+        &options.stack,
+        options.hold,
+        &owner,
+    );
+    if options.plain_names {
+        tags = tags.plain();
     }
-    started
+    let attempt = Attempt {
+        engine,
+        plan,
+        options,
+        sink,
+        order,
+        tags,
+        cancel,
+    };
+    attempt.start(begun).await
 }
 
 /// One attempt to start a stack.
@@ -205,16 +181,19 @@ impl Attempt {
     /// A stack that stays has plain names; a second one of the same name is refused with
     /// better words than the engine's.
     async fn refuse_if_there(&self) -> Result<(), LiveError> {
-        let there = self.engine.find_containers(&self.tags.filters()).await;
+        if !self.options.plain_names {
+            return Ok(());
+        }
+        let stack = [
+            format!("{}={}", label::PROJECT, self.plan.project),
+            format!("{}={}", label::STACK, self.tags.stack()),
+        ];
+        let there = self.engine.find_containers(&stack).await;
         let there = there.map_err(|e| LiveError::Engine(Box::new(e.problem("list containers"))))?;
         if there.is_empty() {
             return Ok(());
         }
-        let message = format!(
-            "the stack `{}` of `{}` is up already",
-            self.tags.stack(),
-            self.plan.project
-        );
+        let message = format!("the mirror of `{}` is up already", self.plan.project);
         let problem = Problem::new(ProblemKind::Conflict, message);
         Err(LiveError::Refused(Box::new(
             problem.help("remove it first: `prodmirror down`"),

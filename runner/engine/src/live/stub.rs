@@ -14,7 +14,7 @@ use super::files::Shelf;
 use super::follow;
 use super::label::Role;
 use super::replica::await_files;
-use super::sandbox::{endpoint, networks_of};
+use super::sandbox::networks_of;
 use crate::docker::NewContainer;
 
 /// Repository of the image by which a plan asks for the agent itself.
@@ -65,7 +65,7 @@ async fn create(ctx: &Context, plan: &ContainerPlan, position: usize) -> Result<
     let first = attached.first();
     let mut endpoints = serde_json::Map::new();
     if let Some((attachment, network)) = first {
-        endpoints.insert(network.id.clone(), endpoint(attachment, &plan.service));
+        endpoints.insert(network.id.clone(), attachment.endpoint.clone());
     }
     let (mut binds, mut mounts) = (Vec::new(), Vec::new());
     let part = |shelf: Shelf, of: fn(&(String, String)) -> &String| {
@@ -108,11 +108,10 @@ async fn create(ctx: &Context, plan: &ContainerPlan, position: usize) -> Result<
         .await;
     let id = made.map_err(|e| ctx.engine_failed(&doing, &e))?.id;
     for (attachment, network) in attached.iter().skip(1) {
-        let endpoint = endpoint(attachment, &plan.service);
         ctx.going()?;
         let joined = ctx
             .engine
-            .connect_network(&network.id, &id, &endpoint)
+            .connect_network(&network.id, &id, &attachment.endpoint)
             .await;
         joined.map_err(|e| ctx.engine_failed(&doing, &e))?;
     }

@@ -43,7 +43,7 @@ impl Names {
     /// # Errors
     /// The name does not belong to the stack.
     pub fn find(&self, host: &str) -> Result<Target, Problem> {
-        let key = host.trim_end_matches('.').to_ascii_lowercase();
+        let key = key(host);
         match self.names.get(&key).map(Vec::as_slice) {
             Some([one]) => Ok(one.clone()),
             Some(many) if !many.is_empty() => {
@@ -56,6 +56,11 @@ impl Names {
             )),
             None => Err(self.refusal(host, &key)),
         }
+    }
+
+    /// Whether a name leads to a container.
+    pub fn knows(&self, host: &str) -> bool {
+        self.names.get(&key(host)).is_some_and(|t| !t.is_empty())
     }
 
     /// All names, sorted.
@@ -76,6 +81,10 @@ impl Names {
             )),
         }
     }
+}
+
+fn key(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
 }
 
 #[cfg(test)]

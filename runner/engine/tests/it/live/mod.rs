@@ -1,7 +1,10 @@
 //! Stacks on a real engine: made live, and removed again.
 
 mod files;
+mod lease;
 mod order;
 mod plan;
+mod reach;
 pub mod rig;
 mod speed;
+mod standing;

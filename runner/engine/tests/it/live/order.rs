@@ -17,7 +17,11 @@ async fn services_start_in_order_and_are_reached() {
             .with(|c| c.one_shot = true);
         let web = echo("web").needs("migrate", Condition::CompletedSuccessfully);
         let stack = rig
-            .up(plan([web, migrate, echo("db").healthy_when_listening()]))
+            .up(plan([
+                web.healthy_when_listening(),
+                migrate,
+                echo("db").healthy_when_listening(),
+            ]))
             .await
             .unwrap_or_else(|e| panic!("{e} {:?}", e.log()));
         let states: Vec<(String, ServiceState)> = rig
@@ -36,6 +40,7 @@ async fn services_start_in_order_and_are_reached() {
             ("migrate", ServiceState::Started),
             ("migrate", ServiceState::Completed),
             ("web", ServiceState::Started),
+            ("web", ServiceState::Healthy),
         ];
         let expected: Vec<_> = expected
             .iter()
@@ -73,10 +78,8 @@ async fn a_service_that_dies_fails_the_start_and_says_why() {
         assert!(failure.log.iter().any(|l| l.contains("\"ok\":false")), "{:?}", failure.log);
         assert!(begun.elapsed() < Duration::from_secs(20));
         rig.assert_clean(&run).await;
-        let told = rig.sink.all().into_iter().any(|w| {
-            matches!(w, What::StackFailed { service: Some(s), log, .. } if s == "broken" && !log.is_empty())
-        });
-        assert!(told);
+        let died = |w: &What| matches!(w, What::Service { service, state: ServiceState::Died, .. } if service == "broken");
+        assert!(rig.sink.all().iter().any(died));
     })
     .await;
 }

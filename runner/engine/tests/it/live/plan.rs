@@ -117,7 +117,7 @@ pub fn plan(services: impl IntoIterator<Item = Service>) -> Plan {
         networks: vec![network("default")],
         volumes: Vec::new(),
         containers: services.into_iter().map(|s| s.0).collect(),
-        fidelity: prodmirror_model::fidelity::Fidelity::default(),
+        ..Plan::default()
     }
 }
 

@@ -1,0 +1,397 @@
+//! Stacks that another process started, found by their labels, and what can be done to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join_all, try_join_all};
+use prodmirror_model::diag::{Problem, ProblemKind};
+use prodmirror_model::plan::PortPlan;
+use serde::Deserialize;
+
+use super::label::{self, read_lease};
+use super::lease::Hold;
+use super::order::no_such_service;
+use super::sweep::{DownReport, remove_all, sweep};
+use super::{Teardown, down};
+use crate::docker::{Engine, EngineError, ExecIo, ExecSpec, Found};
+use crate::reach::{Names, Reach, Target, WayIn};
+
+/// Pause between attempts at what the engine does not let go of yet.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A stack that runs, whoever started it.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    engine: Engine,
+    /// Project name.
+    pub project: String,
+    /// Run that it belongs to.
+    pub run: String,
+    /// Its identity within the run.
+    pub stack: String,
+    /// Who keeps it.
+    pub hold: Hold,
+    containers: Vec<Found>,
+}
+
+/// One container of a stack, as `ps` shows it.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Service.
+    pub service: String,
+    /// Replica, from 1.
+    pub replica: u32,
+    /// Whether it is the stand-in of an external service.
+    pub is_stub: bool,
+    /// Container id.
+    pub id: String,
+    /// Container name.
+    pub name: String,
+    /// Image.
+    pub image: String,
+    /// `running`, `exited`…
+    pub state: String,
+    /// The engine's words (`Up 3 seconds (healthy)`).
+    pub status: String,
+    /// Ports that the spec publishes.
+    pub ports: Vec<PortPlan>,
+}
+
+/// Finds the stacks of a project (of all projects, if none is named), in a stable order.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn standing(engine: &Engine, project: Option<&str>) -> Result<Vec<Standing>, Problem> {
+    let filter = match project {
+        Some(project) => format!("{}={project}", label::PROJECT),
+        None => label::PROJECT.to_owned(),
+    };
+    let found = engine
+        .find_containers(&[filter, label::STACK.to_owned()])
+        .await;
+    let found = found.map_err(|e| e.problem("look for stacks"))?;
+    let mut stacks: BTreeMap<(String, String, String), Vec<Found>> = BTreeMap::new();
+    for container in found {
+        let text = |name: &str| container.label(name).to_owned();
+        let key = (text(label::PROJECT), text(label::RUN), text(label::STACK));
+        stacks.entry(key).or_default().push(container);
+    }
+    Ok(stacks
+        .into_iter()
+        .map(|((project, run, stack), containers)| {
+            let lease = containers.first().map_or("", |c| c.label(label::LEASE));
+            let hold = read_lease(lease).unwrap_or(Hold::Run);
+            Standing {
+                engine: engine.clone(),
+                project,
+                run,
+                stack,
+                hold,
+                containers,
+            }
+        })
+        .collect())
+}
+
+/// Removes the stacks of a project that `up` started (or that were kept), and nothing of a
+/// run that is under way.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn down_project(
+    engine: &Engine,
+    project: &str,
+    how: &Teardown,
+) -> Result<DownReport, Problem> {
+    let begun = Instant::now();
+    let filter = [format!("{}={project}", label::PROJECT)];
+    if how.graceful {
+        for stack in standing(engine, Some(project)).await? {
+            if stack.hold != Hold::Run {
+                down::stop_in_order(engine, &stack.filters(), how.deadline).await;
+            }
+        }
+    }
+    let mut report = DownReport::default();
+    loop {
+        let found = engine
+            .find(&filter)
+            .await
+            .map_err(|e| e.problem("look for stacks"))?;
+        let ours: Vec<Found> = found
+            .into_iter()
+            .filter(|f| {
+                matches!(
+                    read_lease(f.label(label::LEASE)),
+                    Some(Hold::Kept | Hold::For(_))
+                )
+            })
+            .collect();
+        report.removed += remove_all(engine, ours, &mut report.left).await;
+        if report.left.is_empty() || begun.elapsed() > how.deadline {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    report.took = begun.elapsed();
+    Ok(report)
+}
+
+/// Published ports as their label has them.
+#[derive(Deserialize)]
+struct LabelledPort {
+    target: u16,
+    protocol: String,
+    published: Option<u16>,
+}
+
+fn ports_of(container: &Found) -> Vec<PortPlan> {
+    let ports: Vec<LabelledPort> =
+        serde_json::from_str(container.label(label::PORTS)).unwrap_or_default();
+    ports
+        .into_iter()
+        .map(|p| PortPlan {
+            target: p.target,
+            protocol: p.protocol,
+            published: p.published,
+        })
+        .collect()
+}
+
+impl Standing {
+    /// The engine it runs on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Its services and stubs, as they were when it was found.
+    pub fn members(&self) -> Vec<Member> {
+        let mut members: Vec<Member> = self
+            .containers
+            .iter()
+            .filter(|c| matches!(c.label(label::ROLE), "service" | "stub"))
+            .map(|c| Member {
+                service: c.label(label::SERVICE).to_owned(),
+                replica: c.label(label::REPLICA).parse().unwrap_or(1),
+                is_stub: c.label(label::ROLE) == "stub",
+                id: c.id.clone(),
+                name: c.name.clone(),
+                image: c.image.clone(),
+                state: c.state.clone(),
+                status: c.status.clone(),
+                ports: ports_of(c),
+            })
+            .collect();
+        members.sort_by(|a, b| (&a.service, a.replica).cmp(&(&b.service, b.replica)));
+        members
+    }
+
+    /// The members of these services (all, if none is named).
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub fn members_of(&self, services: &[String]) -> Result<Vec<Member>, Problem> {
+        let all = self.members();
+        let known: BTreeSet<&str> = all.iter().map(|m| m.service.as_str()).collect();
+        if let Some(unknown) = services.iter().find(|s| !known.contains(s.as_str())) {
+            return Err(no_such_service(unknown, known.into_iter()));
+        }
+        let wanted = |m: &Member| services.is_empty() || services.contains(&m.service);
+        Ok(all.iter().filter(|m| wanted(m)).cloned().collect())
+    }
+
+    /// One replica of a service.
+    ///
+    /// # Errors
+    /// There is no such service or replica.
+    pub fn member(&self, service: &str, replica: u32) -> Result<Member, Problem> {
+        let members = self.members_of(&[service.to_owned()])?;
+        members
+            .into_iter()
+            .find(|m| m.replica == replica)
+            .ok_or_else(|| {
+                let message = format!("service `{service}` has no replica {replica}");
+                Problem::new(ProblemKind::UnknownReference, message)
+            })
+    }
+
+    /// All published ports, each with its service.
+    pub fn ports(&self) -> Vec<(String, PortPlan)> {
+        let members = self.members();
+        let mut ports: Vec<(String, PortPlan)> = members
+            .into_iter()
+            .flat_map(|m| m.ports.into_iter().map(move |p| (m.service.clone(), p)))
+            .collect();
+        ports.dedup();
+        ports
+    }
+
+    /// Starts a command in a service, with its input and output connected. Its exit code is
+    /// [`exit_code`](super::exit_code) once the output has ended.
+    ///
+    /// # Errors
+    /// There is no such service or replica, or it does not run. `spec.container` is filled in.
+    pub async fn exec(
+        &self,
+        service: &str,
+        replica: u32,
+        mut spec: ExecSpec,
+    ) -> Result<ExecIo, Problem> {
+        spec.container = self.member(service, replica)?.id;
+        let started = self.engine.exec(&spec).await;
+        started.map_err(|e| e.problem(format!("run `{}` in `{service}`", spec.command.join(" "))))
+    }
+
+    /// Restarts services (all, if none is named), as `docker restart` does; their networks,
+    /// addresses and names stay.
+    ///
+    /// # Errors
+    /// There is no such service, or the engine refuses.
+    pub async fn restart(&self, services: &[String]) -> Result<(), Problem> {
+        let members = self.members_of(services)?;
+        let restarts = members
+            .iter()
+            .filter(|m| !m.is_stub || !services.is_empty())
+            .map(|m| async {
+                let found = self.containers.iter().find(|c| c.id == m.id);
+                let grace = found.and_then(|c| c.label(label::GRACE).parse().ok());
+                let grace = grace.map(Duration::from_secs);
+                let restarted = self.engine.restart_container(&m.id, grace).await;
+                restarted.map_err(|e| e.problem(format!("restart `{}`", m.service)))
+            });
+        try_join_all(restarts).await.map(|_| ())
+    }
+
+    /// Removes it.
+    pub async fn down(&self, how: &Teardown) -> DownReport {
+        let begun = Instant::now();
+        if how.graceful {
+            down::stop_in_order(&self.engine, &self.filters(), how.deadline).await;
+        }
+        let mut report = sweep(&self.engine, &self.filters(), how.deadline).await;
+        report.took = begun.elapsed();
+        report
+    }
+
+    /// Whether any of its containers is still there.
+    ///
+    /// # Errors
+    /// The engine cannot be asked.
+    pub async fn is_there(&self) -> Result<bool, Problem> {
+        let found = self.engine.find_containers(&self.filters()).await;
+        Ok(!found
+            .map_err(|e| e.problem("look for the stack"))?
+            .is_empty())
+    }
+
+    /// The way to its services.
+    ///
+    /// # Errors
+    /// The engine cannot be asked.
+    pub async fn reach(&self) -> Result<Reach, Problem> {
+        let failed = |e: EngineError| e.problem("look at the stack's networks");
+        let networks = self
+            .engine
+            .find_networks(&self.filters())
+            .await
+            .map_err(failed)?;
+        let used = self.engine.used_subnets().await.map_err(failed)?;
+        let gateways = used
+            .iter()
+            .filter(|u| networks.iter().any(|n| n.name == u.network))
+            .filter_map(|u| u.gateway)
+            .collect();
+        let mut labels = self
+            .containers
+            .first()
+            .map(|c| c.labels.clone())
+            .unwrap_or_default();
+        labels.retain(|name, _| {
+            [
+                label::PROJECT,
+                label::RUN,
+                label::STACK,
+                label::OWNER,
+                label::LEASE,
+            ]
+            .contains(&name.as_str())
+        });
+        labels.insert(
+            label::ROLE.to_owned(),
+            label::Role::Gateway.text().to_owned(),
+        );
+        let way_in = WayIn {
+            networks: networks.into_iter().map(|n| n.id).collect(),
+            gateways,
+            labels,
+            name: format!("{}-{}-gateway", self.project, self.stack),
+        };
+        Ok(Reach::new(self.engine.clone(), self.names().await, way_in))
+    }
+
+    /// Names of services, aliases and hostnames, as the engine has them.
+    async fn names(&self) -> Names {
+        let mut names = Names::default();
+        let owns_network = |c: &&Found| matches!(c.label(label::ROLE), "sandbox" | "stub");
+        let owners: Vec<&Found> = self.containers.iter().filter(owns_network).collect();
+        let states = join_all(owners.iter().map(|c| self.engine.inspect_container(&c.id))).await;
+        let mut addresses = BTreeMap::new();
+        for state in states.into_iter().flatten() {
+            let Some(address) = state.addresses.values().next().copied() else {
+                continue;
+            };
+            addresses.insert(state.id.clone(), (address, state));
+        }
+        let services = self
+            .containers
+            .iter()
+            .filter(|c| c.label(label::ROLE) == "service");
+        let joined = join_all(services.map(|c| self.engine.inspect_container(&c.id))).await;
+        for state in joined.into_iter().flatten() {
+            let label = |name: &str| state.labels.get(name).map_or("", String::as_str);
+            let service = label(label::SERVICE).to_owned();
+            let owner = state
+                .network_mode
+                .strip_prefix("container:")
+                .unwrap_or_default();
+            match addresses.get(owner) {
+                None => names.add_unreachable(&service),
+                Some((address, _)) => {
+                    let replica = label(label::REPLICA).parse().unwrap_or(1);
+                    names.add(
+                        &service,
+                        Target {
+                            service: service.clone(),
+                            replica,
+                            address: *address,
+                        },
+                    );
+                }
+            }
+        }
+        for (address, owner) in addresses.values() {
+            let label = |name: &str| owner.labels.get(name).map_or("", String::as_str);
+            let service = label(label::SERVICE).to_owned();
+            let replica = label(label::REPLICA).parse().unwrap_or(1);
+            let target = Target {
+                service: service.clone(),
+                replica,
+                address: *address,
+            };
+            let id = owner.id.get(..12).unwrap_or_default();
+            for name in owner.aliases.iter().chain([&owner.hostname, &service]) {
+                if !name.is_empty() && name != id {
+                    names.add(name, target.clone());
+                }
+            }
+        }
+        names
+    }
+
+    fn filters(&self) -> Vec<String> {
+        vec![
+            format!("{}={}", label::RUN, self.run),
+            format!("{}={}", label::STACK, self.stack),
+        ]
+    }
+}
