@@ -95,6 +95,9 @@ pub enum Verb {
     /// Watches a run and removes what it leaves (started by `run` itself)
     #[command(hide = true)]
     Reaper(ReaperArgs),
+    /// Forwards the ports of a mirror until it is gone (started by `up -d` itself)
+    #[command(hide = true)]
+    Forward(ForwardArgs),
 }
 
 /// `check`
@@ -309,6 +312,17 @@ pub struct InitArgs {
 pub struct ReaperArgs {
     /// What to watch and to remove, as JSON (written by `run`)
     pub task: String,
+}
+
+/// `forward`
+#[derive(Debug, Args)]
+pub struct ForwardArgs {
+    /// The run of the mirror
+    #[arg(long)]
+    pub run: String,
+    /// The mirror's project name
+    #[arg(long)]
+    pub of: String,
 }
 
 /// Parses the command line. Help and errors are printed here.

@@ -19,5 +19,5 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    cmd::run(args, context).into()
+    cmd::run(args, context)
 }

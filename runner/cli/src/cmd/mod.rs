@@ -1,6 +1,7 @@
 //! One file per command.
 
 use std::io::Write as _;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use prodmirror_model::diag::Problems;
@@ -16,10 +17,17 @@ use crate::report::terminal;
 mod check;
 mod completions;
 mod engine;
+mod exec;
+mod forward;
 mod images;
+mod init;
+mod lease;
+mod plan;
 mod render;
 mod report;
 mod run;
+mod standing;
+mod up;
 
 /// How long work that was told to stop may go on before the process ends all the same.
 const LINGER: Duration = Duration::from_secs(2);
@@ -64,7 +72,7 @@ impl Session {
 }
 
 /// Runs a command to its end.
-pub fn run(cli: Cli, context: Context) -> Exit {
+pub fn run(cli: Cli, context: Context) -> ExitCode {
     let session = Session {
         global: cli.global,
         context,
@@ -76,11 +84,27 @@ pub fn run(cli: Cli, context: Context) -> Exit {
         Verb::Report(args) => report::run(&session, &args),
         Verb::Images(args) => with_runtime(images::run(&session, &args)),
         Verb::Run(args) => with_runtime(run::run(&session, &args)),
-        _ => Exit::Invalid,
+        Verb::Plan => with_runtime(plan::run(&session)),
+        Verb::Init(args) => init::run(&session, &args),
+        Verb::Up(args) => with_runtime(up::run(&session, &args)),
+        Verb::Down(args) => with_runtime(standing::down(&session, &args)),
+        Verb::Ps => with_runtime(standing::ps(&session)),
+        Verb::Ports(args) => with_runtime(standing::ports(&session, &args)),
+        Verb::Logs(args) => with_runtime(standing::logs(&session, &args)),
+        Verb::Exec(args) => match with_runtime(exec::run(&session, &args)) {
+            Ok(code) => return ExitCode::from(u8::try_from(code).unwrap_or(1)),
+            Err(exit) => exit,
+        },
+        Verb::Cp(args) => with_runtime(standing::cp(&session, &args)),
+        Verb::Restart(args) => with_runtime(standing::restart(&session, &args)),
+        Verb::Gc(args) => with_runtime(standing::gc(&session, &args)),
+        Verb::Reaper(args) => with_runtime(lease::reaper(&args)),
+        Verb::Forward(args) => with_runtime(forward::run(&session, &args)),
     }
+    .into()
 }
 
-fn with_runtime(work: impl Future<Output = Exit>) -> Exit {
+fn with_runtime<T: Unable>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -93,7 +117,24 @@ fn with_runtime(work: impl Future<Output = Exit>) -> Exit {
         }
         Err(e) => {
             let _ = writeln!(std::io::stderr(), "cannot start threads: {e}");
-            Exit::Invalid
+            T::unable()
         }
+    }
+}
+
+/// What a command ends with when not even threads can be had.
+trait Unable {
+    fn unable() -> Self;
+}
+
+impl Unable for Exit {
+    fn unable() -> Self {
+        Exit::Invalid
+    }
+}
+
+impl<T> Unable for Result<T, Exit> {
+    fn unable() -> Self {
+        Err(Exit::Invalid)
     }
 }

@@ -8,6 +8,8 @@ use prodmirror_engine::agent::{RunCa, trust};
 use prodmirror_engine::bus::{Bus, BusOptions, Sink};
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::image::{Policy, Wanted as WantedImage, provide_all};
+use prodmirror_engine::live::UpOptions;
+use prodmirror_engine::live::lease::{Hold, Lease};
 use prodmirror_engine::run::{
     Case, CaseOptions, Dispatcher, EngineStacks, Keep as KeepStacks, Limits, RunEnd, Stop,
 };
@@ -301,6 +303,16 @@ impl Ready {
             let lost = problems.0.iter().any(|p| p.kind == ProblemKind::Engine);
             return (if lost { Exit::Engine } else { Exit::Stack }, false, true);
         }
+        let lease = session.lease(&self.plan.project, &dir.id);
+        let lease = match Lease::take(&self.engine, &lease, sink.clone()).await {
+            Ok(lease) => lease,
+            Err(p) => return (session.fail(p), false, true),
+        };
+        // A stack that may be left must not look like one whose runner died.
+        let hold = match args.keep {
+            Keep::Never => Hold::Run,
+            Keep::OnFailure | Keep::Always => Hold::Kept,
+        };
         let options = CaseOptions {
             seed: self.seed,
             vars: self.vars,
@@ -331,7 +343,7 @@ impl Ready {
             roots: self.roots,
             secrets: self.opened.secrets.clone(),
             timeout: START,
-            options: Arc::new(|options| options),
+            options: Arc::new(move |options| UpOptions { hold, ..options }),
         };
         let limits = Limits {
             jobs: args.jobs,
@@ -349,6 +361,7 @@ impl Ready {
                 break;
             }
         }
+        lease.release().await;
         (exit, interrupted, true)
     }
 }
@@ -400,7 +413,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn images_of(plan: &Plan, offline: bool) -> Vec<WantedImage> {
+pub fn images_of(plan: &Plan, offline: bool) -> Vec<WantedImage> {
     let mut wanted: Vec<WantedImage> = Vec::new();
     for c in &plan.containers {
         if wanted

@@ -1,0 +1,235 @@
+//! Every kind of bad input: the exit code, the place, and what to do. Nothing is started.
+
+use super::project::Project;
+
+const SCENARIO: &str = "scenarios/a.yaml";
+
+fn check(files: &[(&str, &str)], texts: &[&str]) {
+    Project::with(files).run(&["check"]).is(2, texts);
+}
+
+#[test]
+fn a_good_project_is_good() {
+    let scenario =
+        "scenario: a\nsteps:\n  - http: { url: \"http://web/\" }\n    expect: status == 200\n";
+    Project::with(&[(SCENARIO, scenario)])
+        .run(&["check"])
+        .is(0, &["1 scenario in 1 file"]);
+}
+
+#[test]
+fn no_project() {
+    let dir = Project::with(&[]);
+    std::fs::remove_file(dir.path().join("mirror.yaml")).unwrap();
+    dir.run(&["check"])
+        .is(2, &["no mirror.yaml in", "prodmirror init"]);
+    dir.run(&["-f", "other.yaml", "check"])
+        .is(2, &["other.yaml", "no such file"]);
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    check(
+        &[("mirror.yaml", "production: [compose.yaml]\nsecret: {}\n")],
+        &[
+            "unknown key `secret`",
+            "mirror.yaml:2:1",
+            "did you mean `secrets`?",
+        ],
+    );
+    check(
+        &[("compose.yaml", "services:\n  web:\n    imagee: x\n")],
+        &["imagee", "compose.yaml:3:5", "did you mean `image`?"],
+    );
+    check(
+        &[(
+            SCENARIO,
+            "scenario: a\nsteps:\n  - htpp: { url: \"http://web/\" }\n    expect: status == 200\n",
+        )],
+        &["scenarios/a.yaml:3:5", "did you mean `http`?"],
+    );
+}
+
+#[test]
+fn wrong_types() {
+    check(
+        &[("compose.yaml", "services:\n  web:\n    image: [a]\n")],
+        &["compose.yaml:3:12", "image"],
+    );
+    check(
+        &[(SCENARIO, "scenario: a\nsteps: 3\n")],
+        &["scenarios/a.yaml:2:8"],
+    );
+}
+
+#[test]
+fn cycles() {
+    let compose = "services:\n  a:\n    image: x:1\n    depends_on: [b]\n  b:\n    image: x:1\n    depends_on: [a]\n";
+    check(&[("compose.yaml", compose)], &["compose.yaml"]);
+    check(
+        &[(
+            "compose.yaml",
+            "services:\n  a:\n    extends: { service: a }\n",
+        )],
+        &["compose.yaml"],
+    );
+}
+
+#[test]
+fn missing_files() {
+    check(
+        &[("mirror.yaml", "production: [compose.yaml, prod.yaml]\n")],
+        &["prod.yaml", "mirror.yaml:1:29"],
+    );
+    check(
+        &[(
+            "compose.yaml",
+            "services:\n  web:\n    image: x:1\n    env_file: [web.env]\n",
+        )],
+        &["web.env", "compose.yaml:4"],
+    );
+}
+
+#[test]
+fn unset_required_variables() {
+    check(
+        &[(
+            "compose.yaml",
+            "services:\n  web:\n    image: \"x:${TAG:?say which release}\"\n",
+        )],
+        &["TAG", "say which release", "compose.yaml:3"],
+    );
+}
+
+#[test]
+fn unknown_services_in_steps() {
+    check(
+        &[(
+            SCENARIO,
+            "scenario: a\nsteps:\n  - http: { url: \"http://wbe/\" }\n    expect: status == 200\n",
+        )],
+        &["`wbe`", "did you mean `web`?", "scenarios/a.yaml:3"],
+    );
+}
+
+#[test]
+fn empty_expectations() {
+    check(
+        &[(
+            SCENARIO,
+            "scenario: a\nsteps:\n  - http: { url: \"http://web/\" }\n    expect: []\n",
+        )],
+        &["scenarios/a.yaml:4"],
+    );
+}
+
+#[test]
+fn a_key_twice() {
+    check(
+        &[(
+            "compose.yaml",
+            "services:\n  web:\n    image: a:1\n    image: b:1\n",
+        )],
+        &["the key `image` stands here twice", "compose.yaml:4:5"],
+    );
+}
+
+#[test]
+fn invalid_utf8() {
+    let project = Project::with(&[]);
+    project.write("compose.yaml", b"services:\n  web:\n    image: \xff\xfe\n");
+    project.run(&["check"]).is(2, &["compose.yaml", "UTF-8"]);
+}
+
+#[test]
+fn enormous_and_deeply_nested_yaml() {
+    let deep = format!(
+        "x-a: {}{}\nservices: {{}}\n",
+        "[".repeat(4000),
+        "]".repeat(4000)
+    );
+    Project::with(&[("compose.yaml", &deep)])
+        .run(&["check"])
+        .is(2, &["compose.yaml"]);
+    let mut bomb = String::from("x-0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..10 {
+        let items = vec![format!("*a{}", i - 1); 10].join(", ");
+        bomb.push_str(&format!("x-{i}: &a{i} [{items}]\n"));
+    }
+    bomb.push_str("services:\n  web: { image: a:1 }\n");
+    Project::with(&[("compose.yaml", &bomb)])
+        .run(&["check"])
+        .is(2, &["compose.yaml", "alias"]);
+    let wide = format!(
+        "services:\n  web:\n    image: a:1\n# {}\n",
+        "x".repeat(33 * 1024 * 1024)
+    );
+    Project::with(&[("compose.yaml", &wide)])
+        .run(&["check"])
+        .is(2, &["at most"]);
+}
+
+#[test]
+fn a_template_that_renders_invalid_yaml() {
+    let project = Project::with(&[
+        (
+            "mirror.yaml",
+            "production: [compose.yaml]\ntemplate: stack.yaml.tera\n",
+        ),
+        (
+            "stack.yaml.tera",
+            "{% extends \"stack.yaml.tera\" %}\n{% block services %}services:\n  web: [\n{% endblock %}\n",
+        ),
+    ]);
+    project.run(&["check"]).is(2, &["stack.yaml.tera"]);
+}
+
+#[test]
+fn ways_out_are_refused_by_name() {
+    let compose = "services:\n  web:\n    image: a:1\n    privileged: true\n    network_mode: host\n    volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"]\n";
+    check(
+        &[("compose.yaml", compose)],
+        &["privileged", "docker.sock", "allow"],
+    );
+}
+
+#[test]
+fn an_engine_that_is_not_there() {
+    let scenario =
+        "scenario: a\nsteps:\n  - http: { url: \"http://web/\" }\n    expect: status == 200\n";
+    let project = Project::with(&[(SCENARIO, scenario)]);
+    let said = project.run_with(&["run"], &[("DOCKER_HOST", "tcp://127.0.0.1:9")]);
+    said.is(5, &["127.0.0.1:9"]);
+    let said = project.run_with(&["run"], &[("DOCKER_HOST", "nonsense")]);
+    assert!(
+        said.code == 5 || said.code == 2,
+        "{} {}",
+        said.code,
+        said.err
+    );
+}
+
+#[test]
+fn usage() {
+    let project = Project::with(&[]);
+    project.run(&["rum"]).is(2, &["run"]);
+    project.run(&["run", "--shard", "3/2"]).is(2, &["3/2"]);
+    project
+        .run(&["run", "--report", "junitt=x"])
+        .is(2, &["did you mean `junit`?"]);
+    project
+        .run(&["run", "--image", "web"])
+        .is(2, &["SERVICE=IMAGE"]);
+    project.run(&["run"]).is(2, &["no scenario"]);
+}
+
+#[test]
+fn json_is_for_programs() {
+    let project = Project::with(&[("mirror.yaml", "production: [compose.yaml]\nsecret: {}\n")]);
+    let said = project.run(&["check", "--format", "json"]);
+    assert_eq!(said.code, 2);
+    let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(json["errors"], 1);
+    assert_eq!(json["problems"][0]["line"], 2);
+    assert_eq!(json["problems"][0]["file"], "mirror.yaml");
+}

@@ -1,0 +1,4 @@
+//! The built program, run as people run it.
+
+mod bad_input;
+mod project;
