@@ -8,6 +8,7 @@ use prodmirror_model::plain::visible;
 use prodmirror_model::summary::{Case, LogLine, StackFailure, Status, Step, Summary};
 
 use super::diff;
+use super::log;
 use super::look::{Look, count, short, time};
 
 /// How much is shown.
@@ -19,6 +20,8 @@ pub struct Depth {
     pub logs: usize,
     /// Steps before the one that failed.
     pub steps: usize,
+    /// Whether structured log lines are unfolded and cut to the width.
+    pub readable: bool,
 }
 
 impl Depth {
@@ -27,12 +30,14 @@ impl Depth {
         evidence: 14,
         logs: 12,
         steps: 4,
+        readable: true,
     };
     /// For files.
     pub const FILE: Self = Self {
         evidence: 400,
         logs: 40,
         steps: 20,
+        readable: false,
     };
 }
 
@@ -161,7 +166,7 @@ impl Page<'_> {
         let expectation = visible(&m.expectation).replace('\n', " ");
         let head = format!("{} {}", self.look.bad("✗"), self.look.strong(&expectation));
         self.line(&head);
-        if let Some(path) = &m.path {
+        if let Some(path) = m.path.as_deref().filter(|p| !expectation.contains(p)) {
             let text = format!("  at        {}", self.look.name(&visible(path)));
             self.line(&text);
         }
@@ -283,20 +288,27 @@ impl Page<'_> {
             return;
         }
         self.title(title);
-        let skip = lines.len().saturating_sub(self.depth.logs);
-        let shown = &lines[skip..];
-        let width = shown
-            .iter()
-            .map(|l| l.service.chars().count() + 2)
-            .max()
-            .unwrap_or(0)
-            .min(24);
-        for l in shown {
-            let who = format!("{}-{}", visible(&l.service), l.replica);
-            let who = self.look.name(&format!("{who:<width$}"));
-            let text = visible(&l.line).replace('\n', " ").replace('\t', "    ");
-            let bar = self.look.faint("│");
-            let _ = writeln!(self.out, "    {who} {bar} {}", short(&text, 400));
+        let name = |l: &LogLine| format!("{}-{}", visible(&l.service), l.replica);
+        let names = lines.iter().map(|l| name(l).chars().count());
+        let width = names.max().unwrap_or(0).min(32);
+        let room = match self.depth.readable {
+            true => self.look.width.max(120).saturating_sub(width + 7),
+            false => 1000,
+        };
+        let bar = self.look.faint("│");
+        for l in log::telling(&lines, self.depth.logs) {
+            let Some(l) = l else {
+                let gap = self.look.faint("…");
+                let _ = writeln!(self.out, "    {gap}");
+                continue;
+            };
+            let who = self.look.name(&format!("{:<width$}", name(l)));
+            let text = match self.depth.readable {
+                true => log::readable(&l.line),
+                false => l.line.clone(),
+            };
+            let text = visible(&text).replace('\n', " ").replace('\t', "    ");
+            let _ = writeln!(self.out, "    {who} {bar} {}", short(&text, room));
         }
     }
 

@@ -9,6 +9,7 @@ pub mod github;
 mod html;
 mod json;
 mod junit;
+mod log;
 pub mod look;
 mod output;
 pub mod replay;

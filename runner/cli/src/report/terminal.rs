@@ -3,6 +3,7 @@
 //! On a terminal the last lines show what is going on and are redrawn in place; elsewhere
 //! every line is written once and stays.
 
+mod closing;
 mod live;
 
 use std::io::Write;
@@ -14,7 +15,7 @@ use prodmirror_model::plain::visible;
 use prodmirror_model::summary::{Case, Status, Summary};
 
 use super::failure::{self, Depth};
-use super::look::{Look, count, short, time_of};
+use super::look::{Look, count, time_of};
 use live::Live;
 
 /// Where and how to show a run.
@@ -47,7 +48,12 @@ pub struct Terminal {
     look: Look,
     reports: Vec<(String, PathBuf)>,
     screen: Screen,
+    /// When it was last said what a stack's start waits for, in milliseconds of the run.
+    said_waiting: u64,
 }
+
+/// How often that is said where lines stay.
+const SAY_WAITING_MS: u64 = 15_000;
 
 enum Screen {
     Lines(Box<dyn Write + Send>),
@@ -81,6 +87,7 @@ impl Terminal {
             } else {
                 Screen::Lines(options.out)
             },
+            said_waiting: 0,
         }
     }
 
@@ -107,12 +114,21 @@ impl Terminal {
                 self.screen.print(&text);
             }
             other => {
-                if let Screen::Lines(_) = self.screen
-                    && let Some(text) = self.progress(other)
-                {
-                    self.screen.print(&text);
+                if let Screen::Lines(_) = self.screen {
+                    self.lines_about(other, event.ms);
                 }
             }
+        }
+    }
+
+    fn lines_about(&mut self, what: &What, ms: u64) {
+        if let Some(text) = self.progress(what) {
+            self.screen.print(&text);
+        }
+        if let What::Service { stack, .. } | What::Log { stack, .. } = what
+            && let Some(text) = self.waiting(stack, ms)
+        {
+            self.screen.print(&text);
         }
     }
 
@@ -149,7 +165,7 @@ impl Terminal {
                 replica,
                 state,
                 detail,
-            } if is_trouble(*state) => {
+            } if is_trouble(*state) && self.is_needed(stack) => {
                 let detail = detail
                     .as_deref()
                     .map_or(String::new(), |d| format!(": {d}"));
@@ -171,6 +187,48 @@ impl Terminal {
             "{} {text}\n",
             self.look.faint(&format!("{word:>7}"))
         ))
+    }
+
+    /// Whether a stack is being started, or a case runs on it: otherwise its services may go.
+    fn is_needed(&self, stack: &str) -> bool {
+        let starting = self
+            .summary
+            .stack(stack)
+            .is_some_and(|s| s.ready_ms.is_none() && s.failure.is_none());
+        starting
+            || self
+                .summary
+                .cases
+                .iter()
+                .any(|c| c.status == Status::Running && c.stack.as_deref() == Some(stack))
+    }
+
+    /// What a start that takes long still waits for.
+    fn waiting(&mut self, stack: &str, ms: u64) -> Option<String> {
+        let s = self.summary.stack(stack)?;
+        let since = s.started_ms.max(self.said_waiting);
+        if s.ready_ms.is_some() || s.failure.is_some() || ms < since + SAY_WAITING_MS {
+            return None;
+        }
+        let names: Vec<&str> = s
+            .services
+            .iter()
+            .filter(|v| {
+                !matches!(
+                    v.state(),
+                    Some(ServiceState::Healthy | ServiceState::Completed)
+                )
+            })
+            .map(|v| v.name.as_str())
+            .collect();
+        let text = format!(
+            "{} {stack}: {} so far, not ready: {}\n",
+            self.look.faint(&format!("{:>7}", "start")),
+            time_of(ms - s.started_ms),
+            names.join(", ")
+        );
+        self.said_waiting = ms;
+        Some(text)
     }
 
     fn note(&self, word: &str, text: &str) -> String {
@@ -272,84 +330,6 @@ impl Terminal {
             ));
         }
         line
-    }
-
-    /// The last words.
-    fn end(&self) -> String {
-        let s = &self.summary;
-        let mut out = String::new();
-        if !s.cases.is_empty() {
-            let rule = "─".repeat(self.look.width.clamp(20, 100));
-            out.push_str(&format!("{}\n", self.look.faint(&rule)));
-            out.push_str(&self.totals());
-            for case in &s.cases {
-                if !matches!(case.verdict(), Outcome::Passed | Outcome::Skipped) {
-                    out.push_str(&self.reminder(case));
-                }
-            }
-        }
-        if let Some(end) = s.end {
-            if end.interrupted {
-                out.push_str(&self.note("stopped", "the run was interrupted"));
-            }
-            if !end.clean {
-                out.push_str(&self.note(
-                    "left",
-                    "not everything could be removed from the engine; `prodmirror gc` tries again",
-                ));
-            }
-        }
-        for (kind, path) in &self.reports {
-            let kind = self.look.faint(&format!("{kind:>7}"));
-            out.push_str(&format!("{kind} {}\n", path.display()));
-        }
-        out
-    }
-
-    fn totals(&self) -> String {
-        let t = self.summary.totals();
-        let took = self.summary.end.map_or(self.summary.last_ms, |e| e.took_ms);
-        let look = self.look;
-        let errors = if t.errored == 1 { "error" } else { "errors" };
-        let mut parts = Vec::new();
-        let mut part = |n: usize, what: &str, paint: fn(Look, &str) -> String| {
-            if n > 0 {
-                parts.push(paint(look, &format!("{n} {what}")));
-            }
-        };
-        let passed = match t.flaky {
-            0 => "passed".to_owned(),
-            n => format!("passed ({n} flaky)"),
-        };
-        part(t.passed, &passed, Look::good);
-        part(t.failed, "failed", Look::alarm);
-        part(t.timed_out, "timed out", Look::alarm);
-        part(t.errored, errors, Look::alarm);
-        part(t.not_run, "not run", Look::alarm);
-        part(t.skipped, "skipped", Look::notice);
-        format!(
-            "{} [{:>9}] {}: {}\n",
-            look.strong("Summary"),
-            time_of(took),
-            count(t.all(), "scenario"),
-            parts.join(", ")
-        )
-    }
-
-    fn reminder(&self, case: &Case) -> String {
-        let room = self.look.width.saturating_sub(8).max(40);
-        let why = visible(&case.why()).replace('\n', " ");
-        let verdict = if matches!(case.status, Status::Ended(_)) {
-            self.look.verdict(case.verdict())
-        } else {
-            self.look.notice("NOT RUN")
-        };
-        format!(
-            "{verdict} {}  {}\n        {}\n",
-            self.look.faint(&visible(&case.id.file)),
-            visible(&case.id.name).replace('\n', " "),
-            self.look.faint(&short(&why, room))
-        )
     }
 }
 

@@ -242,9 +242,11 @@ impl Summary {
         let Some(stack) = self.cases[case].stack.clone() else {
             return;
         };
+        // A little before the step, but nothing of the case before this one.
         let from = self.cases[case].steps[step]
             .started_ms
-            .saturating_sub(LINES_BEFORE_MS);
+            .saturating_sub(LINES_BEFORE_MS)
+            .max(self.cases[case].started_ms.unwrap_or(0));
         let stack = self.stack_mut(&stack, ms);
         stack.gathering = Some((case, step, ms + LINES_AFTER_MS));
         let near: Vec<LogLine> = stack.log.iter().filter(|l| l.ms >= from).cloned().collect();
