@@ -143,6 +143,10 @@ fn is_own(pair: &Pair<'_>, image_known: bool) -> bool {
     if !image_known && IMAGE_OWN.contains(&top) {
         return true;
     }
+    // The engine adds its own default options of the driver.
+    if pair.path.starts_with("HostConfig.LogConfig.Config.") {
+        return true;
+    }
     ENGINE_OWN.iter().any(|(path, values)| {
         *path == pair.path && (values.is_empty() || values.contains(&actual.to_string().as_str()))
     })
@@ -164,6 +168,12 @@ fn contains(whole: Option<&Json>, part: Option<&Json>) -> bool {
 /// What the container says, its network as the sandbox says it.
 fn container_facts(request: &AgreeRequest<'_>) -> BTreeMap<String, Json> {
     let mut facts = Facts::of_inspect(request.service).0;
+    let mode = facts.get("HostConfig.NetworkMode").and_then(Json::as_str);
+    if mode.is_some_and(|mode| mode.starts_with("container:")) {
+        // The engine shows the names of whoever owns the network.
+        facts.remove("Hostname");
+        facts.remove("Domainname");
+    }
     if let Some(sandbox) = request.sandbox {
         facts.retain(|path, _| !is_network(path) || path == "HostConfig.NetworkMode");
         for (path, value) in Facts::of_inspect(sandbox).0 {

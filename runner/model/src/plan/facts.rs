@@ -31,10 +31,11 @@ const UNORDERED: [&str; 13] = [
 ];
 
 /// Fields that are compared one level down.
-const NESTED: [&str; 5] = [
+const NESTED: [&str; 6] = [
     "Healthcheck",
     "Labels",
     "HostConfig.LogConfig",
+    "HostConfig.LogConfig.Config",
     "HostConfig.Sysctls",
     "HostConfig.Tmpfs",
 ];
@@ -129,8 +130,11 @@ impl Facts {
         match value.as_object().filter(|_| nested) {
             Some(fields) => {
                 for (key, value) in fields {
-                    if let Some(value) = canonical_in(&path, key, value) {
-                        self.0.insert(format!("{path}.{key}"), value);
+                    let below = format!("{path}.{key}");
+                    if NESTED.contains(&below.as_str()) {
+                        self.add(below, value);
+                    } else if let Some(value) = canonical_in(&path, key, value) {
+                        self.0.insert(below, value);
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! Stacks on a real engine: made live, and removed again.
 
+mod agree;
 mod files;
 mod lease;
 mod order;
