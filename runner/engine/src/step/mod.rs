@@ -15,6 +15,7 @@ mod program;
 mod redis;
 mod session;
 mod sql;
+mod stack;
 mod target;
 mod wait;
 pub mod world;
@@ -32,6 +33,7 @@ pub use context::{Context, Marks};
 pub use evidence::{Trail, cut};
 pub use program::{Program, compile, compile_all};
 pub use session::Sessions;
+pub use stack::StackWorld;
 pub use target::{Known, Target, TargetKind, check_targets};
 pub use world::{Later, World};
 

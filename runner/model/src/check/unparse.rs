@@ -1,7 +1,7 @@
 //! The text of a part of an expression, for messages.
 
 use cel::IdedExpr;
-use cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
+use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 
 /// The part as it could be written.
 pub(crate) fn unparse(e: &IdedExpr) -> String {
@@ -23,9 +23,53 @@ pub(crate) fn unparse(e: &IdedExpr) -> String {
             format!("{{{}}}", entries.join(", "))
         }
         Expr::Call(c) => call(c),
-        Expr::Comprehension(c) => format!("{}.…", unparse(&c.iter_range)),
+        Expr::Comprehension(c) => comprehension(c),
         Expr::Struct(s) => format!("{}{{…}}", s.type_name),
         Expr::Unspecified => "…".into(),
+    }
+}
+
+/// The macro that a comprehension was written as.
+fn comprehension(c: &ComprehensionExpr) -> String {
+    let range = unparse(&c.iter_range);
+    let var = &c.iter_var;
+    let is_accu = |e: &IdedExpr| matches!(&e.expr, Expr::Ident(n) if *n == c.accu_var);
+    // `accu + [item]`
+    let added = |e: &IdedExpr| match &e.expr {
+        Expr::Call(call) if call.func_name == operators::ADD => match call.args.as_slice() {
+            [a, list] if is_accu(a) => match &list.expr {
+                Expr::List(l) => l.elements.first().map(unparse),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    };
+    let written = match &c.loop_step.expr {
+        Expr::Call(step) => match (step.func_name.as_str(), step.args.as_slice()) {
+            (operators::LOGICAL_AND | operators::LOGICAL_OR, args) => {
+                let name = if step.func_name == operators::LOGICAL_AND {
+                    "all"
+                } else {
+                    "exists"
+                };
+                args.iter()
+                    .find(|a| !is_accu(a))
+                    .map(|test| (name, unparse(test)))
+            }
+            (operators::CONDITIONAL, [test, yes, _]) => match added(yes) {
+                Some(item) if item == *var => Some(("filter", unparse(test))),
+                Some(item) => Some(("map", format!("{}, {item}", unparse(test)))),
+                None => Some(("exists_one", unparse(test))),
+            },
+            (operators::ADD, _) => added(&c.loop_step).map(|item| ("map", item)),
+            _ => None,
+        },
+        _ => None,
+    };
+    match written {
+        Some((name, inside)) => format!("{range}.{name}({var}, {inside})"),
+        None => format!("{range}.…"),
     }
 }
 

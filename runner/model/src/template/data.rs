@@ -322,9 +322,25 @@ fn root_of_path(
 }
 
 fn roots_of(c: &Compiled, source: &str, span: &Span, to: &mut Vec<(String, Span)>) {
-    for name in c.roots() {
+    for name in c.roots().iter().filter(|n| !may_be_missing(source, n)) {
         to.push((name.clone(), super::locate::part_of(span, source, name)));
     }
+}
+
+/// Whether a template says what to do when a name is not there: `| default(…)`, `is defined`.
+fn may_be_missing(source: &str, name: &str) -> bool {
+    source.match_indices(name).any(|(at, _)| {
+        let path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']');
+        let rest = source[at + name.len()..]
+            .trim_start_matches(path)
+            .trim_start();
+        match rest.strip_prefix('|') {
+            Some(filter) => filter.trim_start().starts_with("default"),
+            None => ["is defined", "is undefined", "is not defined"]
+                .iter()
+                .any(|t| rest.starts_with(t)),
+        }
+    })
 }
 
 fn plain_parts(source: &str, found: &[Tag]) -> Option<Vec<Part>> {

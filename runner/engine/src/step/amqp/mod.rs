@@ -231,7 +231,7 @@ impl AmqpAct {
     }
 
     async fn send(&self, context: &mut Context<'_>) -> Result<Done, StepError> {
-        let pool = context.sessions.own::<Pool>();
+        let pool = context.sessions.shared::<Pool>();
         let channel = pool
             .channel(context.world, self.who(context.scope)?)
             .await?;
@@ -302,7 +302,11 @@ impl AmqpAct {
         }
         context.trail.add(
             "message",
-            format!("to {exchange:?} with the key {key:?}\n\n{payload}"),
+            format!(
+                "to {:?} with the key {:?}\n\n{payload}",
+                exchange.as_str(),
+                key.as_str()
+            ),
         );
         let mandatory = p.mandatory.unwrap_or(true);
         let lost = |e| self.lost(&e);

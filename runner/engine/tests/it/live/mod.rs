@@ -4,7 +4,7 @@ mod agree;
 mod files;
 mod lease;
 mod order;
-mod plan;
+pub mod plan;
 mod reach;
 pub mod rig;
 mod speed;

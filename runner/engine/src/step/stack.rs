@@ -1,0 +1,127 @@
+//! A running stack as the world of a scenario's steps.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use prodmirror_model::diag::Problem;
+use prodmirror_model::plan::Plan;
+use prodmirror_model::secret::Secret;
+
+use super::world::{Connection, Cursor, ExecOutput, ExecRequest, Later, LogLine, World};
+use crate::live::LiveStack;
+
+/// A running stack, with what steps need to know of its making.
+pub struct StackWorld {
+    stack: Arc<LiveStack>,
+    /// By service and by network alias.
+    env: BTreeMap<String, BTreeMap<String, Secret>>,
+    secrets: BTreeMap<String, Secret>,
+    roots: Vec<Vec<u8>>,
+}
+
+impl StackWorld {
+    /// The world of a stack that was made from this plan.
+    pub fn new(stack: Arc<LiveStack>, plan: &Plan) -> Self {
+        Self {
+            stack,
+            env: environments(plan),
+            secrets: BTreeMap::new(),
+            roots: Vec::new(),
+        }
+    }
+
+    /// Gives templates `secrets.<name>`. The redactor must know the values.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: BTreeMap<String, Secret>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// Trusts the authority that signs the stack's stubs: its certificate as DER.
+    #[must_use]
+    pub fn with_root(mut self, der: Vec<u8>) -> Self {
+        self.roots.push(der);
+        self
+    }
+}
+
+/// The environment of each service, under its name and its aliases.
+fn environments(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Secret>> {
+    let mut all: BTreeMap<String, BTreeMap<String, Secret>> = BTreeMap::new();
+    for c in &plan.containers {
+        let mut env: BTreeMap<String, Secret> = c.body["Env"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|v| v.as_str()?.split_once('='))
+            .map(|(name, value)| (name.to_owned(), Secret::new(value)))
+            .collect();
+        env.extend(c.secret_env.iter().map(|(k, v)| (k.clone(), v.clone())));
+        let networks = c.body["NetworkingConfig"]["EndpointsConfig"].as_object();
+        let aliases = networks
+            .into_iter()
+            .flat_map(|n| n.values())
+            .filter_map(|e| e["Aliases"].as_array())
+            .flatten()
+            .filter_map(|a| a.as_str());
+        for alias in aliases {
+            all.entry(alias.to_owned()).or_insert_with(|| env.clone());
+        }
+        all.insert(c.service.clone(), env);
+    }
+    all
+}
+
+fn exposed(values: &BTreeMap<String, Secret>) -> BTreeMap<String, String> {
+    values
+        .iter()
+        .map(|(k, v)| (k.clone(), v.expose().to_owned()))
+        .collect()
+}
+
+impl World for StackWorld {
+    fn stack(&self) -> &str {
+        self.stack.id()
+    }
+
+    fn services(&self) -> Vec<String> {
+        self.stack.services().keys().cloned().collect()
+    }
+
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Later<'a, Result<Connection, Problem>> {
+        Box::pin(self.stack.reach().connect(host, port))
+    }
+
+    fn address<'a>(&'a self, host: &'a str, port: u16) -> Later<'a, Result<SocketAddr, Problem>> {
+        Box::pin(self.stack.reach().address(host, port))
+    }
+
+    fn exec(&self, request: ExecRequest) -> Later<'_, Result<ExecOutput, Problem>> {
+        Box::pin(self.stack.exec(request))
+    }
+
+    fn env(&self, service: &str) -> BTreeMap<String, String> {
+        self.env.get(service).map(exposed).unwrap_or_default()
+    }
+
+    fn log_end(&self) -> Cursor {
+        self.stack.logs().cursor()
+    }
+
+    fn log_lines(&self, service: &str, after: Cursor) -> Vec<LogLine> {
+        self.stack.logs().lines(service, after)
+    }
+
+    fn log_changed(&self, after: Cursor) -> Later<'_, ()> {
+        Box::pin(self.stack.logs().changed(after))
+    }
+
+    fn roots(&self) -> Vec<Vec<u8>> {
+        self.roots.clone()
+    }
+
+    fn secrets(&self) -> BTreeMap<String, String> {
+        exposed(&self.secrets)
+    }
+}
