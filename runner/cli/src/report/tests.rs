@@ -257,7 +257,7 @@ fn live_by_eye() {
     let mut terminal = Terminal::new(Options {
         live: true,
         colour: true,
-        width: crate::report::terminal::width(),
+        width: super::terminal::width(),
         reports: vec![("junit".into(), "out/junit.xml".into())],
         out: Box::new(io::sink()),
     });
