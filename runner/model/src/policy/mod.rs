@@ -345,6 +345,16 @@ fn describe(mirror: &Mirror, report: &Report, extension: &mut Extension) {
             .push(target.clone());
     }
     for (key, s) in &mirror.services {
+        if s.security.read_only_root.as_ref().is_some_and(|r| r.value) {
+            for used in s.secrets.iter().filter_map(|u| u.source.as_ref()) {
+                let object = mirror.secrets.get(used.as_str());
+                if let Some(variable) = object.and_then(|o| o.environment.as_ref()) {
+                    extension
+                        .secret_files
+                        .insert(used.value.clone(), variable.value.clone());
+                }
+            }
+        }
         let secret: Vec<String> = s
             .env
             .iter()

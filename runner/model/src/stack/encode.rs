@@ -8,6 +8,9 @@ use serde_json::{Map, Value as Json};
 use super::secret_ref::{Part, parts};
 use crate::yaml::{Value, resolve_plain};
 
+/// Ends the name of a variable that holds the path of a file with a secret.
+pub const FILE_SUFFIX: &str = "_FILE";
+
 /// Words that some reader of YAML takes for something else than text.
 const YAML_1_1_WORDS: [&str; 12] = [
     "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "<<",
@@ -37,7 +40,11 @@ pub fn text(value: &str) -> String {
 
 /// What asks for a secret in a rendered stack.
 pub fn placeholder(name: &str) -> String {
-    format!("${{{name}:?{name} is a secret of this stack}}")
+    let what = match name.ends_with(FILE_SUFFIX) {
+        true => "is the path of a file with a secret of this stack",
+        false => "is a secret of this stack",
+    };
+    format!("${{{name}:?{name} {what}}}")
 }
 
 /// A text in the place of a key, where nothing is interpolated.

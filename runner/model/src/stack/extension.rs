@@ -36,6 +36,11 @@ pub struct Extension {
     /// Environment variables whose values are secret, by service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sensitive: BTreeMap<String, Vec<String>>,
+    /// Secrets of services with a read-only root, by key, each with the variable that holds its
+    /// value. (Plain Compose puts only files into those: it takes the path of one from the
+    /// variable with `_FILE` behind its name.)
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_files: BTreeMap<String, String>,
     /// Binds that a service may write, by service and path in it: it writes to a copy. (For
     /// plain Compose they are read-only.)
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

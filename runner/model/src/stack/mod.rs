@@ -75,6 +75,13 @@ pub fn render(request: &RenderRequest<'_>) -> Result<Rendered, Problems> {
     for (name, service) in &mut safe.services {
         protect_binds(service, request.extension.host_binds.get(name));
     }
+    for (key, variable) in &request.extension.secret_files {
+        if let Some(object) = safe.secrets.get_mut(key) {
+            let path = secret_ref::token(&format!("{variable}{}", encode::FILE_SUFFIX));
+            object.environment = None;
+            object.file = Some(path.into());
+        }
+    }
     let context = context(&safe, request);
     let text = assemble::assemble(&template::run(request.template, &context)?)?;
     Ok(Rendered {
@@ -105,7 +112,7 @@ fn context(mirror: &Mirror, request: &RenderRequest<'_>) -> Json {
     let services: Vec<Json> = match section("services") {
         Json::Object(map) => map
             .into_iter()
-            .map(|(name, config)| json!({"name": name, "config": config}))
+            .map(|(name, config)| json!({"name": name, "config": concise(config)}))
             .collect(),
         _ => Vec::new(),
     };
@@ -113,7 +120,7 @@ fn context(mirror: &Mirror, request: &RenderRequest<'_>) -> Json {
         "name": mirror.name.value,
         "project": request.extension.project,
         "services": services,
-        "networks": section("networks"),
+        "networks": without_empty_ipam(section("networks")),
         "volumes": section("volumes"),
         "configs": section("configs"),
         "secrets": section("secrets"),
@@ -121,6 +128,30 @@ fn context(mirror: &Mirror, request: &RenderRequest<'_>) -> Json {
         "extension": serde_json::to_value(request.extension).unwrap_or_default(),
         "vars": request.vars,
     })
+}
+
+/// A service without what every reader of Compose adds by itself.
+fn concise(mut config: Json) -> Json {
+    if let Some(map) = config.as_object_mut() {
+        map.retain(|k, v| !(v.is_null() && matches!(k.as_str(), "entrypoint" | "command")));
+        if let Some(deploy) = map.get_mut("deploy").and_then(Json::as_object_mut) {
+            deploy.retain(|k, v| k != "placement" || *v != json!({}));
+        }
+    }
+    config
+}
+
+fn without_empty_ipam(mut networks: Json) -> Json {
+    for network in networks
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|m| m.values_mut())
+    {
+        if let Some(map) = network.as_object_mut() {
+            map.retain(|k, v| k != "ipam" || *v != json!({}));
+        }
+    }
+    networks
 }
 
 /// Reads a rendered stack back, with these values for its variables.
@@ -140,10 +171,7 @@ pub fn read(
         text: text.file.text.clone(),
         dir: project.root.clone(),
         files: BTreeMap::<PathBuf, Vec<u8>>::new(),
-        shell: values
-            .iter()
-            .map(|(k, v)| (k.clone(), v.expose().to_owned()))
-            .collect(),
+        shell: shell(values),
         profiles: Vec::new(),
         services: Vec::new(),
         project_name: None,
@@ -153,6 +181,24 @@ pub fn read(
     let extension = Extension::of(&mirror).map_err(|p| text.explain(p))?;
     restore(&mut mirror, &extension, values, text)?;
     Ok(mirror)
+}
+
+/// The variables of a stack; those for files that only plain Compose reads get a path that is
+/// not used.
+fn shell(values: &BTreeMap<String, Secret>) -> BTreeMap<String, String> {
+    let file = |name: &String| {
+        (
+            format!("{name}{}", encode::FILE_SUFFIX),
+            "/unused".to_owned(),
+        )
+    };
+    let mut shell: BTreeMap<String, String> = values.keys().map(file).collect();
+    shell.extend(
+        values
+            .iter()
+            .map(|(k, v)| (k.clone(), v.expose().to_owned())),
+    );
+    shell
 }
 
 /// Undoes what [`render`] did for plain Compose, and marks secrets.
@@ -178,6 +224,12 @@ fn restore(
         for var in &mut service.env {
             var.sensitive = secret.is_some_and(|s| s.contains(&var.name.value))
                 || crate::policy::sensitive::is_sensitive(var);
+        }
+    }
+    for (key, variable) in &extension.secret_files {
+        if let Some(object) = mirror.secrets.get_mut(key) {
+            object.file = None;
+            object.environment = Some(object.declared.with(variable.clone()));
         }
     }
     let mut problems = Problems::default();

@@ -457,8 +457,8 @@ fn config(program: &Path, text: &str, variables: &[&str]) -> Result<Json, String
         .env_clear()
         .args(["-f", "stack.yaml", "config", "--format", "json"])
         .current_dir(dir.path());
-    for name in variables {
-        command.env(name, secret_ref::token(name));
+    for (name, value) in environment(variables) {
+        command.env(name, value);
     }
     let out = command.output().map_err(|e| e.to_string())?;
     if !out.status.success() {
@@ -481,12 +481,23 @@ fn single(json: Json) -> Json {
     }
 }
 
+/// References in the place of values, and paths in the place of those of files.
+fn environment(variables: &[&str]) -> BTreeMap<String, String> {
+    let files = variables
+        .iter()
+        .map(|n| (format!("{n}_FILE"), "/secret".to_owned()));
+    let mut all: BTreeMap<_, _> = files.collect();
+    all.extend(
+        variables
+            .iter()
+            .map(|n| ((*n).to_owned(), secret_ref::token(n))),
+    );
+    all
+}
+
 /// What our reader makes of the same text.
 fn our_config(text: &str, variables: &[&str]) -> Result<Json, String> {
-    let shell = variables
-        .iter()
-        .map(|n| ((*n).to_owned(), secret_ref::token(n)))
-        .collect();
+    let shell = environment(variables);
     let loaded = load_text(&TextRequest {
         name: "stack.yaml".to_owned(),
         text: text.to_owned(),
