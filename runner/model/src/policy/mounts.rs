@@ -18,10 +18,18 @@ fn is_socket(source: &str) -> bool {
             source.trim_end_matches('/'),
             "/run" | "/var/run" | "/run/containerd"
         )
-        || std::fs::metadata(source).is_ok_and(|m| {
-            use std::os::unix::fs::FileTypeExt as _;
-            m.file_type().is_socket()
-        })
+        || is_socket_file(source)
+}
+
+#[cfg(unix)]
+fn is_socket_file(path: &str) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
+}
+
+#[cfg(not(unix))]
+fn is_socket_file(_: &str) -> bool {
+    false
 }
 
 /// What a bind's source is to the project.

@@ -1,6 +1,7 @@
 //! Namespaces of the host and of containers that the spec does not describe.
 
 use super::rule::{Case, Found};
+use crate::fidelity::Severity;
 use crate::mirror::{Attachment, NamespaceMode, Service, Sourced};
 
 /// Which modes a service may have in its mirror.
@@ -22,7 +23,14 @@ pub fn network_mode(s: &mut Service, case: &mut Case<'_>) {
         return;
     };
     let text = mode.to_string();
-    if case.found(Found::at("network_mode", &text, &mode.span).now("network `default`")) {
+    let found = Found::at("network_mode", &text, &mode.span).now("network `default`");
+    let taken = match text.as_str() {
+        "bridge" | "default" | "private" => {
+            case.found_as(found, Severity::Low, "the engine's own bridge leads out")
+        }
+        _ => case.found(found),
+    };
+    if taken {
         let declared = mode.with(());
         s.network.mode = None;
         s.network.attachments.insert(

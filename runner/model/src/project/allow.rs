@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use serde::Deserialize;
 
-use super::read::{Named, entries, keep, known_keys, mapping};
+use super::decode::{Named, entries, keep, known_keys, mapping};
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::yaml::{Mapping, Node, Spanned, from_node};
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::decode::keep;
 use super::path;
-use super::read::keep;
 use super::stub::{self, Stub};
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::source::SourceFile;

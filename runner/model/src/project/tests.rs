@@ -214,3 +214,18 @@ fn a_secret_is_not_printed() {
     let p = Project::load(dir.path()).unwrap();
     assert!(!format!("{:?}", p.secrets).contains("sk_test_1"));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(128))]
+    #[test]
+    fn no_file_makes_it_panic(
+        text in proptest::prelude::any::<String>(),
+        words in proptest::collection::vec("(production|secrets|egress|allow|env|data|images|stub|x:443|[\\[\\]{}:, \\n-]|  )", 0..40),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        for t in [text, words.concat()] {
+            std::fs::write(dir.path().join("mirror.yaml"), t).unwrap();
+            let _ = Project::load(dir.path());
+        }
+    }
+}

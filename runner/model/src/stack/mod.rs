@@ -120,7 +120,7 @@ fn context(mirror: &Mirror, request: &RenderRequest<'_>) -> Json {
         "name": mirror.name.value,
         "project": request.extension.project,
         "services": services,
-        "networks": without_empty_ipam(section("networks")),
+        "networks": networks(section("networks"), &mirror.name),
         "volumes": section("volumes"),
         "configs": section("configs"),
         "secrets": section("secrets"),
@@ -141,15 +141,21 @@ fn concise(mut config: Json) -> Json {
     config
 }
 
-fn without_empty_ipam(mut networks: Json) -> Json {
-    for network in networks
-        .as_object_mut()
-        .into_iter()
-        .flat_map(|m| m.values_mut())
-    {
-        if let Some(map) = network.as_object_mut() {
-            map.retain(|k, v| k != "ipam" || *v != json!({}));
-        }
+/// The networks, with a closed default one: a service that a template adds without networks
+/// gets that. (A network that nobody uses is not made.)
+fn networks(mut networks: Json, stack: &str) -> Json {
+    let Some(all) = networks.as_object_mut() else {
+        return networks;
+    };
+    for network in all.values_mut().filter_map(Json::as_object_mut) {
+        network.retain(|k, v| k != "ipam" || *v != json!({}));
+    }
+    if !all.contains_key("default") {
+        let name = format!("{stack}_default");
+        all.insert(
+            "default".to_owned(),
+            json!({"name": name, "internal": true}),
+        );
     }
     networks
 }

@@ -23,6 +23,10 @@ use crate::corpus_files::{files, trial};
 pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("pipeline::shop", shop),
+        Trial::test(
+            "pipeline::a_template_adds_a_service",
+            a_template_adds_a_service,
+        ),
         Trial::test("pipeline::secrets_stay_out", secrets_stay_out),
         Trial::test(
             "pipeline::what_is_not_set_is_named",
@@ -276,6 +280,40 @@ fn what_is_not_set_is_named() -> Result<(), Failed> {
         .iter()
         .filter(|r| r.rule == "unset-variable");
     assert_eq!(unset.count(), 1);
+    Ok(())
+}
+
+fn a_template_adds_a_service() -> Result<(), Failed> {
+    let template = concat!(
+        "{% extends \"stack.yaml.tera\" %}\n",
+        "{% block extra_services %}\n  more:\n    image: {{ vars.image }}\n{% endblock %}\n",
+    );
+    let dir = project(&[
+        (
+            "compose.yaml",
+            "name: p\nservices: { a: { image: x, networks: [n] } }\nnetworks: { n: {} }\n",
+        ),
+        ("t.tera", template),
+        (
+            "mirror.yaml",
+            "production: compose.yaml\ntemplate: t.tera\n",
+        ),
+    ]);
+    let project = Project::load(dir.path()).unwrap();
+    let mut inputs = inputs();
+    inputs.vars.insert("image".into(), "y:1".into());
+    let compiled = compile(&project, &inputs).unwrap_or_else(|e| panic!("{e}"));
+    let stack = compiled.ready().map_err(|p| p.to_string())?;
+    let more = &stack.mirror.services["more"];
+    assert_eq!(more.image.reference.as_ref().unwrap().value, "y:1");
+    assert!(more.network.attachments.contains_key("default"));
+    assert!(
+        stack.mirror.networks["default"]
+            .internal
+            .as_ref()
+            .unwrap()
+            .value
+    );
     Ok(())
 }
 
