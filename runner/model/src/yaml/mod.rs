@@ -29,6 +29,16 @@ pub struct Via {
     pub before: Option<Arc<Via>>,
 }
 
+impl Drop for Via {
+    /// Long histories are let go one by one, not each inside of the one before.
+    fn drop(&mut self) {
+        let mut next = self.before.take();
+        while let Some(mut via) = next.and_then(Arc::into_inner) {
+            next = via.before.take();
+        }
+    }
+}
+
 /// The ways a value can come to its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ViaKind {

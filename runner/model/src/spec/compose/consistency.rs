@@ -7,11 +7,12 @@ use crate::diag::{Problem, ProblemKind, Problems, nearest};
 use crate::source::Span;
 use crate::yaml::{Mapping, Node, Value};
 
-/// Everything that does not fit together in a project.
-pub(super) fn check(root: &mut Node, disabled: &Disabled) -> Problems {
+/// Everything that does not fit together in a project. `models` are those that it declares.
+pub(super) fn check(root: &mut Node, disabled: &Disabled, models: &Mapping) -> Problems {
     let mut check = Check {
         root,
         disabled,
+        models,
         problems: Problems::default(),
     };
     for (name, service) in map_of(root, "services").iter() {
@@ -49,6 +50,7 @@ fn text_of<'n>(node: &'n Node, key: &str) -> &'n str {
 struct Check<'a> {
     root: &'a Node,
     disabled: &'a Disabled,
+    models: &'a Mapping,
     problems: Problems,
 }
 
@@ -160,6 +162,12 @@ impl Check<'_> {
                 && !map_of(self.root, "volumes").contains_key(source)
             {
                 self.unknown("volume", source, "volumes", mount, name);
+            }
+        }
+        for (model, entry) in &map_of(service, "models").0 {
+            if !self.models.contains_key(model) {
+                let at = Node::new(Value::Null, entry.key.clone());
+                self.unknown("model", model, "models", &at, name);
             }
         }
         let build = service

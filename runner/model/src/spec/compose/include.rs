@@ -6,9 +6,9 @@ use super::document;
 use super::files::{PathKind, is_remote, remote_refused};
 use super::lexical;
 use super::session::{Context, Session};
-use crate::diag::{Problem, ProblemKind};
+use crate::diag::{Problem, ProblemKind, nearest};
 use crate::source::Span;
-use crate::yaml::{Node, Value, ViaKind};
+use crate::yaml::{Mapping, Node, Value, ViaKind};
 
 /// How deep includes may nest.
 const MAX_DEPTH: usize = 50;
@@ -73,6 +73,7 @@ impl Include {
                 span: item.span.clone(),
             },
             Value::Map(map) => {
+                known_keys(map)?;
                 let directory = map.get("project_directory");
                 Self {
                     paths: paths(map.get("path"))?,
@@ -100,6 +101,23 @@ impl Include {
         }
         Ok(include)
     }
+}
+
+const KEYS: [&str; 3] = ["path", "project_directory", "env_file"];
+
+fn known_keys(map: &Mapping) -> Result<(), Problem> {
+    let Some((key, entry)) = map.0.iter().find(|(key, _)| !KEYS.contains(&key.as_str())) else {
+        return Ok(());
+    };
+    let problem = Problem::at(
+        ProblemKind::UnknownKey,
+        &entry.key,
+        format!("unknown key `{key}` in an include"),
+    );
+    Err(match nearest(key, KEYS) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem.help(format!("an include has: {}", KEYS.join(", "))),
+    })
 }
 
 fn load(

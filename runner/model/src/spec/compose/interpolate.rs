@@ -122,6 +122,7 @@ impl Walk<'_> {
             env: self.env,
             notes: self.notes,
             node,
+            noted: Vec::new(),
         };
         let result = substitute(text, &mut scope);
         let text = result.map_err(|e| template_problem(e, &node.span))?;
@@ -202,7 +203,12 @@ struct ValueScope<'a> {
     env: &'a Environment,
     notes: &'a mut Notes,
     node: &'a mut Node,
+    /// Names that the value's history tells of.
+    noted: Vec<String>,
 }
+
+/// How many variables the history of one value tells of.
+const MAX_NOTED: usize = 32;
 
 impl Scope for ValueScope<'_> {
     fn value(&self, name: &str) -> Option<String> {
@@ -224,6 +230,9 @@ impl Scope for ValueScope<'_> {
             from: source.to_string(),
         };
         self.notes.used(name, &self.node.span, source);
-        self.node.add_via(via, defined_at);
+        if self.noted.len() < MAX_NOTED && !self.noted.iter().any(|n| n == name) {
+            self.noted.push(name.to_owned());
+            self.node.add_via(via, defined_at);
+        }
     }
 }

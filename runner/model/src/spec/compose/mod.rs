@@ -28,6 +28,8 @@ mod schema;
 mod select;
 mod session;
 mod template;
+#[cfg(test)]
+mod tests;
 mod unique;
 mod values;
 mod volume;
@@ -154,9 +156,10 @@ fn read(
             .map_or_else(Span::generated, |e| e.node.span.clone());
         map.insert("name", Node::str(name, span));
     }
+    let models = document.get("models").and_then(Node::as_map).cloned();
     let (mut root, extensions) = form::normal_form(document, &mut session.notes)?;
     let mut disabled = select::by_profile(&mut root, &profiles);
-    let problems = consistency::check(&mut root, &disabled);
+    let problems = consistency::check(&mut root, &disabled, &models.unwrap_or_default());
     if problems.has_errors() {
         return Err(problems);
     }

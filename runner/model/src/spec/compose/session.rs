@@ -1,6 +1,6 @@
 //! One load: what its phases share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::dotenv::{self, Around, Vars};
@@ -42,13 +42,17 @@ pub(super) struct Notes {
     pub variables: BTreeMap<String, Variable>,
     /// What is worth knowing.
     pub warnings: Vec<Problem>,
+    /// What was said already: the message and the place.
+    said: HashSet<(String, String)>,
 }
 
 impl Notes {
     /// Adds a warning, once.
     pub fn warn(&mut self, problem: Problem) {
         let problem = problem.warning();
-        if !self.warnings.contains(&problem) {
+        let place = problem.span.as_ref().map(Span::to_string);
+        let key = (problem.message.clone(), place.unwrap_or_default());
+        if self.said.insert(key) {
             self.warnings.push(problem);
         }
     }
@@ -59,10 +63,9 @@ impl Notes {
             self.unset(name, at);
         }
         let variable = self.variables.entry(name.to_owned()).or_default();
-        let again = variable
-            .uses
-            .iter()
-            .any(|u| u.at == *at && u.source == source);
+        // One value may name a variable several times, one after the other.
+        let mut recent = variable.uses.iter().rev().take(4);
+        let again = recent.any(|u| u.at == *at && u.source == source);
         if !again {
             variable.uses.push(VariableUse {
                 at: at.clone(),

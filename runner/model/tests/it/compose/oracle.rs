@@ -95,65 +95,93 @@ fn accepted(expected: &str, loaded: &Loaded, corpus: &Path) -> Verdict {
 }
 
 fn refused(expected: &str, problems: &Problems) -> Verdict {
-    let Some(kind) = kind_of(expected) else {
+    let Some(kinds) = kinds_of(expected) else {
         return Verdict::Differs(format!("  Compose's reason has no kind here: {expected}"));
     };
     let errors = || problems.0.iter().filter(|p| p.is_error());
-    if errors().any(|p: &Problem| p.kind == kind) {
+    if errors().any(|p: &Problem| kinds.contains(&p.kind)) {
         Verdict::Agrees
     } else {
         let ours: Vec<_> = errors().map(|p| format!("  {:?}: {p}", p.kind)).collect();
-        Verdict::Differs(format!("  want {kind:?}: {expected}\n{}", ours.join("\n")))
+        Verdict::Differs(format!("  want {kinds:?}: {expected}\n{}", ours.join("\n")))
     }
 }
 
-/// The kind of problem that a message of Docker Compose is about.
-fn kind_of(message: &str) -> Option<ProblemKind> {
+/// The kinds of problem that a message of Docker Compose can be about. The first part that
+/// the message holds decides.
+fn kinds_of(message: &str) -> Option<&'static [ProblemKind]> {
     use ProblemKind as K;
-    let known = [
-        ("neither an image nor a build context", K::Missing),
-        ("refers to undefined", K::UnknownReference),
-        ("depends on undefined", K::UnknownReference),
-        ("cannot extend service", K::UnknownReference),
-        ("no such service", K::UnknownReference),
-        ("mutually exclusive", K::Conflict),
-        ("can't set distinct values", K::Conflict),
-        ("conflicts with imported resource", K::Conflict),
-        ("conflicting parameters", K::Conflict),
-        ("already mounted as", K::Conflict),
-        ("cycle detected", K::Cycle),
-        ("Circular reference", K::Cycle),
-        ("required variable", K::RequiredVariable),
-        ("mapping key", K::DuplicateKey),
-        ("additional properties", K::UnknownKey),
-        ("additional propert", K::UnknownKey),
-        ("missing propert", K::Missing),
-        ("must be a", K::WrongType),
-        ("unsupported value", K::WrongType),
-        ("cannot override", K::WrongType),
-        ("non-string key", K::WrongType),
-        ("no such file", K::MissingFile),
-        ("couldn't find env file", K::MissingFile),
-        ("not found", K::MissingFile),
-        ("invalid interpolation format", K::Syntax),
-        ("failed to cast", K::InvalidValue),
-        ("invalid spec", K::InvalidValue),
-        ("value must be one of", K::InvalidValue),
-        ("items at", K::InvalidValue),
-        ("decoding failed", K::InvalidValue),
-        ("nvalid containerPort", K::InvalidValue),
-        ("nvalid hostPort", K::InvalidValue),
-        ("nvalid proto", K::InvalidValue),
-        ("invalid project name", K::InvalidValue),
-        ("project name must not be empty", K::InvalidValue),
-        ("container name", K::Conflict),
-        ("empty compose file", K::Missing),
-        ("one of ", K::Missing),
-        ("yaml:", K::Syntax),
-        ("failed to read", K::Syntax),
+    let known: &[(&str, &'static [ProblemKind])] = &[
+        ("neither an image nor a build context", &[K::Missing]),
+        ("refers to undefined", &[K::UnknownReference]),
+        ("depends on undefined", &[K::UnknownReference]),
+        ("is required by", &[K::UnknownReference]),
+        (
+            "cannot extend service",
+            &[K::UnknownReference, K::WrongType],
+        ),
+        ("no such service", &[K::UnknownReference]),
+        ("declares unknown service", &[K::UnknownReference]),
+        ("exclusive", &[K::Conflict]),
+        ("can't set", &[K::Conflict]),
+        ("conflict", &[K::Conflict]),
+        ("already mounted as", &[K::Conflict]),
+        ("is already in use", &[K::Conflict]),
+        ("MUST include", &[K::Conflict]),
+        ("cycle detected", &[K::Cycle]),
+        ("Circular reference", &[K::Cycle]),
+        ("required variable", &[K::RequiredVariable]),
+        ("already defined at", &[K::DuplicateKey]),
+        ("additional propert", &[K::UnknownKey]),
+        ("missing propert", &[K::Missing]),
+        ("must declare either", &[K::Missing]),
+        ("is missing a", &[K::Missing]),
+        ("is required", &[K::Missing]),
+        ("must be set", &[K::Missing]),
+        ("empty compose file", &[K::Missing]),
+        ("target is required", &[K::Missing]),
+        ("must start either", &[K::InvalidValue]),
+        ("must be greater", &[K::InvalidValue]),
+        ("must be less", &[K::InvalidValue]),
+        ("must be a", &[K::WrongType]),
+        ("invalid jsonType", &[K::WrongType]),
+        ("invalid type", &[K::WrongType]),
+        ("unexpected type", &[K::WrongType]),
+        ("unsupported value", &[K::WrongType]),
+        ("cannot override", &[K::WrongType]),
+        ("non-string key", &[K::WrongType]),
+        ("interface conversion", &[K::WrongType, K::Missing]),
+        ("no such file", &[K::MissingFile]),
+        ("couldn't find env file", &[K::MissingFile]),
+        ("is a directory", &[K::MissingFile]),
+        ("is not a file", &[K::MissingFile]),
+        ("no configuration file", &[K::MissingFile]),
+        ("invalid interpolation format", &[K::Syntax]),
+        ("failed to cast", &[K::InvalidValue]),
+        ("invalid spec", &[K::InvalidValue]),
+        ("value must be one of", &[K::InvalidValue]),
+        ("does not match pattern", &[K::InvalidValue]),
+        ("items at", &[K::InvalidValue]),
+        ("decoding failed", &[K::InvalidValue, K::WrongType]),
+        ("invalid project name", &[K::InvalidValue]),
+        ("project name", &[K::InvalidValue]),
+        ("nvalid containerPort", &[K::InvalidValue]),
+        ("nvalid hostPort", &[K::InvalidValue]),
+        ("nvalid proto", &[K::InvalidValue]),
+        ("nvalid ip address", &[K::InvalidValue]),
+        ("nvalid range", &[K::InvalidValue]),
+        ("o port specified", &[K::InvalidValue]),
+        ("device mapping", &[K::InvalidValue]),
+        ("trailing space", &[K::InvalidValue]),
+        ("missing IP", &[K::InvalidValue]),
+        ("bad host name", &[K::InvalidValue]),
+        ("unsupported env_file format", &[K::InvalidValue]),
+        ("yaml:", &[K::Syntax]),
+        ("failed to parse", &[K::Syntax]),
+        ("failed to read", &[K::Syntax]),
     ];
     known
         .iter()
         .find(|(part, _)| message.contains(part))
-        .map(|(_, kind)| *kind)
+        .map(|(_, kinds)| *kinds)
 }

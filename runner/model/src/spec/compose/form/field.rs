@@ -28,7 +28,11 @@ pub(super) fn write(node: Node, form: Form, trail: &Trail<'_>) -> Result<Option<
         Form::Int => Some(whole(&node, trail, true)?)
             .filter(|n| *n != 0)
             .map(int),
-        Form::Strict => Some(whole(&node, trail, false)?)
+        Form::Unsigned => Some(unsigned(&node, trail, true)?)
+            .filter(|n| *n != 0)
+            .map(int),
+        Form::UnsignedOrZero => Some(int(unsigned(&node, trail, true)?)),
+        Form::Strict => Some(unsigned(&node, trail, false)?)
             .filter(|n| *n != 0)
             .map(int),
         Form::IntOrZero => Some(int(whole(&node, trail, true)?)),
@@ -45,6 +49,10 @@ pub(super) fn write(node: Node, form: Form, trail: &Trail<'_>) -> Result<Option<
         Form::Test => test(node),
         Form::Environment => mapping(node, false, trail)?,
         Form::Mapping => mapping(node, true, trail)?,
+        Form::TextMapping => {
+            require_texts(&node, trail)?;
+            mapping(node, true, trail)?
+        }
         Form::MultiMapping => multi_mapping(node),
         Form::Hosts => hosts(node, trail)?,
         Form::Ulimits => ulimits(node, trail)?,
@@ -133,6 +141,27 @@ fn whole(node: &Node, trail: &Trail<'_>, from_text: bool) -> Result<i64, Problem
     }
 }
 
+fn unsigned(node: &Node, trail: &Trail<'_>, from_text: bool) -> Result<i64, Problem> {
+    match whole(node, trail, from_text)? {
+        number @ ..0 => Err(invalid(
+            node,
+            trail,
+            format!("{number} is less than nothing"),
+        )),
+        number => Ok(number),
+    }
+}
+
+fn require_texts(node: &Node, trail: &Trail<'_>) -> Result<(), Problem> {
+    let map = node.as_map().into_iter().flat_map(Mapping::iter);
+    for (key, value) in map {
+        if !matches!(value.value, Value::Str(_) | Value::Int { .. } | Value::Null) {
+            return Err(wrong(value, &trail.key(key), "a text"));
+        }
+    }
+    Ok(())
+}
+
 fn single(node: &Node, trail: &Trail<'_>) -> Result<Option<Value>, Problem> {
     let number = match &node.value {
         Value::Int { value, .. } => *value as f32,
@@ -173,7 +202,8 @@ fn file_mode(node: &Node, trail: &Trail<'_>) -> Result<String, Problem> {
             .map_err(|_| invalid(node, trail, format!("`{text}` is not an octal number")))?,
         _ => return Err(wrong(node, trail, "an octal number")),
     };
-    Ok(format!("0{mode:o}"))
+    let sign = if mode < 0 { "-" } else { "" };
+    Ok(format!("0{sign}{:o}", mode.unsigned_abs()))
 }
 
 fn count(node: &Node, trail: &Trail<'_>) -> Result<Option<Value>, Problem> {
@@ -182,7 +212,8 @@ fn count(node: &Node, trail: &Trail<'_>) -> Result<Option<Value>, Problem> {
         Value::Str(text) => text
             .parse()
             .map_err(|_| invalid(node, trail, format!("`{text}` is not `all` or a number")))?,
-        _ => whole(node, trail, false)?,
+        Value::Int { value, .. } => *value,
+        _ => return Err(wrong(node, trail, "`all` or a whole number")),
     };
     Ok((number != 0).then(|| int(number)))
 }
@@ -295,8 +326,10 @@ fn multi_mapping(node: Node) -> Option<Value> {
 /// Host names and their addresses, as sorted `host=address`.
 fn hosts(node: Node, trail: &Trail<'_>) -> Result<Option<Value>, Problem> {
     let mut pairs: Vec<(String, Node)> = Vec::new();
+    let mut none = true;
     match node.value {
         Value::Map(map) => {
+            none = map.is_empty();
             for (host, entry) in map.0 {
                 let addresses = match entry.node.value {
                     Value::Seq(items) => items,
@@ -336,7 +369,7 @@ fn hosts(node: Node, trail: &Trail<'_>) -> Result<Option<Value>, Problem> {
         out.push(Place::of(&node).node(Value::Str(format!("{host}={address}"))));
     }
     out.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
-    Ok((!out.is_empty()).then_some(Value::Seq(out)))
+    Ok((!(none && out.is_empty())).then_some(Value::Seq(out)))
 }
 
 fn ulimits(node: Node, trail: &Trail<'_>) -> Result<Option<Value>, Problem> {

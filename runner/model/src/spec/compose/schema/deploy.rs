@@ -24,7 +24,7 @@ pub(super) static DEPLOY: Fields = closed(
 static UPDATE: Fields = closed(
     "an update's settings",
     &[
-        key("parallelism", whole(), Form::IntOrZero),
+        key("parallelism", whole(), Form::UnsignedOrZero),
         key("delay", text(), Form::Duration),
         key("failure_action", text(), Form::Text),
         key("monitor", text(), Form::Duration),
@@ -86,7 +86,7 @@ static RESTART_POLICY: Fields = closed(
     &[
         key("condition", text(), Form::Text),
         key("delay", text(), Form::DurationOrZero),
-        key("max_attempts", whole(), Form::IntOrZero),
+        key("max_attempts", whole(), Form::UnsignedOrZero),
         key("window", text(), Form::DurationOrZero),
     ],
 );
@@ -96,7 +96,7 @@ static PLACEMENT: Fields = closed(
     &[
         key("constraints", texts(), Form::Texts),
         key("preferences", list_of(&PREFERENCE), Form::List),
-        key("max_replicas_per_node", whole(), Form::Int),
+        key("max_replicas_per_node", whole(), Form::Unsigned),
     ],
 );
 

@@ -108,7 +108,11 @@ pub(super) enum Form {
     Int,
     /// A whole number, also zero.
     IntOrZero,
-    /// A whole number that cannot be written as a text.
+    /// A whole number from zero on.
+    Unsigned,
+    /// A whole number from zero on, also zero.
+    UnsignedOrZero,
+    /// A whole number from zero on that cannot be written as a text.
     Strict,
     /// A number in single precision.
     Single,
@@ -130,6 +134,8 @@ pub(super) enum Form {
     Environment,
     /// A mapping of names to texts.
     Mapping,
+    /// A mapping of names to texts, of which none is a number with a point or a boolean.
+    TextMapping,
     /// A mapping of names to lists of texts.
     MultiMapping,
     /// A list of `host=address`.

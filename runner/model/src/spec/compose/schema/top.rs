@@ -109,7 +109,7 @@ static SECRET_FIELDS: Fields = closed(
         key("external", external_object(), Form::Bool),
         key("labels", list_or_map(), Form::Mapping),
         key("driver", text(), Form::Text),
-        key("driver_opts", options(), Form::Mapping),
+        key("driver_opts", options(), Form::TextMapping),
         key("template_driver", text(), Form::Text),
     ],
 );
