@@ -310,6 +310,9 @@ pub struct InitArgs {
 /// `reaper`
 #[derive(Debug, Args)]
 pub struct ReaperArgs {
+    /// Directory of the run, whose reports are completed
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
     /// What to watch and to remove, as JSON (written by `run`)
     pub task: String,
 }

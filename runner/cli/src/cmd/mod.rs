@@ -56,6 +56,9 @@ impl Session {
             self.print(&explain::json(&problems.0, redactor));
         } else if !problems.0.is_empty() {
             self.note(&explain::human(&problems.0, self.look(), redactor));
+            if self.context.var("GITHUB_ACTIONS") == Some("true") {
+                self.print(&explain::github(&problems.0, redactor));
+            }
         }
     }
 

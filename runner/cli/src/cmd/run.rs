@@ -25,7 +25,7 @@ use super::engine::host_arch;
 use crate::args::{Keep, RunArgs};
 use crate::exit::Exit;
 use crate::open::{Opened, Scenarios};
-use crate::report::{Reports, Wanted, github::Github, terminal};
+use crate::report::{ReportProblems, Reports, Wanted, github::Github, terminal};
 use crate::runs::{RunDir, Runs};
 use crate::select::Filter;
 use crate::signals;
@@ -208,8 +208,8 @@ impl Ready {
                 return Exit::Invalid;
             }
         };
-        let bus = match self.bus(session, args, &dir) {
-            Ok(bus) => Arc::new(bus),
+        let (bus, reports) = match self.bus(session, args, &dir) {
+            Ok((bus, reports)) => (Arc::new(bus), reports),
             Err(e) => {
                 session.note(&format!("cannot write to {}: {e}\n", dir.path.display()));
                 return Exit::Invalid;
@@ -218,7 +218,13 @@ impl Ready {
         let stop = signals::stop();
         bus.emit(self.started(&dir));
         let _ = write_facts(&self.opened, &self.plan, &dir);
-        let (exit, interrupted, clean) = self.play(session, args, &dir, &bus, &stop).await;
+        let played = self.play(session, args, &dir, &bus, &stop).await;
+        let Played {
+            exit,
+            interrupted,
+            lease,
+        } = played;
+        let clean = true;
         bus.emit(What::RunFinished {
             clean,
             interrupted,
@@ -227,13 +233,27 @@ impl Ready {
         });
         let finishing = bus.clone();
         let end = tokio::task::spawn_blocking(move || finishing.finish(REPORTS)).await;
-        for problem in end.map(|e| e.problems).unwrap_or_default() {
+        for problem in end
+            .map(|e| e.problems)
+            .unwrap_or_default()
+            .iter()
+            .chain(&reports.all())
+        {
             session.note(&format!("warning: {problem}\n"));
+        }
+        // Last of all, so that whatever happens before, somebody completes the reports.
+        if let Some(lease) = lease {
+            lease.release().await;
         }
         exit
     }
 
-    fn bus(&self, session: &Session, args: &RunArgs, dir: &RunDir) -> std::io::Result<Bus> {
+    fn bus(
+        &self,
+        session: &Session,
+        args: &RunArgs,
+        dir: &RunDir,
+    ) -> std::io::Result<(Bus, ReportProblems)> {
         let mut wanted = Vec::new();
         let mut named = Vec::new();
         for (kind, name) in [("junit", "junit.xml"), ("html", "report.html")] {
@@ -249,6 +269,7 @@ impl Ready {
             let summary = context.var("GITHUB_STEP_SUMMARY").map(Into::into);
             reports.add("GitHub annotations", Box::new(Github::new(summary)));
         }
+        let problems = reports.problems();
         let terminal = terminal::Terminal::new(terminal::Options {
             live: context.live(),
             colour: context.colour(),
@@ -263,7 +284,7 @@ impl Ready {
         for file in &self.files {
             options = options.source(file);
         }
-        options.start()
+        Ok((options.start()?, problems))
     }
 
     fn started(&self, dir: &RunDir) -> What {
@@ -290,23 +311,34 @@ impl Ready {
         dir: &RunDir,
         bus: &Arc<Bus>,
         stop: &Stop,
-    ) -> (Exit, bool, bool) {
+    ) -> Played {
         let sink: Arc<dyn Sink> = bus.clone();
         let images = images_of(&self.plan, args.offline);
         let logins = session.logins();
         let provided = tokio::select! {
             provided = provide_all(&self.engine, &images, (&logins, &*sink)) => provided,
-            () = stop.stopping() => return (Exit::Interrupted, true, true),
+            () = stop.stopping() => return Played { exit: Exit::Interrupted, interrupted: true, lease: None },
         };
         if let Err(problems) = provided {
             session.tell(&problems, &self.opened.redactor);
             let lost = problems.0.iter().any(|p| p.kind == ProblemKind::Engine);
-            return (if lost { Exit::Engine } else { Exit::Stack }, false, true);
+            let exit = if lost { Exit::Engine } else { Exit::Stack };
+            return Played {
+                exit,
+                interrupted: false,
+                lease: None,
+            };
         }
-        let lease = session.lease(&self.plan.project, &dir.id);
+        let lease = session.lease(&self.plan.project, &dir.id, Some(&dir.path));
         let lease = match Lease::take(&self.engine, &lease, sink.clone()).await {
             Ok(lease) => lease,
-            Err(p) => return (session.fail(p), false, true),
+            Err(p) => {
+                return Played {
+                    exit: session.fail(p),
+                    interrupted: false,
+                    lease: None,
+                };
+            }
         };
         // A stack that may be left must not look like one whose runner died.
         let hold = match args.keep {
@@ -361,9 +393,19 @@ impl Ready {
                 break;
             }
         }
-        lease.release().await;
-        (exit, interrupted, true)
+        Played {
+            exit,
+            interrupted,
+            lease: Some(lease),
+        }
     }
+}
+
+/// How the playing of a run's scenarios ended.
+struct Played {
+    exit: Exit,
+    interrupted: bool,
+    lease: Option<Lease>,
 }
 
 fn verdict(end: &RunEnd) -> Exit {

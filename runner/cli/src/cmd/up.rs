@@ -73,7 +73,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         jiff::Timestamp::now().as_millisecond(),
         std::process::id()
     );
-    let lease = Lease::take(&engine, &session.lease(&project, &run), sink.clone())
+    let lease = Lease::take(&engine, &session.lease(&project, &run, None), sink.clone())
         .await
         .map_err(|p| session.fail(p))?;
     let mut options = UpOptions::new(run.clone(), STACK);
@@ -111,6 +111,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         lease.release().await;
         let open = forward::start(session, &run, &project).await;
         finish().await;
+        session.note(&format!("{project} is up; `prodmirror down` removes it\n"));
         tell_ports(session, &open);
         return Ok(Exit::Ok);
     }

@@ -79,7 +79,10 @@ impl Wanted {
     /// A problem when there is no such kind or no path.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let invalid = |message: String| Problem::new(ProblemKind::InvalidValue, message);
-        let known = || KINDS.iter().map(|k| k.name).collect::<Vec<_>>().join(", ");
+        let known = || {
+            let each = KINDS.iter().map(|k| format!("{} ({})", k.name, k.help));
+            each.collect::<Vec<_>>().join(", ")
+        };
         let Some((name, path)) = text.split_once('=') else {
             return Err(
                 invalid(format!("`{text}` does not say where the report goes")).help(format!(

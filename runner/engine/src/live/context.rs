@@ -198,6 +198,8 @@ impl Context {
             Phase::Running => (ServiceState::Started, None),
             Phase::Healthy => (ServiceState::Healthy, None),
             Phase::Unhealthy => (ServiceState::Unhealthy, Some(now.health_output.clone())),
+            // What ends because the stack is removed did not die.
+            Phase::Ended { .. } | Phase::Restarting { .. } if self.stop.is_cancelled() => return,
             Phase::Ended { code: 0, .. } => (ServiceState::Completed, None),
             Phase::Ended { code, oom } | Phase::Restarting { code, oom } => {
                 let oom = if *oom { ", out of memory" } else { "" };
