@@ -79,7 +79,7 @@ fn cycles() {
 fn missing_files() {
     check(
         &[("mirror.yaml", "production: [compose.yaml, prod.yaml]\n")],
-        &["prod.yaml", "mirror.yaml:1:29"],
+        &["prod.yaml", "mirror.yaml:1:28"],
     );
     check(
         &[(
@@ -166,7 +166,7 @@ fn enormous_and_deeply_nested_yaml() {
     );
     Project::with(&[("compose.yaml", &wide)])
         .run(&["check"])
-        .is(2, &["at most"]);
+        .is(2, &["larger than"]);
 }
 
 #[test]
