@@ -27,7 +27,7 @@ pub fn files(paths: &[PathBuf], root: &Path, cwd: &Path) -> (Vec<Arc<SourceFile>
                 let what = format!("cannot read {}: {}", path.display(), io_reason(&e));
                 problems.push(Problem::new(ProblemKind::MissingFile, what));
             }
-        } else if !(is_default && !path.exists()) {
+        } else if !is_default || path.exists() {
             found.push(path);
         }
     }
@@ -105,13 +105,13 @@ impl Filter {
 
     /// Keeps what was asked for, in order.
     pub fn apply(&self, programs: Vec<Program>) -> Vec<Program> {
-        let kept = programs.into_iter().filter(|p| self.takes(p)).enumerate();
+        let kept = programs.into_iter().filter(|p| self.takes(p));
         match self.shard {
-            None => kept.map(|(_, p)| p).collect(),
-            Some((i, n)) => kept
-                .filter(|(k, _)| k % n == i - 1)
-                .map(|(_, p)| p)
-                .collect(),
+            None => kept.collect(),
+            Some((i, n)) => {
+                let parts = kept.enumerate().filter(|(k, _)| k % n == i - 1);
+                parts.map(|(_, p)| p).collect()
+            }
         }
     }
 

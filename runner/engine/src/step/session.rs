@@ -4,12 +4,15 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// One state for each type.
+type States = Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>;
+
 /// The state of all kinds, each under its own type.
 #[derive(Default, Clone)]
 pub struct Sessions {
-    own: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
+    own: States,
     branches: Arc<Mutex<HashMap<usize, Sessions>>>,
-    root: Option<Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>>,
+    root: Option<States>,
 }
 
 impl Sessions {

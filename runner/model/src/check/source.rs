@@ -138,7 +138,7 @@ impl Capture {
             default: None,
         };
         if let Some(text) = node.as_str() {
-            if text.starts_with('$') {
+            if let Some(path) = text.strip_prefix('$') {
                 return Err(vec![
                     Problem::at(
                         ProblemKind::InvalidValue,
@@ -146,8 +146,7 @@ impl Capture {
                         "a capture's text is an expression, and this is a JSONPath",
                     )
                     .help(format!(
-                        "write `{name}: {{ jsonpath: {text} }}`, or the expression `json{}`",
-                        &text[1..]
+                        "write `{name}: {{ jsonpath: {text} }}`, or the expression `json{path}`"
                     )),
                 ]);
             }

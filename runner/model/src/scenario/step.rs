@@ -124,9 +124,7 @@ impl Reader<'_> {
             let p = self.unknown_step_key(key, &entry.key, found.is_some());
             self.problem(p);
             // One unknown key in place of a kind is most likely the kind, mistyped.
-            if found.is_none() {
-                return None;
-            }
+            found?;
         }
         let Some((key, entry)) = found else {
             self.problem(

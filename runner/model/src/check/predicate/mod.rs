@@ -83,8 +83,11 @@ pub struct Kind {
     pub help: &'static str,
     /// Whether it is also asked of a value that is not there.
     pub absent: bool,
-    read: fn(&Node) -> Result<Box<dyn Predicate>, Vec<Problem>>,
+    read: Read,
 }
+
+/// Reads what a kind is compared with.
+type Read = fn(&Node) -> Result<Box<dyn Predicate>, Vec<Problem>>;
 
 /// All kinds.
 pub static KINDS: &[Kind] = &[
