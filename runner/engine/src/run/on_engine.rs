@@ -1,11 +1,9 @@
 //! Stacks on an engine: what the dispatcher starts, and what steps see of it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prodmirror_model::diag::Problem;
 use prodmirror_model::event::What;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::secret::Secret;
@@ -14,10 +12,9 @@ use super::dispatcher::{Need, Stack, StackFactory, StackRefused};
 use super::stop::Stop;
 use crate::bus::Sink;
 use crate::docker::Engine;
-use crate::live::{
-    Cursor, ExecOutput, ExecRequest, LiveError, LiveStack, LogLine, Teardown, UpOptions, up,
-};
-use crate::step::world::{Connection, Later, World};
+use crate::live::{LiveError, LiveStack, Teardown, UpOptions, up};
+use crate::step::StackWorld;
+use crate::step::world::{Later, World};
 
 /// When a stack is left running after its scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,14 +91,13 @@ impl StackFactory for EngineStacks {
     ) -> Later<'a, Result<Box<dyn Stack>, StackRefused>> {
         Box::pin(async move {
             let live = self.bring_up(need, stop).await?;
-            let world = Arc::new(LiveWorld {
-                env: environments(&self.plan),
-                live,
-                roots: self.roots.clone(),
-                secrets: self.secrets.clone(),
-            });
+            let live = Arc::new(live);
+            let world = StackWorld::new(live.clone(), &self.plan)
+                .with_roots(self.roots.clone())
+                .with_secrets(self.secrets.clone());
             let stack = Running {
-                world,
+                live,
+                world: Arc::new(world),
                 keep: self.keep,
                 sink: self.sink.clone(),
             };
@@ -114,24 +110,9 @@ fn ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What each service was started with, by the bodies of the plan.
-fn environments(plan: &Plan) -> BTreeMap<String, BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
-    for c in &plan.containers {
-        let vars = c.body["Env"].as_array().into_iter().flatten();
-        let pairs = vars.filter_map(|v| v.as_str()?.split_once('='));
-        let mut env: BTreeMap<String, String> =
-            pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        for (name, value) in &c.secret_env {
-            env.insert(name.clone(), value.expose().to_owned());
-        }
-        all.insert(c.service.clone(), env);
-    }
-    all
-}
-
 struct Running {
-    world: Arc<LiveWorld>,
+    live: Arc<LiveStack>,
+    world: Arc<StackWorld>,
     keep: Keep,
     sink: Arc<dyn Sink>,
 }
@@ -148,7 +129,7 @@ impl Stack for Running {
                 Keep::OnFailure => !passed,
                 Keep::Always => true,
             };
-            let stack = self.world.live.id().to_owned();
+            let stack = self.live.id().to_owned();
             if keep {
                 self.sink.emit(What::Warning {
                     message: format!(
@@ -159,7 +140,7 @@ impl Stack for Running {
                 return;
             }
             let began = Instant::now();
-            let report = self.world.live.down(Some(&Teardown::default())).await;
+            let report = self.live.down(Some(&Teardown::default())).await;
             for left in &report.left {
                 self.sink.emit(What::Warning {
                     message: format!("could not remove {left}; `prodmirror gc` tries again"),
@@ -170,62 +151,5 @@ impl Stack for Running {
                 took_ms: ms(began),
             });
         })
-    }
-}
-
-/// A running stack as its steps see it.
-struct LiveWorld {
-    live: LiveStack,
-    env: BTreeMap<String, BTreeMap<String, String>>,
-    roots: Vec<Vec<u8>>,
-    secrets: BTreeMap<String, Secret>,
-}
-
-impl World for LiveWorld {
-    fn stack(&self) -> &str {
-        self.live.id()
-    }
-
-    fn services(&self) -> Vec<String> {
-        self.live.services().keys().cloned().collect()
-    }
-
-    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Later<'a, Result<Connection, Problem>> {
-        Box::pin(self.live.reach().connect(host, port))
-    }
-
-    fn address<'a>(&'a self, host: &'a str, port: u16) -> Later<'a, Result<SocketAddr, Problem>> {
-        Box::pin(self.live.reach().address(host, port))
-    }
-
-    fn exec(&self, request: ExecRequest) -> Later<'_, Result<ExecOutput, Problem>> {
-        Box::pin(self.live.exec(request))
-    }
-
-    fn env(&self, service: &str) -> BTreeMap<String, String> {
-        self.env.get(service).cloned().unwrap_or_default()
-    }
-
-    fn log_end(&self) -> Cursor {
-        self.live.logs().cursor()
-    }
-
-    fn log_lines(&self, service: &str, after: Cursor) -> Vec<LogLine> {
-        self.live.logs().lines(service, after)
-    }
-
-    fn log_changed(&self, after: Cursor) -> Later<'_, ()> {
-        Box::pin(self.live.logs().changed(after))
-    }
-
-    fn roots(&self) -> Vec<Vec<u8>> {
-        self.roots.clone()
-    }
-
-    fn secrets(&self) -> BTreeMap<String, String> {
-        self.secrets
-            .iter()
-            .map(|(k, v)| (k.clone(), v.expose().to_owned()))
-            .collect()
     }
 }

@@ -38,10 +38,11 @@ impl StackWorld {
         self
     }
 
-    /// Trusts the authority that signs the stack's stubs: its certificate as DER.
+    /// Trusts authorities, such as that which signs the stack's stubs: their certificates as
+    /// DER.
     #[must_use]
-    pub fn with_root(mut self, der: Vec<u8>) -> Self {
-        self.roots.push(der);
+    pub fn with_roots(mut self, roots: Vec<Vec<u8>>) -> Self {
+        self.roots = roots;
         self
     }
 }
