@@ -17,7 +17,7 @@ use prodmirror_engine::step::Program;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::What;
 use prodmirror_model::fidelity::{Fidelity, Severity};
-use prodmirror_model::plan::{self, Plan, PlanOptions};
+use prodmirror_model::plan::{self, Plan};
 use prodmirror_model::redact::Redactor;
 
 use super::Session;
@@ -130,14 +130,10 @@ pub fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Result<Pl
         .ok_or_else(Problems::default)
         .and_then(|stack| {
             let values = opened.values(stack)?;
-            let mirror = stack.with_values(&opened.project, &values)?;
-            let options = PlanOptions {
-                project_dir: opened.project.root.clone(),
-                host: engine_facts(engine),
-                values,
-                ..PlanOptions::default()
-            };
-            let mut plan = plan::plan(&mirror, &options)?;
+            let mut plan = stack.plan(&opened.project, &values, engine_facts(engine))?;
+            for secret in plan.secrets() {
+                opened.redactor.add("a secret of the stack", secret);
+            }
             let ca = RunCa::new(&plan.project)?;
             let root = trust(&mut plan, &stack.extension.stubs, &ca)?;
             Ok((plan, root.into_iter().collect()))
