@@ -5,7 +5,7 @@
 //! healthy at the first success, exactly as the engine would judge it. Failures are left to
 //! the engine, which knows about start periods and retries.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::docker::{Engine, ExecSpec, HealthCheck};
 
@@ -33,6 +33,7 @@ pub async fn first_success(
     };
     let mut pause = FIRST_PAUSE;
     loop {
+        let begun = Instant::now();
         let run = exec::run(engine, &spec, None, KEPT_OUTPUT);
         match tokio::time::timeout(check.timeout, run).await {
             Ok(Ok(done)) if done.exit_code == 0 => return,
@@ -40,7 +41,8 @@ pub async fn first_success(
             Ok(Err(e)) => failed(e.to_string()),
             Err(_) => failed(format!("the check took longer than {:?}", check.timeout)),
         }
-        tokio::time::sleep(pause).await;
+        // On a busy machine a check takes long; half of the time is left to the service.
+        tokio::time::sleep(pause.max(begun.elapsed())).await;
         pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
 }

@@ -28,6 +28,8 @@ pub const GRACE: &str = "dev.prodmirror.grace";
 /// Names of services that must be stopped before this one, separated by blanks.
 pub const DEPENDENTS: &str = "dev.prodmirror.dependents";
 
+/// Names of services that restart when this one does, separated by blanks.
+pub const RESTARTS: &str = "dev.prodmirror.restarts";
 /// Commands to run in the container before it is stopped, as JSON.
 pub const PRE_STOP: &str = "dev.prodmirror.pre-stop";
 

@@ -20,6 +20,8 @@ pub struct Order {
     pub wanted_completed: BTreeSet<String>,
     /// Service to the services that depend on it directly.
     pub dependents: BTreeMap<String, BTreeSet<String>>,
+    /// Service to the dependents that restart when it does (`restart: true`).
+    pub restarted_with: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Order {
@@ -42,6 +44,10 @@ impl Order {
                     .entry(d.service.clone())
                     .or_default()
                     .insert(c.service.clone());
+                if d.restart {
+                    let with = order.restarted_with.entry(d.service.clone());
+                    with.or_default().insert(c.service.clone());
+                }
                 match d.condition {
                     Condition::Healthy => order.wanted_healthy.insert(d.service.clone()),
                     Condition::CompletedSuccessfully => {

@@ -141,9 +141,15 @@ fn labels(ctx: &Context, plan: &ContainerPlan) -> BTreeMap<String, String> {
             grace.as_secs_f64().ceil().to_string(),
         );
     }
-    if let Some(dependents) = ctx.order.dependents.get(&plan.service) {
-        let names: Vec<&str> = dependents.iter().map(String::as_str).collect();
-        labels.insert(label::DEPENDENTS.to_owned(), names.join(" "));
+    let others = [
+        (label::DEPENDENTS, &ctx.order.dependents),
+        (label::RESTARTS, &ctx.order.restarted_with),
+    ];
+    for (name, of) in others {
+        if let Some(services) = of.get(&plan.service) {
+            let services: Vec<&str> = services.iter().map(String::as_str).collect();
+            labels.insert(name.to_owned(), services.join(" "));
+        }
     }
     if !plan.hooks.pre_stop.is_empty() {
         let hooks = serde_json::to_string(&plan.hooks.pre_stop).unwrap_or_default();

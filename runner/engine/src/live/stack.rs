@@ -173,12 +173,39 @@ impl LiveStack {
         done.map_err(|e| e.problem(doing))
     }
 
-    /// Restarts the containers of a service, all at once, as `docker restart` does. Its
-    /// network, addresses and names stay.
+    /// Restarts the containers of a service, all at once, as `docker restart` does, and after
+    /// them those of dependents that production restarts with it. Networks, addresses and
+    /// names stay.
     ///
     /// # Errors
     /// Unknown service, or the engine's refusal.
     pub async fn restart(&self, service: &str) -> Result<(), Problem> {
+        let mut wave = vec![service.to_owned()];
+        let mut done = std::collections::BTreeSet::new();
+        while !wave.is_empty() {
+            let mut next = Vec::new();
+            for service in wave {
+                self.restart_one(&service).await?;
+                next.extend(
+                    self.ctx
+                        .order
+                        .restarted_with
+                        .get(&service)
+                        .into_iter()
+                        .flatten(),
+                );
+                done.insert(service);
+            }
+            wave = next
+                .into_iter()
+                .filter(|s| !done.contains(*s))
+                .cloned()
+                .collect();
+        }
+        Ok(())
+    }
+
+    async fn restart_one(&self, service: &str) -> Result<(), Problem> {
         let keys = self.keys(service)?;
         let restarts = keys.iter().map(|key| {
             let id = self.ctx.board.get(key).id;

@@ -242,24 +242,40 @@ impl Standing {
         started.map_err(|e| e.problem(format!("run `{}` in `{service}`", spec.command.join(" "))))
     }
 
-    /// Restarts services (all, if none is named), as `docker restart` does; their networks,
-    /// addresses and names stay.
+    /// Restarts services (all, if none is named), as `docker restart` does, and after them the
+    /// dependents that production restarts with them. Networks, addresses and names stay.
     ///
     /// # Errors
     /// There is no such service, or the engine refuses.
     pub async fn restart(&self, services: &[String]) -> Result<(), Problem> {
-        let members = self.members_of(services)?;
-        let restarts = members
-            .iter()
-            .filter(|m| !m.is_stub || !services.is_empty())
-            .map(|m| async {
-                let found = self.containers.iter().find(|c| c.id == m.id);
-                let grace = found.and_then(|c| c.label(label::GRACE).parse().ok());
-                let grace = grace.map(Duration::from_secs);
-                let restarted = self.engine.restart_container(&m.id, grace).await;
-                restarted.map_err(|e| e.problem(format!("restart `{}`", m.service)))
-            });
-        try_join_all(restarts).await.map(|_| ())
+        let mut wave = self.members_of(services)?;
+        wave.retain(|m| !m.is_stub || !services.is_empty());
+        let mut done: BTreeSet<String> = BTreeSet::new();
+        while !wave.is_empty() {
+            try_join_all(wave.iter().map(|m| self.restart_member(m))).await?;
+            done.extend(wave.iter().map(|m| m.service.clone()));
+            let next: BTreeSet<String> = wave
+                .iter()
+                .flat_map(|m| self.label_of(m, label::RESTARTS).split(' '))
+                .filter(|s| !s.is_empty() && !done.contains(*s))
+                .map(str::to_owned)
+                .collect();
+            wave = self.members();
+            wave.retain(|m| next.contains(&m.service));
+        }
+        Ok(())
+    }
+
+    async fn restart_member(&self, member: &Member) -> Result<(), Problem> {
+        let grace = self.label_of(member, label::GRACE).parse().ok();
+        let grace = grace.map(Duration::from_secs);
+        let restarted = self.engine.restart_container(&member.id, grace).await;
+        restarted.map_err(|e| e.problem(format!("restart `{}`", member.service)))
+    }
+
+    fn label_of(&self, member: &Member, name: &str) -> &str {
+        let found = self.containers.iter().find(|c| c.id == member.id);
+        found.map_or("", |c| c.label(name))
     }
 
     /// Removes it.

@@ -37,6 +37,8 @@ const SPARE_ADDRESSES: u32 = 4;
 const EVENTS_BEFORE: Duration = Duration::from_secs(2);
 /// How long requests under way may take after the start was given up.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(45);
+/// How long it is tried to remove a stack from an engine that was lost.
+const SWEEP_LOST_WITHIN: Duration = Duration::from_secs(5);
 /// How long the engine may take to tell of an end that it shows already.
 const EVENT_WITHIN: Duration = Duration::from_secs(5);
 /// Where the uploading container has the volume of files.
@@ -118,8 +120,15 @@ impl Attempt {
         let (engine, filters) = (self.engine.clone(), self.tags.filters());
         let deadline = self.options.teardown.deadline;
         let started = self.start_or_leave(begun).await;
-        if started.is_err() {
-            // Counted apart from the start's own time, and not ended by its cancelling.
+        if let Err(e) = &started {
+            // Counted apart from the start's own time, and not ended by its cancelling. An
+            // engine that is lost is not waited for: keeper and reaper have more time.
+            let lost = e.problem().kind == ProblemKind::Engine;
+            let deadline = if lost {
+                deadline.min(SWEEP_LOST_WITHIN)
+            } else {
+                deadline
+            };
             sweep(&engine, &filters, deadline).await;
         }
         started
@@ -147,7 +156,7 @@ impl Attempt {
             board: Board::new(chosen.iter().map(|c| key_of(c))),
             sandboxes: Sandboxes::new(owners),
             logs: LogBook::new(self.options.log_bytes),
-            starting: Semaphore::new(self.engine.facts().cpus.max(2) as usize),
+            starting: Semaphore::new(self.engine.facts().cpus as usize + 2),
             files_ready: watch::channel(false).0,
             secrets_ready: watch::channel(false).0,
             stop: CancellationToken::new(),

@@ -1,6 +1,7 @@
 //! Stacks on a real engine: made live, and removed again.
 
 mod agree;
+mod connect;
 mod files;
 mod lease;
 mod order;

@@ -139,6 +139,33 @@ async fn an_unhealthy_service_fails_the_start_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_for_its_memory_limit_says_so() {
+    on_engine(|rig| async move {
+        let greedy = service("greedy", &[])
+            .with(|c| {
+                c.image = "registry.shop.example/debian:bookworm".into();
+                let script =
+                    "echo filling; x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo full";
+                c.body["Cmd"] = json!(["sh", "-c", script]);
+            })
+            .host("Memory", json!(16 << 20))
+            .host("MemorySwap", json!(16 << 20));
+        let web = echo("web").needs("greedy", Condition::CompletedSuccessfully);
+        let failed = rig.up(plan([greedy, web])).await.unwrap_err();
+        let LiveError::Service(failure) = &failed else {
+            panic!("{failed:?}")
+        };
+        assert!(
+            matches!(failure.what, Failed::Died { oom: true, .. }),
+            "{failed}"
+        );
+        assert!(failed.to_string().contains("out of memory"), "{failed}");
+        assert_eq!(failure.log, ["filling"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_required_may_fail() {
     on_engine(|rig| async move {
         let metrics = service("metrics", &["probe", "tcp", "127.0.0.1:1"]);

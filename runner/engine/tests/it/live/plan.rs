@@ -70,6 +70,12 @@ impl Service {
         self
     }
 
+    pub fn restarts_with(mut self, service: &str) -> Self {
+        self = self.needs(service, Condition::Started);
+        self.0.depends_on.last_mut().unwrap().restart = true;
+        self
+    }
+
     pub fn can_do_without(mut self, service: &str, condition: Condition) -> Self {
         self = self.needs(service, condition);
         self.0.depends_on.last_mut().unwrap().required = false;

@@ -21,21 +21,24 @@ async fn services_are_reached_through_the_tunnel_as_well() {
         p.networks.push(network("back"));
         let stack = rig.up_with(p, UpOptions::new(rig.run(), "1")).await;
         let stack = stack.unwrap_or_else(|e| panic!("{e}"));
-        assert!(stack.reach().is_direct());
-
+        let objects = rig.left(stack.run()).await;
         let mut names = Names::default();
-        for service in ["web", "db"] {
-            let address = stack.reach().address(service, 7000).await.unwrap().ip();
+        for sandbox in objects
+            .iter()
+            .filter(|o| o.label("dev.prodmirror.role") == "sandbox")
+        {
+            let state = rig.engine.inspect_container(&sandbox.id).await.unwrap();
+            let service = sandbox.label("dev.prodmirror.service").to_owned();
+            let address = *state.addresses.values().next().unwrap();
             names.add(
-                service,
+                &service.clone(),
                 Target {
-                    service: service.into(),
+                    service,
                     replica: 1,
                     address,
                 },
             );
         }
-        let objects = rig.left(stack.run()).await;
         let networks = objects
             .iter()
             .filter(|o| o.label("dev.prodmirror.role") == "network");

@@ -7,7 +7,8 @@ use prodmirror_engine::live::{
     LogRequest, Standing, Teardown, UpOptions, down_project, exit_code, standing,
 };
 use prodmirror_engine::reach::Forwards;
-use prodmirror_model::plan::{Condition, PortPlan};
+use prodmirror_model::event::What;
+use prodmirror_model::plan::{Hook, PortPlan};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,14 +47,23 @@ async fn another_process_works_on_a_stack_that_is_up() {
                 });
                 c.body["Hostname"] = json!("front-door");
             }),
-            service("box", &[])
-                .needs("web", Condition::Started)
-                .with(|c| {
-                    c.image = DEBIAN.into();
-                    c.stop_grace = Some(Duration::from_secs(1));
-                    let script = "echo started; trap 'echo bye; exit' TERM; sleep 1000 & wait";
-                    c.body["Cmd"] = json!(["sh", "-c", script]);
-                }),
+            service("box", &[]).restarts_with("web").with(|c| {
+                c.image = DEBIAN.into();
+                c.stop_grace = Some(Duration::from_secs(5));
+                let script = "echo started; trap 'echo bye; exit' TERM; \
+                                  trap 'echo last words' USR1; \
+                                  while :; do sleep 1000 & wait $!; done";
+                c.hooks.pre_stop.push(Hook {
+                    command: ["sh", "-c", "kill -USR1 1; sleep 0.2"]
+                        .map(Into::into)
+                        .into(),
+                    user: None,
+                    privileged: false,
+                    working_dir: None,
+                    environment: Vec::new(),
+                });
+                c.body["Cmd"] = json!(["sh", "-c", script]);
+            }),
         ]);
         p.project = project.clone();
         let mut options = UpOptions::new(rig.run(), project.clone());
@@ -159,7 +169,8 @@ async fn another_process_works_on_a_stack_that_is_up() {
         };
         let mut lines = there.logs(&follow).await.unwrap();
         assert_eq!(lines.recv().await.unwrap().line.text, "started");
-        there.restart(&["box".into()]).await.unwrap();
+        // The other one is restarted, and this one with it.
+        there.restart(&["web".into()]).await.unwrap();
         let mut seen = Vec::new();
         while seen.len() < 2 {
             let next = tokio::time::timeout(Duration::from_secs(15), lines.recv()).await;
@@ -192,6 +203,16 @@ async fn another_process_works_on_a_stack_that_is_up() {
                 .unwrap()
                 .is_empty()
         );
+        let said: Vec<String> = rig
+            .sink
+            .all()
+            .into_iter()
+            .filter_map(|w| match w {
+                What::Log { service, line, .. } if service == "box" => Some(line),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(said, ["started", "bye", "started", "last words", "bye"]);
         rig.assert_clean(stack.run()).await;
     })
     .await;
