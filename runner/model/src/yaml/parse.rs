@@ -2,6 +2,7 @@
 //!
 //! The grammar is libyaml's: closing brackets may stand at any column, for one thing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,9 +23,50 @@ const CORE: &str = "tag:yaml.org,2002:";
 /// # Errors
 /// The first problem: syntax, a duplicate key, an unknown alias, too deep or too large.
 pub fn parse_all(file: &Arc<SourceFile>) -> Result<Vec<Node>, Problem> {
+    let mut text = Cow::Borrowed(file.text.as_str());
+    for _ in 0..MAX_TAB_LINES {
+        match parse_text(file, &text) {
+            Err(p) if p.kind == ProblemKind::Syntax => match without_tabs(&text, &p) {
+                Some(mended) => text = Cow::Owned(mended),
+                None => return Err(p),
+            },
+            result => return result,
+        }
+    }
+    parse_text(file, &text)
+}
+
+/// How many lines of a file are mended by [`without_tabs`].
+const MAX_TAB_LINES: usize = 50;
+
+/// The text without the tabs of the blank line at which it is refused, when that follows a
+/// comment: Go's library takes such lines for parts of the comment.
+fn without_tabs(text: &str, refused: &Problem) -> Option<String> {
+    let at = refused.span.as_ref()?.line as usize - 1;
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let rest = lines.get(at)?.trim_start_matches([' ', '\t']);
+    let blank = &lines[at][..lines[at].len() - rest.len()];
+    // Not empty: blank lines that were mended before are such.
+    let before = lines[..at]
+        .iter()
+        .rev()
+        .map(|line| line.trim_end_matches(['\n', '\r']));
+    let comment = before.map(str::trim_start).zip(lines[..at].iter().rev());
+    let mut comment =
+        comment.skip_while(|(rest, line)| rest.is_empty() && line.starts_with([' ', '\t']));
+    let after_comment = comment.next()?.0.starts_with('#');
+    let nothing = rest.trim_end().is_empty() || rest.starts_with('#');
+    if !(blank.contains('\t') && nothing && after_comment) {
+        return None;
+    }
+    let (head, tail) = (lines[..at].concat(), lines[at + 1..].concat());
+    Some(format!("{head}{}{rest}{tail}", blank.replace('\t', " ")))
+}
+
+fn parse_text(file: &Arc<SourceFile>, text: &str) -> Result<Vec<Node>, Problem> {
     let mut reader = Reader {
         file,
-        events: Events::new(&file.text),
+        events: Events::new(text),
         anchors: HashMap::new(),
         nodes: 0,
         ahead: None,
@@ -455,6 +497,14 @@ mod tests {
             text.push_str(&format!("a{i}: &a{i} [*a{}]\n", i - 1));
         }
         assert_eq!(one(&text).unwrap_err().kind, ProblemKind::TooLarge);
+    }
+
+    #[test]
+    fn blank_lines_with_tabs_belong_to_the_comment_before() {
+        assert!(one("a: 1\n# note\n\t\n \t # more\nb: 2\n").is_ok());
+        assert!(one("a: 1\n\t\nb: 2\n").is_err());
+        assert!(one("# note\n\n\t\nb: 2\n").is_err());
+        assert!(one("# note\n\ta: 1\n").is_err());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! One run of Docker Compose: what it was given, what it made of it, and what we make of it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
-use prodmirror_model::spec::compose::{LoadRequest, Loaded, load};
+use prodmirror_model::spec::compose::{LoadRequest, Loaded, ValueSource, Variable, load};
 
 use super::compare::{differences, restored};
 
@@ -50,6 +51,35 @@ impl Row {
             (_, Ok(_)) => Verdict::Differs(format!("  accepted; Compose says: {expected}")),
             (_, Err(problems)) => refused(&expected, &problems),
         }
+    }
+
+    /// Compares the variables of which Compose warns that they are unset with ours.
+    pub fn judge_warnings(&self, corpus: &Path) -> Verdict {
+        let file = self.output.replace(".oracle.json", ".oracle.warnings.txt");
+        let expected = std::fs::read_to_string(corpus.join(file)).unwrap_or_default();
+        let want: BTreeSet<&str> = expected
+            .lines()
+            .filter_map(|line| line.split_once("msg=\"The \\\"")?.1.split('\\').next())
+            .collect();
+        let loaded = match load(&self.request(corpus)) {
+            Ok(loaded) => loaded,
+            Err(problems) => return Verdict::Differs(format!("  refused: {problems}")),
+        };
+        let unset = |v: &Variable| v.uses.iter().any(|u| u.source == ValueSource::Unset);
+        let got: BTreeSet<&str> = loaded
+            .variables
+            .iter()
+            .filter(|(_, v)| unset(v))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if want == got {
+            return Verdict::Agrees;
+        }
+        Verdict::Differs(format!(
+            "  too few {:?}, too many {:?}",
+            want.difference(&got).collect::<Vec<_>>(),
+            got.difference(&want).collect::<Vec<_>>()
+        ))
     }
 
     fn request(&self, corpus: &Path) -> LoadRequest {
