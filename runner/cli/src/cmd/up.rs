@@ -73,7 +73,12 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         jiff::Timestamp::now().as_millisecond(),
         std::process::id()
     );
-    let lease = Lease::take(&engine, &session.lease(&project, &run, None), sink.clone())
+    let mut lease = session.lease(&project, &run, None);
+    if args.detach {
+        // It ends as soon as the mirror is up: for so long the process on this host is enough.
+        lease.socket = None;
+    }
+    let lease = Lease::take(&engine, &lease, sink.clone())
         .await
         .map_err(|p| session.fail(p))?;
     let mut options = UpOptions::new(run.clone(), STACK);
@@ -109,7 +114,10 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
     };
     if args.detach {
         lease.release().await;
-        let open = forward::start(session, &run, &project).await;
+        let open = match ports.is_empty() {
+            true => Vec::new(),
+            false => forward::start(session, &run, &project).await,
+        };
         finish().await;
         session.note(&format!("{project} is up; `prodmirror down` removes it\n"));
         tell_ports(session, &open);
