@@ -9,7 +9,7 @@ DATABASE_ERRORS = (psycopg_pool.PoolTimeout,)
 
 
 def open_pool():
-    """A pool of this process: connections must not be shared between processes."""
+    """A pool that connects in the background."""
     return psycopg_pool.ConnectionPool(
         settings.text("DATABASE_URL"),
         min_size=1,

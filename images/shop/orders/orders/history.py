@@ -1,6 +1,6 @@
 """Orders, one by one and as a customer's history."""
 
-PAGE = 50
+PAGE = 100
 
 ORDER = """
 SELECT o.id, o.customer_id, o.state, o.total_cents AS total, o.created_at, o.shipped_at,

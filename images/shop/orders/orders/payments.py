@@ -21,7 +21,10 @@ class Payments:
         self._url = settings.text("PAYMENT_URL").rstrip("/")
         self._key = settings.secret("PAYMENT_API_KEY")
         self._http = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=2, read=5), retries=False, ssl_context=ssl.create_default_context()
+            maxsize=settings.number("WEB_THREADS", 1),
+            timeout=urllib3.Timeout(connect=2, read=5),
+            retries=False,
+            ssl_context=ssl.create_default_context(),
         )
 
     def charge(self, reference, customer_id, cents):

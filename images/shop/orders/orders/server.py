@@ -26,6 +26,11 @@ def on_starting(_server):
         pathlib.Path(metrics).mkdir(parents=True, exist_ok=True)
 
 
+def post_worker_init(worker):
+    """Connects to the database before the first request comes."""
+    worker.wsgi.extensions["shop"].open_pool()
+
+
 def child_exit(_server, worker):
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.mark_process_dead(worker.pid)

@@ -1,7 +1,6 @@
 """The HTTP interface."""
 
 import dataclasses
-import functools
 import hmac
 import logging
 import os
@@ -35,10 +34,11 @@ class Services:
     payments: payments.Payments
     admin_token: str
 
-    @functools.cached_property
-    def pool(self):
-        """Opened by the first request, so that every process has its own."""
-        return database.open_pool()
+    pool: object = None
+
+    def open_pool(self):
+        """Called in every worker process: connections must not be shared between them."""
+        self.pool = database.open_pool()
 
 
 def services():
