@@ -154,7 +154,7 @@ fn all_problems_come_at_once() {
         "`1A` is not the name of a variable",
         "has no key `pas`\n  help: did you mean `pass`?",
         "`a b` is not an image reference",
-        "`db`: expected a string, found a list",
+        "`db`: expected a text, found a list",
         "did you mean `snapshot`?",
         "expected a mapping with exactly one key",
         "{ stub: VALUE }",
@@ -166,7 +166,7 @@ fn all_problems_come_at_once() {
         "did you mean `medium`?",
         "did you mean `services`?",
         "`flags`: expected a mapping, found the string",
-        "`template`: expected a string",
+        "`template`: expected a text",
     ] {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");
     }
