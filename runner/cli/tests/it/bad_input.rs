@@ -32,7 +32,7 @@ fn unknown_keys_name_the_nearest() {
     check(
         &[("mirror.yaml", "production: [compose.yaml]\nsecret: {}\n")],
         &[
-            "unknown key `secret`",
+            "no key `secret`",
             "mirror.yaml:2:1",
             "did you mean `secrets`?",
         ],
