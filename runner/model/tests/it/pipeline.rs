@@ -564,7 +564,7 @@ fn compose_reads_the_shop(program: &Path) -> Result<(), Failed> {
     let stack = compiled.ready().map_err(|p| p.to_string())?;
     let text = &stack.text.file.text;
     let why = config(program, text, &[]).unwrap_err();
-    assert!(why.contains("is a secret of this stack"), "{why}");
+    assert!(why.contains("secret of this stack"), "{why}");
     let names: Vec<&str> = stack.variables.keys().map(String::as_str).collect();
     same_config(program, text, &names)?;
     Ok(())
