@@ -16,7 +16,8 @@ use crate::policy::{self, External, variable_of};
 use crate::project::{Images, Named, Project, SecretSource, is_variable};
 use crate::secret::Secret;
 use crate::source::Span;
-use crate::spec::compose::{self, LoadRequest, Loaded};
+use crate::spec::compose::{LoadRequest, Loaded};
+use crate::spec::{self, ReadRequest};
 use crate::stack::{self, Assembled, Extension, RenderRequest, Variable, secret_ref};
 use crate::yaml::Spanned;
 
@@ -119,7 +120,12 @@ impl Compiled {
 /// What keeps production's files from being read. Everything later is in
 /// [`Compiled::problems`], so that all of it is seen at once.
 pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems> {
-    let loaded = compose::load(&load_request(project, inputs)).map_err(say_where_to_set)?;
+    let read = spec::read(&ReadRequest {
+        project,
+        load: load_request(project, inputs),
+    })
+    .map_err(say_where_to_set)?;
+    let loaded = read.loaded;
     let mut production = Mirror::from_compose(&loaded.root)?;
     production.inputs = sources(project, &loaded);
     policy::sensitive::mark(&mut production, project);
@@ -136,6 +142,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         images: &images,
         agent_image: &inputs.agent_image,
         environment: &environment,
+        beyond: &read.beyond,
     });
     let mut compiled = Compiled {
         production,
@@ -144,6 +151,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         externals: applied.externals,
         problems: applied.problems,
     };
+    compiled.fidelity.add(read.records);
     unset_variables(&loaded, &mut compiled);
     declared_secrets(&loaded, &mut compiled, project);
     compiled.fidelity.accept(&project.fidelity);
@@ -186,7 +194,6 @@ fn load_request(project: &Project, inputs: &Inputs) -> LoadRequest {
     let profiles = project.profiles.iter().map(|p| p.value.clone());
     LoadRequest {
         working_dir: project.root.clone(),
-        files: project.production.iter().map(|p| p.path.clone()).collect(),
         env_files: project.env_files.iter().map(|p| p.path.clone()).collect(),
         shell,
         profiles: profiles.chain(inputs.profiles.iter().cloned()).collect(),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::holders::run_agent;
 use super::rule::Report;
 use crate::diag::{Problem, ProblemKind};
 use crate::fidelity::{Class, Record, Severity};
-use crate::mirror::{Argv, Attachment, FileObject, FileUse, Logging, Mirror, Service, Sourced};
+use crate::mirror::{Attachment, FileObject, FileUse, Mirror, Service, Sourced};
 use crate::project::{Egress, Fate, Project, Stub};
 use crate::stack::extension::{Extension, StubSpec};
 
@@ -189,20 +190,7 @@ fn add(mirror: &mut Mirror, group: &Group<'_>, name: &str, agent_image: &str, cl
         name: text(name),
         ..Service::default()
     };
-    s.image.reference = Some(text(agent_image));
-    s.image.pull_policy = Some(text("never"));
-    let command = ["stub", "--config", STUB_CONFIG].map(text).to_vec();
-    s.process.command = Sourced::new(Argv::Set(command), at.clone());
-    s.security.cap_drop = vec![text("ALL")];
-    s.security.cap_add = vec![text("NET_BIND_SERVICE")];
-    s.security.options = vec![text("no-new-privileges:true")];
-    s.logging = Some(Sourced::new(
-        Logging {
-            driver: Some(text("json-file")),
-            ..Logging::default()
-        },
-        at.clone(),
-    ));
+    run_agent(&mut s, agent_image, &["stub", "--config", STUB_CONFIG], &at);
     s.network.expose = ports.iter().map(|p| text(&p.to_string())).collect();
     for key in used {
         let attachment = Attachment {

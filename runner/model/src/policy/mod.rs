@@ -8,6 +8,7 @@ mod data;
 mod egress;
 pub mod externals;
 mod files;
+mod holders;
 mod images;
 mod mounts;
 mod namespaces;
@@ -32,6 +33,7 @@ use crate::diag::{Problem, ProblemKind, Problems, nearest};
 use crate::fidelity::Fidelity;
 use crate::mirror::{Mirror, MountKind, Network, Service, Ulimit};
 use crate::project::{Images, Project};
+use crate::spec::Beyond;
 use crate::stack::extension::{Extension, KEY, VERSION};
 use crate::yaml::Node;
 
@@ -49,6 +51,8 @@ pub struct Request<'r> {
     pub agent_image: &'r str,
     /// Variables of production's project, for configs and secrets with `environment:`.
     pub environment: &'r BTreeMap<String, String>,
+    /// What production says that Compose has no word for.
+    pub beyond: &'r Beyond,
 }
 
 /// The mirror as it may run.
@@ -92,6 +96,7 @@ pub fn apply(request: Request<'_>) -> Applied {
         images,
         agent_image,
         environment,
+        beyond,
     } = request;
     let mut report = Report::default();
     let externals = externals::find(&mirror, project);
@@ -104,6 +109,7 @@ pub fn apply(request: Request<'_>) -> Applied {
     let closed = closed_networks(&mirror);
     unmapped(&mirror, &mut report);
     images::apply(&mut mirror, images, &mut report);
+    holders::apply(&mut mirror, beyond, agent_image);
     tidy(&mut mirror);
     let stack = stack_name(&mirror, project);
     let production = mirror.name.value.clone();

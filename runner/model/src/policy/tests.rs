@@ -37,6 +37,7 @@ impl World {
             images: &self.project.images,
             agent_image: "prodmirror/agent:test",
             environment: &BTreeMap::from([("SET".to_owned(), "x".to_owned())]),
+            beyond: &Beyond::default(),
         })
     }
 }

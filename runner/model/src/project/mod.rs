@@ -18,7 +18,7 @@ use serde::Deserialize;
 pub use allow::{Allow, Permit};
 pub use decode::{Named, find};
 pub use egress::{Egress, Endpoint, Fate};
-pub use path::ProjectPath;
+pub use path::{ProjectPath, ProjectSource};
 pub use stub::Stub;
 
 use crate::diag::{Problem, ProblemKind, Problems};
@@ -40,8 +40,8 @@ pub struct Project {
     pub root: PathBuf,
     /// Name of the project; absent = as the production spec, else the directory, is called.
     pub name: Option<Spanned<String>>,
-    /// Production's files, merged in this order.
-    pub production: Vec<ProjectPath>,
+    /// Production's specs, merged in this order.
+    pub production: Vec<ProjectSource>,
     /// Files of variables for production's files; a later one wins.
     pub env_files: Vec<ProjectPath>,
     /// Profiles that are active.
@@ -188,6 +188,17 @@ impl Project {
         let file = SourceFile::read(&path, shown)?;
         let node = parse_one(&file)?;
         sections::read(&file, &path, &node)
+    }
+
+    /// What the project is called: by its name, else by its directory.
+    pub fn title(&self) -> String {
+        match &self.name {
+            Some(name) => name.value.clone(),
+            None => self
+                .root
+                .file_name()
+                .map_or_else(|| "mirror".into(), |n| n.to_string_lossy().into_owned()),
+        }
     }
 
     /// Where the value of a secret comes from.

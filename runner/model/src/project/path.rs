@@ -14,6 +14,74 @@ pub struct ProjectPath {
     pub path: PathBuf,
 }
 
+/// A source of production: a file, or a directory of files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProjectSource {
+    /// As it is written.
+    pub written: Spanned<String>,
+    /// The whole path on this machine.
+    pub path: PathBuf,
+    /// The format that `mirror.yaml` says it has; absent = it is recognised.
+    pub format: Option<Spanned<String>>,
+    /// The files: itself, or those of the directory that are YAML or JSON, by name.
+    pub files: Vec<PathBuf>,
+}
+
+/// As [`existing`], for a file or a directory of files.
+///
+/// # Errors
+/// As [`existing`], and [`ProblemKind::MissingFile`] for a directory without specs.
+pub fn source(
+    root: &Path,
+    written: &Spanned<String>,
+    format: Option<Spanned<String>>,
+) -> Result<ProjectSource, Problem> {
+    let path = inside(root, root, written)?;
+    let files = if path.is_dir() {
+        specs_of(root, &path, written)?
+    } else {
+        vec![existing(root, written)?.path]
+    };
+    Ok(ProjectSource {
+        written: written.clone(),
+        path,
+        format,
+        files,
+    })
+}
+
+/// The files of a directory that may be specs, by name; directories in it are not looked into.
+fn specs_of(root: &Path, dir: &Path, written: &Spanned<String>) -> Result<Vec<PathBuf>, Problem> {
+    let problem = |what: String| Problem::at(ProblemKind::MissingFile, &written.span, what);
+    let entries = std::fs::read_dir(dir).map_err(|e| {
+        let why = crate::source::io_reason(&e);
+        problem(format!("cannot read `{}`: {why}", written.as_str()))
+    })?;
+    let mut files = Vec::new();
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        let is_spec = path
+            .extension()
+            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        if is_spec && path.is_file() {
+            let name = Spanned::new(
+                path.strip_prefix(root)
+                    .unwrap_or(&path)
+                    .to_string_lossy()
+                    .into_owned(),
+                written.span.clone(),
+            );
+            files.push(inside(root, root, &name)?);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(problem(format!("`{}` holds no specs", written.as_str()))
+            .help("a directory is read for its .yaml, .yml and .json files"));
+    }
+    Ok(files)
+}
+
 /// Resolves `written` against `base` (a directory inside `root`) and makes sure that it
 /// stays below `root`, symbolic links included.
 ///

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::decode::{Named, entries, keep, known_keys, mapping, one_or_many, under, value};
 use super::{
-    Data, Egress, Flags, Images, Project, ProjectPath, SecretSource, allow, egress, is_variable,
-    path,
+    Data, Egress, Flags, Images, Project, ProjectPath, ProjectSource, SecretSource, allow, egress,
+    is_variable, path,
 };
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::secret::Secret;
@@ -103,7 +103,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn production(&mut self, node: &Node) -> Vec<ProjectPath> {
+    fn production(&mut self, node: &Node) -> Vec<ProjectSource> {
         let none = match self.map.get("production") {
             None => true,
             Some(n) => n.is_null() || n.as_seq().is_some_and(<[Node]>::is_empty),
@@ -118,7 +118,34 @@ impl Reader<'_> {
                 .help("add for example `production: [compose.yaml]`"),
             );
         }
-        self.files("production")
+        let Some(node) = self.map.get("production").filter(|n| !n.is_null()) else {
+            return Vec::new();
+        };
+        let one = std::slice::from_ref(node);
+        let items = node.as_seq().unwrap_or(one);
+        items.iter().filter_map(|n| self.source(n)).collect()
+    }
+
+    /// `PATH`, or `{ path: PATH, format: FORMAT }`.
+    fn source(&mut self, node: &Node) -> Option<ProjectSource> {
+        #[derive(Deserialize)]
+        #[serde(
+            deny_unknown_fields,
+            expecting = "a path, or a mapping with `path` and `format`"
+        )]
+        struct Written {
+            path: Spanned<String>,
+            #[serde(default)]
+            format: Option<Spanned<String>>,
+        }
+        let read = if node.as_map().is_some() {
+            from_node::<Written>(node).map(|w| (w.path, w.format))
+        } else {
+            from_node::<Spanned<String>>(node).map(|path| (path, None))
+        };
+        let read = read.map_err(|p| under(p, "production"));
+        let (path, format) = keep(read, self.problems)?;
+        keep(path::source(self.root, &path, format), self.problems)
     }
 
     fn pass(&mut self) -> Vec<Spanned<String>> {

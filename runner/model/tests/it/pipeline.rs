@@ -13,6 +13,7 @@ use prodmirror_model::policy;
 use prodmirror_model::project::Project;
 use prodmirror_model::secret::Secret;
 use prodmirror_model::source::SourceFile;
+use prodmirror_model::spec::Beyond;
 use prodmirror_model::spec::compose::{TextRequest, load_text};
 use prodmirror_model::stack::{self, RenderRequest, Rendered, secret_ref};
 use prodmirror_model::yaml::{self, Node, Value};
@@ -381,6 +382,7 @@ fn apply(project: &Project, path: &Path, corpus: &Path) -> policy::Applied {
         images: &project.images,
         agent_image: "prodmirror/agent:test",
         environment: &BTreeMap::new(),
+        beyond: &Beyond::default(),
     })
 }
 
@@ -655,6 +657,7 @@ fn compose_reads_any_text(program: &Path) -> Result<(), Failed> {
         images: &project.images,
         agent_image: "x",
         environment: &BTreeMap::new(),
+        beyond: &Beyond::default(),
     });
     let rendered = render(&project, &applied)?;
     for config in [

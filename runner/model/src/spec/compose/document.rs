@@ -56,6 +56,10 @@ pub(super) fn load_file(
     mode: Mode,
 ) -> Result<(Node, Resets), Problem> {
     let (path, named_at) = file;
+    if let Some(document) = session.translated.get(path).cloned() {
+        let loaded = over(session, before, document, Mode::Whole)?;
+        return Ok((loaded, Resets::default()));
+    }
     let mut included = context.included.clone();
     let mut loaded = before;
     let mut last_resets = Resets::default();
@@ -80,20 +84,31 @@ pub(super) fn load_file(
             included.push((path.clone(), named_at.clone()));
             include::apply(session, context, &mut document, &included)?;
         }
-        let span = document.span.clone();
-        loaded = merge::documents(loaded, document)?;
-        if !loaded.span.is_real() {
-            loaded.span = span;
-        }
-        unique::enforce(&mut loaded)?;
-        if mode == Mode::Whole {
-            check(session, &mut loaded)?;
-        }
-        canonical::canonical(&mut loaded, &mut session.notes)?;
-        unique::enforce(&mut loaded)?;
+        loaded = over(session, loaded, document, mode)?;
         last_resets = resets;
     }
     Ok((loaded, last_resets))
+}
+
+/// One document over what was loaded before, in the canonical form.
+fn over(
+    session: &mut Session<'_>,
+    before: Node,
+    document: Node,
+    mode: Mode,
+) -> Result<Node, Problem> {
+    let span = document.span.clone();
+    let mut loaded = merge::documents(before, document)?;
+    if !loaded.span.is_real() {
+        loaded.span = span;
+    }
+    unique::enforce(&mut loaded)?;
+    if mode == Mode::Whole {
+        check(session, &mut loaded)?;
+    }
+    canonical::canonical(&mut loaded, &mut session.notes)?;
+    unique::enforce(&mut loaded)?;
+    Ok(loaded)
 }
 
 fn check(session: &mut Session<'_>, document: &mut Node) -> Result<(), Problem> {

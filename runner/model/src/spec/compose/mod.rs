@@ -34,7 +34,7 @@ mod unique;
 mod values;
 mod volume;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use request::{
@@ -78,6 +78,7 @@ pub fn load_text(request: &TextRequest) -> Result<Loaded, Problems> {
         profiles: request.profiles.clone(),
         services: request.services.clone(),
         project_name: request.project_name.clone(),
+        translated: BTreeMap::new(),
     };
     run(&asked, &Given(&request.files), Some((name, &request.text)))
 }
@@ -99,6 +100,7 @@ fn run(
         notes: Notes::default(),
         extended: HashMap::new(),
         also: Vec::new(),
+        translated: translated(request),
     };
     if let (Some((name, text)), Some(path)) = (text, request.files.first()) {
         let dir = request.working_dir.to_string_lossy();
@@ -120,6 +122,18 @@ fn run(
             Err(problems)
         }
     }
+}
+
+/// What stands in the place of files of other formats, by absolute path.
+fn translated(request: &LoadRequest) -> HashMap<String, Node> {
+    let dir = request.working_dir.to_string_lossy();
+    let entries = request.translated.iter();
+    entries
+        .map(|(path, node)| {
+            let path = lexical::absolute(&dir, &path.to_string_lossy());
+            (path, node.clone())
+        })
+        .collect()
 }
 
 fn read(

@@ -35,6 +35,10 @@ pub struct LoadRequest {
     pub services: Vec<String>,
     /// The project's name (`--project-name`).
     pub project_name: Option<String>,
+    /// Files of [`files`](Self::files) that are written in another format, with what a
+    /// translator made of them: a document with the keys of a Compose file, in which every
+    /// value stands for itself (a `$` is a `$`). It is merged in the file's place.
+    pub translated: BTreeMap<PathBuf, Node>,
 }
 
 /// A Compose text that is already in memory (a rendered stack), and all that it may read.

@@ -9,6 +9,7 @@ use super::files::Store;
 use super::request::{Environment, Setting, ValueSource, Variable, VariableUse};
 use crate::diag::{Problem, ProblemKind};
 use crate::source::Span;
+use crate::yaml::Node;
 
 /// What the phases of one load share.
 pub(super) struct Session<'a> {
@@ -22,6 +23,8 @@ pub(super) struct Session<'a> {
     pub extended: HashMap<(String, usize), Arc<Extended>>,
     /// Further problems of the document in which the first one was found.
     pub also: Vec<Problem>,
+    /// Documents that stand in the place of files of other formats, by absolute path.
+    pub translated: HashMap<String, Node>,
 }
 
 /// Where one set of files stands: the project's own, or an included one.

@@ -1,0 +1,36 @@
+//! Services that hold the network of a pod or task: they run the agent, which does nothing.
+
+use crate::mirror::{Argv, Logging, Mirror, Service, Sourced};
+use crate::source::Span;
+use crate::spec::Beyond;
+
+/// Lets every holder run the agent. Networks, names, ports and kernel parameters stay: they are
+/// the pod's.
+pub(super) fn apply(mirror: &mut Mirror, beyond: &Beyond, agent_image: &str) {
+    for (name, at) in &beyond.holders {
+        if let Some(service) = mirror.services.get_mut(name) {
+            run_agent(service, agent_image, &["hold"], at);
+        }
+    }
+}
+
+/// Makes a service run the agent in a mode, with the least rights.
+pub(super) fn run_agent(service: &mut Service, agent_image: &str, command: &[&str], at: &Span) {
+    let text = |t: &str| Sourced::new(t.to_owned(), at.clone());
+    service.image.reference = Some(text(agent_image));
+    service.image.pull_policy = Some(text("never"));
+    service.image.build = None;
+    let command = command.iter().map(|a| text(a)).collect();
+    service.process.entrypoint = Sourced::default();
+    service.process.command = Sourced::new(Argv::Set(command), at.clone());
+    service.security.cap_drop = vec![text("ALL")];
+    service.security.cap_add = vec![text("NET_BIND_SERVICE")];
+    service.security.options = vec![text("no-new-privileges:true")];
+    service.logging = Some(Sourced::new(
+        Logging {
+            driver: Some(text("json-file")),
+            ..Logging::default()
+        },
+        at.clone(),
+    ));
+}
