@@ -4,6 +4,7 @@
 //! own files (which are decoded from it with serde, see [`de`]).
 
 pub mod de;
+pub mod json;
 mod libyaml;
 mod parse;
 mod scalar;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 pub use de::{Spanned, from_node};
+pub use json::parse_all as parse_json;
 pub use parse::{parse_all, parse_one};
 pub use scalar::resolve_plain;
 
@@ -63,6 +65,8 @@ pub enum ViaKind {
     EnvFile,
     /// Supplied by the format's or the tool's rules.
     Default,
+    /// Given by `mirror.yaml` (`supply`), because the format cannot hold it.
+    Supply,
 }
 
 /// A value with its place.
