@@ -13,6 +13,7 @@ mod health;
 pub mod label;
 pub mod lease;
 mod logs;
+mod make;
 mod options;
 mod order;
 mod reading;
@@ -23,7 +24,9 @@ mod standing;
 mod start;
 mod stub;
 mod subnet;
+mod supervise;
 mod sweep;
+mod upload;
 mod watch;
 
 pub use board::{Phase, Status};

@@ -1,0 +1,136 @@
+//! Files and secrets, put into the volumes that services have them from.
+
+use std::sync::Arc;
+
+use prodmirror_model::plan::NetworkOf;
+
+use super::board::ReplicaKey;
+use super::context::{Context, key_of};
+use super::error::LiveError;
+use super::files::{Shelf, archive};
+use super::label::Role;
+use super::{sandbox, stub};
+use crate::docker::{EngineError, NewContainer};
+
+/// Where the uploading container has the volume of files.
+const FILES_DIR: &str = "/files";
+
+/// Uploads all files of the stack at once, through a container that is never started.
+pub async fn files(ctx: Arc<Context>) -> Result<(), LiveError> {
+    let Some((volume, _)) = &ctx.made.files else {
+        return Ok(());
+    };
+    let failed = |e: &EngineError| ctx.engine_failed("upload files", e);
+    let body = serde_json::json!({
+        "Image": ctx.made.agent,
+        "Cmd": ["hold"],
+        "Labels": ctx.tags.labels(Role::Files),
+        "HostConfig": {"NetworkMode": "none", "Binds": [format!("{volume}:{FILES_DIR}")]},
+    });
+    ctx.going()?;
+    let new = NewContainer {
+        name: ctx.tags.name("files"),
+        body,
+        platform: None,
+    };
+    let id = ctx
+        .engine
+        .create_container(&new)
+        .await
+        .map_err(|e| failed(&e))?
+        .id;
+    let tar = archive(ctx.files.entries(Shelf::Disk).to_vec());
+    ctx.engine
+        .put_archive_stream(&id, FILES_DIR, tar)
+        .await
+        .map_err(|e| failed(&e))?;
+    ctx.files_ready.send_replace(true);
+    ctx.engine
+        .remove_container(&id)
+        .await
+        .map_err(|e| failed(&e))
+}
+
+/// Uploads the secrets into their volume in memory, which must be mounted by somebody who
+/// runs: the first sandbox that holds it, or a container of its own.
+pub async fn secrets(ctx: Arc<Context>) -> Result<(), LiveError> {
+    let Some((volume, _)) = &ctx.made.secrets else {
+        return Ok(());
+    };
+    let failed = |e: &EngineError| ctx.engine_failed("upload secrets", e);
+    let id = match holder(&ctx) {
+        Some(owner) => ctx.until(ctx.sandboxes.wait(&owner, |s| s.ready)).await?.id,
+        None => start_holder(&ctx, volume).await?,
+    };
+    ctx.going()?;
+    let tar = archive(ctx.files.entries(Shelf::Memory).to_vec());
+    let put = ctx
+        .engine
+        .put_archive_stream(&id, sandbox::SECRETS_DIR, tar)
+        .await;
+    put.map_err(|e| failed(&e))?;
+    ctx.secrets_ready.send_replace(true);
+    Ok(())
+}
+
+/// The sandbox that holds the secrets' volume, unless a service without a sandbox needs it:
+/// then nobody may be running when the secrets are wanted.
+fn holder(ctx: &Context) -> Option<ReplicaKey> {
+    let holder = ctx
+        .order
+        .containers
+        .iter()
+        .enumerate()
+        .find_map(|(position, i)| {
+            let plan = &ctx.plan.containers[*i];
+            let owner = match &plan.network {
+                NetworkOf::Own if !stub::is_stub(plan) => Some(key_of(plan)),
+                NetworkOf::Service(s) => ctx.sandboxes.owner(s, plan.replica),
+                _ => None,
+            };
+            owner.filter(|_| ctx.files.uses(position, Shelf::Memory))
+        });
+    let alone = ctx
+        .order
+        .containers
+        .iter()
+        .enumerate()
+        .any(|(position, i)| {
+            let plan = &ctx.plan.containers[*i];
+            let no_sandbox = matches!(plan.network, NetworkOf::None | NetworkOf::Foreign(_))
+                || stub::is_stub(plan);
+            no_sandbox && ctx.files.uses(position, Shelf::Memory)
+        });
+    holder.filter(|_| !alone)
+}
+
+/// Starts a container that does nothing but hold the secrets' volume; gives its id.
+async fn start_holder(ctx: &Context, volume: &str) -> Result<String, LiveError> {
+    let failed = |e: &EngineError| ctx.engine_failed("upload secrets", e);
+    let dir = sandbox::SECRETS_DIR;
+    let body = serde_json::json!({
+        "Image": ctx.made.agent,
+        "Cmd": ["hold"],
+        "Labels": ctx.tags.labels(Role::Files),
+        "HostConfig": {"NetworkMode": "none", "Binds": [format!("{volume}:{dir}")],
+                       "CapDrop": ["ALL"], "ReadonlyRootfs": true},
+    });
+    ctx.going()?;
+    let new = NewContainer {
+        name: ctx.tags.name("secrets"),
+        body,
+        platform: None,
+    };
+    let id = ctx
+        .engine
+        .create_container(&new)
+        .await
+        .map_err(|e| failed(&e))?
+        .id;
+    ctx.going()?;
+    ctx.engine
+        .start_container(&id)
+        .await
+        .map_err(|e| failed(&e))?;
+    Ok(id)
+}
