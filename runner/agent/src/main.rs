@@ -4,6 +4,7 @@ mod config;
 mod dns;
 mod hold;
 mod keeper;
+mod limits;
 mod netlink;
 mod output;
 mod probe;
@@ -15,7 +16,7 @@ use output::Failure;
 use prodmirror_agent::wire::Event;
 
 const USAGE: &str =
-    "prodmirror-agent <sandbox|stub|keeper|tunnel|hold|probe|version> [--config PATH]";
+    "prodmirror-agent <sandbox|stub|keeper|tunnel|hold|limits|probe|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -59,6 +60,7 @@ async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
         "keeper" => keeper::run(config::read(&rest)?).await,
         "tunnel" => tunnel::run().await,
         "hold" => hold::run().await,
+        "limits" => limits::run(),
         "probe" => probe::run(&rest).await,
         "version" => {
             output::line(env!("CARGO_PKG_VERSION"));

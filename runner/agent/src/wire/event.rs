@@ -122,6 +122,12 @@ pub enum Event {
         /// The run.
         run: String,
     },
+    /// Limits: those that this container was given.
+    Limits {
+        /// How many files a process may have open at most (the hard `RLIMIT_NOFILE`); none =
+        /// as many as it likes.
+        nofile: Option<u64>,
+    },
     /// Probe: what came of it.
     Probe {
         /// Whether it worked.

@@ -8,8 +8,8 @@ use prodmirror_engine::agent::{RunCa, trust};
 use prodmirror_engine::bus::{Bus, BusOptions, Sink};
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::image::{Policy, Wanted as WantedImage, provide_all};
-use prodmirror_engine::live::UpOptions;
 use prodmirror_engine::live::lease::{Hold, Lease};
+use prodmirror_engine::live::{UpOptions, nofile_limit};
 use prodmirror_engine::run::{
     Case, CaseOptions, Dispatcher, EngineStacks, Keep as KeepStacks, Limits, RunEnd, Stop,
 };
@@ -17,6 +17,7 @@ use prodmirror_engine::step::Program;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::What;
 use prodmirror_model::fidelity::{Fidelity, Severity};
+use prodmirror_model::mirror::highest_nofile;
 use prodmirror_model::plan::{self, Plan};
 use prodmirror_model::redact::Redactor;
 
@@ -82,7 +83,7 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     } else {
         open(session, args, &engine.facts().arch)?.0
     };
-    let (plan, roots) = plan_of(session, &opened, &engine)?;
+    let (plan, roots) = plan_of(session, &opened, &engine).await?;
     let seed = args.seed.unwrap_or_else(drawn_seed);
     let files = scenarios.files;
     Ok(Some(Ready {
@@ -124,13 +125,14 @@ impl Session {
 pub type Planned = (Plan, Vec<Vec<u8>>);
 
 /// Plans the stack of an opened project for an engine; the fidelity gate is asked here.
-pub fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Result<Planned, Exit> {
+pub async fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Result<Planned, Exit> {
+    let host = engine_facts(session, opened, engine).await?;
     let planned = opened
         .stack()
         .ok_or_else(Problems::default)
         .and_then(|stack| {
             let values = opened.values(stack)?;
-            let mut plan = stack.plan(&opened.project, &values, engine_facts(engine))?;
+            let mut plan = stack.plan(&opened.project, &values, host)?;
             for secret in plan.secrets() {
                 opened.redactor.add("a secret of the stack", secret);
             }
@@ -155,15 +157,28 @@ pub fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Result<Pl
 }
 
 /// What a plan depends on, of what is known of the engine.
-fn engine_facts(engine: &Engine) -> plan::HostFacts {
+async fn engine_facts(
+    session: &Session,
+    opened: &Opened,
+    engine: &Engine,
+) -> Result<plan::HostFacts, Exit> {
     let facts = engine.facts();
-    plan::HostFacts {
+    let mut nofile = None;
+    if let Some(stack) = opened.stack()
+        && let Some(wanted) = highest_nofile(stack.mirror.services.values())
+    {
+        let probe = format!("limits-{}", std::process::id());
+        let marks = (stack.mirror.name.value.as_str(), probe.as_str());
+        let known = nofile_limit(engine, marks, wanted).await;
+        nofile = known.map_err(|p| session.fail(p))?;
+    }
+    Ok(plan::HostFacts {
         api: facts.api,
         cpus: facts.cpus,
-        nofile_limit: facts.nofile_limit,
+        nofile_limit: nofile,
         log_driver: facts.log_driver.clone(),
         runtimes: facts.runtimes.clone(),
-    }
+    })
 }
 
 /// Says which gate closed.

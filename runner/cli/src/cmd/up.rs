@@ -37,7 +37,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         arch if arch == host_arch() => opened,
         arch => session.open(arch)?,
     };
-    let (plan, _) = super::run::plan_of(session, &opened, &engine)?;
+    let (plan, _) = super::run::plan_of(session, &opened, &engine).await?;
     let project = plan.project.clone();
     let running = standing(&engine, Some(&project))
         .await

@@ -28,8 +28,6 @@ pub struct HostFacts {
     pub rootless: bool,
     /// Whether user namespaces are remapped.
     pub userns_remap: bool,
-    /// Highest `nofile` limit a container may have, when it could be found out.
-    pub nofile_limit: Option<u64>,
     /// Default log driver.
     pub log_driver: String,
     /// Runtimes that `HostConfig.Runtime` may name.
@@ -75,7 +73,6 @@ impl HostFacts {
             cgroup_version: cgroup.parse().unwrap_or(0),
             swap_limit: info.swap_limit.unwrap_or(false),
             userns_remap: has("name=userns"),
-            nofile_limit: None,
             log_driver: info.logging_driver.unwrap_or_default(),
             runtimes,
             local: matches!(endpoint, Endpoint::Unix(_))

@@ -52,6 +52,8 @@ pub enum Role {
     Network,
     /// Files that are put into services.
     Files,
+    /// What finds out what the engine grants to containers.
+    Probe,
 }
 
 impl Role {
@@ -66,6 +68,7 @@ impl Role {
             Self::Volume => "volume",
             Self::Network => "network",
             Self::Files => "files",
+            Self::Probe => "probe",
         }
     }
 }

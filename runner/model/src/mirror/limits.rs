@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{Bytes, Cpus, Sourced, Texts};
+use super::{Bytes, Cpus, Service, Sourced, Texts};
 
 /// Limits of a container, where they are given beside an orchestrator's resources.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,6 +71,18 @@ impl Default for Ulimit {
     fn default() -> Self {
         Self::Single(0)
     }
+}
+
+/// The highest limit of open files (`nofile`) that one of these services may raise its own to;
+/// -1 = one has no limit at all. Nothing when none declares such a limit.
+pub fn highest_nofile<'a>(services: impl IntoIterator<Item = &'a Service>) -> Option<i64> {
+    let declared = services
+        .into_iter()
+        .filter_map(|s| s.limits.ulimits.get("nofile"));
+    // As unsigned numbers, no limit is the highest of all.
+    declared
+        .map(|limit| limit.value.hard())
+        .max_by_key(|hard| hard.cast_unsigned())
 }
 
 impl Ulimit {

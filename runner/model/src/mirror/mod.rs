@@ -40,7 +40,9 @@ pub use env::{EnvFile, EnvVar};
 pub use file::{FileObject, FileUse};
 pub use health::Health;
 pub use hook::Hook;
-pub use limits::{BlockIo, Device, DeviceRequest, Limits, ThrottledDevice, Ulimit, WeightedDevice};
+pub use limits::{
+    BlockIo, Device, DeviceRequest, Limits, ThrottledDevice, Ulimit, WeightedDevice, highest_nofile,
+};
 pub use mode::{NamespaceMode, Restart};
 pub use mount::{
     BindOptions, ImageOptions, Mount, MountKind, Mounts, Tmpfs, TmpfsOptions, Volume, VolumeOptions,

@@ -196,7 +196,7 @@ fn facts(rig: &Rig) -> HostFacts {
     HostFacts {
         api: known.api,
         cpus: known.cpus,
-        nofile_limit: known.nofile_limit,
+        nofile_limit: None,
         log_driver: known.log_driver.clone(),
         runtimes: known.runtimes.clone(),
     }

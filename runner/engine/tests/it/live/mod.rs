@@ -4,6 +4,7 @@ mod agree;
 mod connect;
 mod files;
 mod lease;
+mod nofile;
 mod order;
 pub mod plan;
 mod reach;
