@@ -189,6 +189,10 @@ pub struct DownArgs {
     /// Stop services with their own signal and grace instead of killing them
     #[arg(long)]
     pub graceful: bool,
+    /// Stop services with their own signal, and kill them after this many seconds; 0 = kill at
+    /// once, unless --graceful is given [default: 0; with --graceful, each one's own grace]
+    #[arg(short, long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
 }
 
 /// One optional service.

@@ -1,6 +1,7 @@
 //! Commands on a mirror that `up` left running: found by its labels, from any process.
 
 use std::path::Path;
+use std::time::Duration;
 
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::live::lease::{GcOptions, gc as collect};
@@ -59,17 +60,21 @@ impl Session {
 /// `down`
 pub async fn down(session: &Session, args: &DownArgs) -> Exit {
     let found = async {
+        let connecting = session.connecting();
         let project = session.stack_project()?;
-        let engine = session.engine().await?;
+        let engine = session.connected(connecting).await?;
         Ok::<(String, Engine), Exit>((project, engine))
     };
     let (project, engine) = match found.await {
         Ok(found) => found,
         Err(exit) => return exit,
     };
+    let grace = args.timeout.map(|t| Duration::from_secs(t.into()));
+    let usual = Teardown::default();
     let how = Teardown {
-        graceful: args.graceful,
-        ..Teardown::default()
+        graceful: args.graceful || grace.is_some_and(|g| !g.is_zero()),
+        grace,
+        deadline: usual.deadline + grace.unwrap_or_default(),
     };
     match down_project(&engine, &project, &how).await {
         Ok(report) => {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::exec;
 use super::label;
+use super::options::Teardown;
 use crate::docker::{Engine, ExecSpec, Found};
 
 /// How much of a last command's output is read.
@@ -17,7 +18,7 @@ const KEPT_OUTPUT: usize = 4096;
 
 /// Stops all services that carry these labels, dependents before what they depend on. What
 /// does not stop in time is left to the killing that follows.
-pub async fn stop_in_order(engine: &Engine, labels: &[String], deadline: Duration) {
+pub async fn stop_in_order(engine: &Engine, labels: &[String], how: &Teardown) {
     let Ok(found) = engine.find_containers(labels).await else {
         return;
     };
@@ -28,13 +29,13 @@ pub async fn stop_in_order(engine: &Engine, labels: &[String], deadline: Duratio
     let waves = waves(services);
     let all = async {
         for wave in waves {
-            join_all(wave.iter().map(|container| stop(engine, container))).await;
+            join_all(wave.iter().map(|c| stop(engine, c, how.grace))).await;
         }
     };
-    let _ = tokio::time::timeout(deadline, all).await;
+    let _ = tokio::time::timeout(how.deadline, all).await;
 }
 
-async fn stop(engine: &Engine, container: &Found) {
+async fn stop(engine: &Engine, container: &Found, grace: Option<Duration>) {
     for hook in pre_stop(container) {
         let spec = ExecSpec {
             container: container.id.clone(),
@@ -48,11 +49,8 @@ async fn stop(engine: &Engine, container: &Found) {
         // Its failure does not keep the service from being stopped.
         let _ = exec::run(engine, &spec, None, KEPT_OUTPUT).await;
     }
-    let grace = container
-        .label(label::GRACE)
-        .parse()
-        .ok()
-        .map(Duration::from_secs);
+    let own = container.label(label::GRACE).parse().ok();
+    let grace = grace.or(own.map(Duration::from_secs));
     let _ = engine.stop_container(&container.id, grace).await;
 }
 

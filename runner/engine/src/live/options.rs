@@ -58,6 +58,8 @@ pub struct Teardown {
     /// Stop services with their own signal and grace, dependents first, running their
     /// `pre_stop` commands. Otherwise they are killed.
     pub graceful: bool,
+    /// How long each service may take to stop, in place of its own grace.
+    pub grace: Option<Duration>,
     /// How long removal may take in all, counted apart from any other deadline.
     pub deadline: Duration,
 }
@@ -66,6 +68,7 @@ impl Default for Teardown {
     fn default() -> Self {
         Self {
             graceful: false,
+            grace: None,
             deadline: Duration::from_secs(60),
         }
     }

@@ -236,7 +236,7 @@ impl LiveStack {
         let filters = self.ctx.tags.filters();
         self.ctx.stop.cancel();
         if how.graceful {
-            down::stop_in_order(&self.ctx.engine, &filters, how.deadline).await;
+            down::stop_in_order(&self.ctx.engine, &filters, how).await;
         }
         let mut report = sweep(&self.ctx.engine, &filters, how.deadline).await;
         report.took = begun.elapsed();

@@ -108,7 +108,7 @@ pub async fn down_project(
     if how.graceful {
         for stack in standing(engine, Some(project)).await? {
             if stack.hold != Hold::Run {
-                down::stop_in_order(engine, &stack.filters(), how.deadline).await;
+                down::stop_in_order(engine, &stack.filters(), how).await;
             }
         }
     }
@@ -282,7 +282,7 @@ impl Standing {
     pub async fn down(&self, how: &Teardown) -> DownReport {
         let begun = Instant::now();
         if how.graceful {
-            down::stop_in_order(&self.engine, &self.filters(), how.deadline).await;
+            down::stop_in_order(&self.engine, &self.filters(), how).await;
         }
         let mut report = sweep(&self.engine, &self.filters(), how.deadline).await;
         report.took = begun.elapsed();

@@ -3,13 +3,17 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::docker::{Engine, Found, FoundKind};
 
-use super::label;
+use super::label::{self, Role};
 
 /// Pause between attempts: the engine needs a moment to let go of what it is removing.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How many more containers are removed at once than the engine has CPUs: removal is mostly
+/// CPU work of the engine's, and what is begun later does not slow down what was begun.
+const MORE_THAN_CPUS: usize = 3;
 
 /// What removing a stack gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,23 +55,87 @@ pub async fn sweep(engine: &Engine, labels: &[String], deadline: Duration) -> Do
     report
 }
 
-/// Removes what was found, containers first; gives how many were removed.
+/// Removes what was found and gives how many objects that were; `left` is what could not be
+/// removed.
+///
+/// Containers that are attached to networks go first, so that the networks go while the
+/// engine is still busy with services, which only join a sandbox. Volumes go after all
+/// containers.
 pub async fn remove_all(engine: &Engine, found: Vec<Found>, left: &mut Vec<String>) -> usize {
     left.clear();
-    let (containers, others): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|f| f.kind == FoundKind::Container);
-    let mut removed = 0;
-    for group in [containers, others] {
-        let results = join_all(group.iter().map(|object| engine.remove(object))).await;
-        for (object, result) in group.iter().zip(results) {
-            match result {
-                Ok(()) => removed += 1,
-                Err(e) => left.push(format!("{} `{}`: {e}", kind_word(object), object.name)),
-            }
+    let permits = Semaphore::new(engine.facts().cpus as usize + MORE_THAN_CPUS);
+    let Parts {
+        attached,
+        joined,
+        networks,
+        volumes,
+    } = Parts::of(found);
+    let (tell, attached_gone) = oneshot::channel();
+    let with_networks = async {
+        let mut done = remove_each(engine, attached, Some(&permits)).await;
+        let _ = tell.send(());
+        // A network's removal is the engine's waiting more than its work.
+        done.extend(remove_each(engine, networks, None).await);
+        done
+    };
+    let with_volumes = async {
+        let mut done = remove_each(engine, joined, Some(&permits)).await;
+        let _ = attached_gone.await;
+        done.extend(remove_each(engine, volumes, None).await);
+        done
+    };
+    let (mut done, others) = tokio::join!(with_networks, with_volumes);
+    done.extend(others);
+    let all = done.len();
+    left.extend(done.into_iter().filter_map(Result::err));
+    all - left.len()
+}
+
+/// Removes objects, as many at once as there are permits, the first ones first.
+async fn remove_each(
+    engine: &Engine,
+    objects: Vec<Found>,
+    permits: Option<&Semaphore>,
+) -> Vec<Result<(), String>> {
+    let removals = objects.into_iter().map(|object| async move {
+        let _permit = match permits {
+            // Nobody closes the semaphore.
+            Some(permits) => permits.acquire().await.ok(),
+            None => None,
+        };
+        let removed = engine.remove(&object).await;
+        removed.map_err(|e| format!("{} `{}`: {e}", kind_word(&object), object.name))
+    });
+    join_all(removals).await
+}
+
+/// Objects by when they can be removed.
+#[derive(Default)]
+struct Parts {
+    /// Containers that are, or may be, attached to networks.
+    attached: Vec<Found>,
+    /// Services: they join the network of a sandbox.
+    joined: Vec<Found>,
+    networks: Vec<Found>,
+    volumes: Vec<Found>,
+}
+
+impl Parts {
+    fn of(found: Vec<Found>) -> Self {
+        let mut parts = Self::default();
+        for object in found {
+            let part = match object.kind {
+                FoundKind::Container if object.label(label::ROLE) == Role::Service.text() => {
+                    &mut parts.joined
+                }
+                FoundKind::Container => &mut parts.attached,
+                FoundKind::Network => &mut parts.networks,
+                FoundKind::Volume => &mut parts.volumes,
+            };
+            part.push(object);
         }
+        parts
     }
-    removed
 }
 
 fn kind_word(object: &Found) -> &str {

@@ -217,3 +217,30 @@ async fn another_process_works_on_a_stack_that_is_up() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grace_for_all_is_used_in_place_of_each_ones_own() {
+    on_engine(|rig| async move {
+        let deaf = service("deaf", &[]).with(|c| {
+            c.image = DEBIAN.into();
+            c.stop_grace = Some(Duration::from_secs(50));
+            c.body["Cmd"] = json!(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]);
+        });
+        let stack = rig.up(plan([deaf])).await.unwrap_or_else(|e| panic!("{e}"));
+        let how = Teardown {
+            graceful: true,
+            grace: Some(Duration::from_secs(1)),
+            ..Teardown::default()
+        };
+        let report = stack.down(Some(&how)).await;
+        assert_eq!(report.left, Vec::<String>::new());
+        let took = report.took;
+        assert!(took >= Duration::from_secs(1), "killed at once: {took:?}");
+        assert!(
+            took < Duration::from_secs(40),
+            "waited for its own: {took:?}"
+        );
+        rig.assert_clean(stack.run()).await;
+    })
+    .await;
+}
