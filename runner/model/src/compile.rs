@@ -19,6 +19,7 @@ use crate::source::Span;
 use crate::spec::compose::{LoadRequest, Loaded};
 use crate::spec::{self, ReadRequest};
 use crate::stack::{self, Assembled, Extension, RenderRequest, Variable, secret_ref};
+use crate::yaml::Node;
 use crate::yaml::Spanned;
 
 /// What a project is compiled with. Nothing is taken from the process.
@@ -127,6 +128,9 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     .map_err(say_where_to_set)?;
     let loaded = read.loaded;
     let mut production = Mirror::from_compose(&loaded.root)?;
+    if production.services.is_empty() {
+        return Err(no_services(&loaded.root).into());
+    }
     production.inputs = sources(project, &loaded);
     policy::sensitive::mark(&mut production, project);
     let images = images(project, inputs);
@@ -335,6 +339,11 @@ fn fill(
         }
         match environment.get(name) {
             Some(text) => *variable = Variable::Text(Secret::new(text.clone())),
+            // A secret whose file is missing was told as that.
+            None if problems
+                .0
+                .iter()
+                .any(|p| p.message.starts_with(&format!("secret `{name}` has no value"))) => {}
             None => problems.push(
                 Problem::new(
                     ProblemKind::RequiredVariable,
@@ -344,6 +353,15 @@ fn fill(
             ),
         }
     }
+}
+
+/// Nothing runs in production, as far as its files and the chosen profiles say.
+fn no_services(root: &Node) -> Problem {
+    let problem = Problem::new(ProblemKind::Missing, "production has no service");
+    let span = root.get("services").map_or(&root.span, |s| &s.span);
+    problem
+        .or_at(span)
+        .help("name the files that declare services under `production`, and the profiles that production uses")
 }
 
 /// A template may change everything but what keeps the stack from leading out.

@@ -39,8 +39,9 @@ impl SourceFile {
         let name = name.into();
         let fail = |what: String| Problem::new(ProblemKind::MissingFile, what);
         let meta = std::fs::metadata(path).map_err(|e| {
+            let shown = path.display();
             fail(format!("cannot read {name}: {}", io_reason(&e)))
-                .help("check the path; relative paths start at the file that names them")
+                .help(format!("check the path; what was looked for is {shown}"))
         })?;
         if meta.is_dir() {
             return Err(fail(format!("cannot read {name}: it is a directory")));

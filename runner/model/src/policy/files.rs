@@ -1,5 +1,7 @@
 //! Configuration files and secrets: where their content comes from.
 
+use std::path::Path;
+
 use super::rule::{Case, Found};
 use crate::diag::{Problem, ProblemKind};
 use crate::fidelity::{Class, Severity};
@@ -56,7 +58,7 @@ fn missing_secret(f: &mut FileObject, case: &mut Case<'_>) {
     let file_is_there = f
         .file
         .as_ref()
-        .is_some_and(|p| std::path::Path::new(p.as_str()).exists());
+        .is_some_and(|p| Path::new(p.as_str()).exists());
     let variable_is_set = f
         .environment
         .as_ref()
@@ -97,15 +99,21 @@ pub fn external_config(f: &mut FileObject, case: &mut Case<'_>) {
     if let Some(node) = supplied {
         return supply(f, node, case);
     }
-    if !f.is_external() {
-        return;
-    }
+    let missing = f.file.as_ref().filter(|p| !Path::new(p.as_str()).exists());
+    let (span, why) = match missing {
+        Some(file) => (&file.span, format!("there is no file {}", file.value)),
+        None if f.is_external() => (
+            &f.declared.span,
+            "it is kept outside of the spec".to_owned(),
+        ),
+        None => return,
+    };
     let name = crate::stack::encode::key(case.object);
     case.report.problems.push(
         Problem::at(
             ProblemKind::Missing,
-            &f.declared.span,
-            format!("config `{}` has no content: it is kept outside of the spec", case.object),
+            span,
+            format!("config `{}` has no content: {why}", case.object),
         )
         .help(format!(
             "supply it in mirror.yaml:\nsupply:\n  configs:\n    {name}: {{ file: PATH }}   # or {{ content: TEXT }}"

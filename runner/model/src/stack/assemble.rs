@@ -40,12 +40,24 @@ impl Assembled {
             .rev()
             .flatten()
             .next();
+        let opened: Vec<(Span, String)> = p
+            .related
+            .iter()
+            .filter(|(s, _)| s.file == self.file)
+            .filter_map(|(s, what)| {
+                let origin = self.origins.get(s.line as usize - 1)?.clone()?;
+                Some((origin, format!("{what}, by this line of the template")))
+            })
+            .collect();
         if let Some(origin) = origin {
             let what = match self.origins.get(line - 1) {
                 Some(Some(_)) => "this line of the template made it",
                 _ => "the template made it at or after this line",
             };
             p = p.related(&origin.clone(), what);
+        }
+        for (origin, what) in opened {
+            p = p.related(&origin, what);
         }
         p
     }
@@ -262,17 +274,24 @@ impl Plan<'_> {
     /// The same problem in the text that people see.
     fn moved(&self, mut p: Problem, lines: Vec<Out>, starts: &[usize]) -> Problem {
         let Some(span) = p.span.take() else { return p };
-        let line = (span.line as usize).clamp(1, starts.len().max(1));
-        let at = starts.get(line - 1).copied().unwrap_or(0);
         let done = finished(lines);
-        let shown = done.file.text.lines().nth(at).unwrap_or("");
-        let indent = shown.len() - shown.trim_start().len();
-        let width = shown.trim().chars().count().max(1);
-        let place = Span::in_line(&done.file, at as u32 + 1, indent as u32 + 1, width as u32);
+        let place = |span: &Span| {
+            let line = (span.line as usize).clamp(1, starts.len().max(1));
+            let at = starts.get(line - 1).copied().unwrap_or(0);
+            let shown = done.file.text.lines().nth(at).unwrap_or("");
+            let indent = shown.len() - shown.trim_start().len();
+            let width = shown.trim().chars().count().max(1);
+            let place = Span::in_line(&done.file, at as u32 + 1, indent as u32 + 1, width as u32);
+            (place, shown.trim().to_owned())
+        };
+        for (span, _) in &mut p.related {
+            *span = place(span).0;
+        }
+        let (place, shown) = place(&span);
         if p.kind == ProblemKind::Syntax {
             p.message = format!(
                 "the template renders invalid YAML: `{}`: {}",
-                shown.trim(),
+                shown,
                 p.message.trim_start_matches("invalid YAML: ")
             );
         }

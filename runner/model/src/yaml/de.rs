@@ -499,7 +499,13 @@ impl<'n> EnumAccess<'n> for EnumDe<'n> {
     fn variant_seed<V: DeserializeSeed<'n>>(self, seed: V) -> Result<(V::Value, Self), DeError> {
         let key: de::value::BorrowedStrDeserializer<'n, DeError> =
             de::value::BorrowedStrDeserializer::new(self.key);
-        let v = seed.deserialize(key).map_err(|e| e.at(&self.entry.key))?;
+        let v = seed.deserialize(key).map_err(|mut e| {
+            if let Some(rest) = e.message.strip_prefix("unknown value ") {
+                e.message = format!("unknown key {rest}");
+                e.kind = ProblemKind::UnknownKey;
+            }
+            e.at(&self.entry.key)
+        })?;
         Ok((v, self))
     }
 }

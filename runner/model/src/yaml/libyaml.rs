@@ -58,6 +58,8 @@ pub(super) enum Event {
 pub(super) struct SyntaxError {
     pub what: String,
     pub at: Mark,
+    /// Where what was being read begins, with what that is.
+    pub within: Option<(Mark, String)>,
 }
 
 /// The events of a text.
@@ -131,9 +133,16 @@ impl<'t> Events<'t> {
             (Some(what), None) | (None, Some(what)) => what.to_owned(),
             (None, None) => "unreadable".to_owned(),
         };
+        let begins = mark(&self.parser.context_mark);
+        let within = context.and_then(|c| {
+            let what = ["while parsing ", "while scanning "];
+            let what = what.iter().find_map(|w| c.strip_prefix(w))?;
+            Some((begins, what.to_owned()))
+        });
         SyntaxError {
             what,
             at: mark(&self.parser.problem_mark),
+            within,
         }
     }
 }

@@ -133,13 +133,31 @@ impl Reader<'_> {
         match self.events.next() {
             Ok((event, start, end)) => Ok((event, self.span(start, end))),
             Err(e) => {
-                let mut end = e.at;
-                end.column += 1;
-                Err(Problem::at(
+                let one = |at: Mark| {
+                    let mut end = at;
+                    end.column += 1;
+                    self.span(at, end)
+                };
+                let problem = Problem::at(
                     ProblemKind::Syntax,
-                    &self.span(e.at, end),
+                    &one(e.at),
                     format!("invalid YAML: {}", e.what),
-                ))
+                );
+                let line = self.file.text.lines().nth(e.at.line as usize);
+                let problem = match e.within {
+                    Some((begins, what)) if begins.line < e.at.line => {
+                        problem.related(&one(begins), format!("{what} begins here"))
+                    }
+                    _ => problem,
+                };
+                let indent = line.map_or("", |l| &l[..l.len() - l.trim_start().len()]);
+                Err(if indent.contains('\t') {
+                    problem.help(
+                        "YAML is indented with spaces; there is a tab at the start of this line",
+                    )
+                } else {
+                    problem
+                })
             }
         }
     }

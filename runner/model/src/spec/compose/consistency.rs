@@ -355,14 +355,17 @@ fn cycle(services: &Mapping) -> Option<Problem> {
                     let from = way.iter().position(|(n, _)| *n == next).unwrap_or(0);
                     let mut circle: Vec<&str> = way[from..].iter().map(|(n, _)| *n).collect();
                     circle.push(next);
-                    return Some(Problem::at(
-                        ProblemKind::Cycle,
-                        span,
-                        format!(
-                            "services depend on each other in a circle: {}",
-                            circle.join(" -> ")
-                        ),
-                    ));
+                    return Some(
+                        Problem::at(
+                            ProblemKind::Cycle,
+                            span,
+                            format!(
+                                "services depend on each other in a circle: {}",
+                                circle.join(" -> ")
+                            ),
+                        )
+                        .help("nothing could start first: remove one of these `depends_on`"),
+                    );
                 }
                 None => {
                     states.insert(next, State::Open);

@@ -265,7 +265,8 @@ fn step(
                 "services of {shown} extend each other in a circle: {}",
                 names.join(" -> ")
             ),
-        ));
+        )
+        .help("remove one of these `extends`"));
     }
     if way.len() > 100 {
         return Err(Problem::at(

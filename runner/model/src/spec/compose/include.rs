@@ -183,7 +183,8 @@ fn check_cycle(
             ProblemKind::Cycle,
             &file.1,
             format!("files include each other in a circle: {}", way.join(" -> ")),
-        ));
+        )
+        .help("remove one of these `include`"));
     }
     if included.len() > MAX_DEPTH {
         return Err(Problem::at(

@@ -157,10 +157,16 @@ fn read(
         env: Arc::new(env),
         included: Vec::new(),
     };
+    let shown: Vec<String> = files.iter().map(|f| session.store.shown(f)).collect();
     let files: Vec<_> = files.into_iter().map(|f| (f, Span::generated())).collect();
     let mut document = document::load_files(session, &context, &files)?;
     if document.as_map().is_none_or(|m| m.is_empty()) {
-        return Err(Problem::new(ProblemKind::Missing, "the Compose files are empty").into());
+        return Err(Problem::new(
+            ProblemKind::Missing,
+            format!("nothing stands in {}", shown.join(", ")),
+        )
+        .help("declare what runs in production under `services:`")
+        .into());
     }
     normalise::normalise(&mut document, &name, &context.env);
     if let Some(map) = document.as_map_mut() {
