@@ -30,6 +30,11 @@ impl Runs {
         }
     }
 
+    /// Where their directories are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The runs of the project that `-f` or the directory names.
     pub fn above(cwd: &Path, project: Option<&Path>) -> Self {
         let file = match project {
@@ -76,14 +81,7 @@ impl Runs {
     pub fn last_failed(&self) -> Option<Vec<CaseId>> {
         let replay = replay::read(&self.last()?.join("events.jsonl")).ok()?;
         let bad = |c: &&Case| !matches!(c.verdict(), Outcome::Passed | Outcome::Skipped);
-        Some(
-            replay
-                .summary
-                .cases
-                .iter()
-                .filter(bad)
-                .map(|c| c.id.clone())
-                .collect(),
-        )
+        let failed = replay.summary.cases.iter().filter(bad);
+        Some(failed.map(|c| c.id.clone()).collect())
     }
 }

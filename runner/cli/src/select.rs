@@ -126,14 +126,41 @@ impl Filter {
         let wanted = self
             .cases
             .as_ref()
-            .is_none_or(|cases| cases.contains(&program.case()));
+            .is_none_or(|cases| cases.iter().any(|c| is_of(c, &program.case())));
         label && text && wanted
     }
+}
+
+/// Whether a case of an earlier run is this one, or a repetition of it (`name [2-5]`).
+fn is_of(case: &CaseId, program: &CaseId) -> bool {
+    let repetition = |rest: &str| {
+        let inner = rest.strip_prefix(" [").and_then(|r| r.strip_suffix(']'));
+        let numbers = inner.and_then(|r| r.split_once('-'));
+        numbers.is_some_and(|(i, n)| i.parse::<u32>().is_ok() && n.parse::<u32>().is_ok())
+    };
+    let rest = case.name.strip_prefix(program.name.as_str());
+    case.file == program.file && rest.is_some_and(|rest| rest.is_empty() || repetition(rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repetition_is_a_case_of_its_scenario() {
+        let case = |name: &str| CaseId {
+            file: "a.yaml".into(),
+            name: name.into(),
+        };
+        for (earlier, is) in [
+            ("pays", true),
+            ("pays [2-5]", true),
+            ("pays [card]", false),
+            ("pays twice", false),
+        ] {
+            assert_eq!(is_of(&case(earlier), &case("pays")), is, "{earlier}");
+        }
+    }
 
     #[test]
     fn shards() {

@@ -232,6 +232,16 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rerun: Option<String>,
     },
+    /// What was read back from a running stack was compared with production.
+    Fidelity {
+        /// Stack.
+        stack: String,
+        /// Facts that are the same.
+        mirrored: u32,
+        /// Differences that nobody accepted, by severity (`info`, `low`, `medium`, `high`,
+        /// `blocker`).
+        differing: BTreeMap<String, u32>,
+    },
     /// A line that a service printed.
     Log {
         /// Stack.
@@ -282,6 +292,21 @@ pub enum What {
         /// How long it took.
         took_ms: u64,
     },
+}
+
+/// Counts of facts of production in a line, the most severe first: `214 facts mirrored; 2 low,
+/// 9 info differ`.
+pub fn fidelity_text(mirrored: u32, differing: &BTreeMap<String, u32>) -> String {
+    let facts = if mirrored == 1 { "fact" } else { "facts" };
+    let counts: Vec<String> = ["blocker", "high", "medium", "low", "info"]
+        .into_iter()
+        .filter_map(|s| Some((s, differing.get(s).filter(|n| **n > 0)?)))
+        .map(|(severity, n)| format!("{n} {severity}"))
+        .collect();
+    match counts.as_slice() {
+        [] => format!("{mirrored} {facts} mirrored, none differs"),
+        counts => format!("{mirrored} {facts} mirrored; {} differ", counts.join(", ")),
+    }
 }
 
 /// States of a service's container.

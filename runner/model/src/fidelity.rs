@@ -148,6 +148,12 @@ impl Fidelity {
         }
     }
 
+    /// How many facts are mirrored.
+    pub fn mirrored(&self) -> u32 {
+        let mirrored = self.records.iter().filter(|r| r.class == Class::Mirrored);
+        u32::try_from(mirrored.count()).unwrap_or(u32::MAX)
+    }
+
     /// How many differences of each severity there are that nobody accepted.
     pub fn totals(&self) -> BTreeMap<Severity, u32> {
         let mut totals = BTreeMap::new();

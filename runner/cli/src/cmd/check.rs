@@ -46,13 +46,13 @@ pub fn run(session: &Session, args: &CheckArgs) -> Exit {
             plural(scenarios.programs.len()),
             scenarios.files.len(),
             plural(scenarios.files.len()),
-            super::run::fidelity_line(&opened.compiled.fidelity),
+            super::fidelity::line(&opened.compiled.fidelity),
         ));
     }
     if over.is_empty() {
         Exit::Ok
     } else {
-        super::run::gate(session, &over)
+        super::fidelity::gate(session, &over)
     }
 }
 

@@ -15,7 +15,7 @@ pub async fn run(session: &Session) -> Exit {
 async fn print(session: &Session) -> Result<(), Exit> {
     let opened = session.open(host_arch())?;
     let engine = session.engine().await?;
-    let (plan, _) = super::run::plan_of(session, &opened, &engine).await?;
+    let (plan, _) = super::planned::plan_of(session, &opened, &engine).await?;
     let text = serde_json::to_string_pretty(&plan).unwrap_or_default();
     session.print(&format!("{}\n", opened.redactor.redact(&text)));
     Ok(())

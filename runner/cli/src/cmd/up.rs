@@ -8,10 +8,14 @@ use prodmirror_engine::image::provide_all;
 use prodmirror_engine::live::lease::{Hold, Lease};
 use prodmirror_engine::live::{LiveError, LiveStack, UpOptions, standing, up};
 use prodmirror_engine::reach::{Forward, Forwards};
-use prodmirror_model::diag::{Problem, ProblemKind};
+use prodmirror_engine::run::pulse;
+use prodmirror_model::diag::{Problem, ProblemKind, Problems};
+use prodmirror_model::plain::visible;
 use prodmirror_model::plan::Plan;
+use prodmirror_model::redact::Redactor;
 
 use super::Session;
+use super::fidelity::{self, Book};
 use super::{engine::host_arch, forward};
 use crate::args::UpArgs;
 use crate::exit::Exit;
@@ -37,7 +41,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         arch if arch == host_arch() => opened,
         arch => session.open(arch)?,
     };
-    let (plan, _) = super::run::plan_of(session, &opened, &engine).await?;
+    let (plan, _) = super::planned::plan_of(session, &opened, &engine).await?;
     let project = plan.project.clone();
     let running = standing(&engine, Some(&project))
         .await
@@ -62,11 +66,17 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         .map_err(|e| session.fail(Problem::new(ProblemKind::Start, e.to_string())))?;
     let bus = Arc::new(bus);
     let sink: Arc<dyn Sink> = bus.clone();
+    let (book, _) = Book::open(&opened, &plan, None).map_err(|problems| {
+        session.tell(&problems, &opened.redactor);
+        Exit::Invalid
+    })?;
+    let observer = book.observer(sink.clone());
     let stop = signals::stop();
-    let images = super::run::images_of(&plan, args.offline);
+    let images = super::planned::images_of(&plan, args.offline);
     if let Err(problems) = provide_all(&engine, &images, (&session.logins(), &*sink)).await {
         session.tell(&problems, &opened.redactor);
-        return Err(Exit::Stack);
+        let lost = problems.0.iter().any(|p| p.kind == ProblemKind::Engine);
+        return Err(if lost { Exit::Engine } else { Exit::Stack });
     }
     let run = format!(
         "up-{}-{}",
@@ -78,6 +88,13 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         // It ends as soon as the mirror is up: for so long the process on this host is enough.
         lease.socket = None;
     }
+    let keeper_gone = lease.keeper_gone.clone();
+    let pulse = tokio::spawn(pulse(
+        engine.clone(),
+        stop.clone(),
+        sink.clone(),
+        keeper_gone,
+    ));
     let lease = Lease::take(&engine, &lease, sink.clone())
         .await
         .map_err(|p| session.fail(p))?;
@@ -103,16 +120,34 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
     let stack = match started {
         Ok(stack) => stack,
         Err(e) => {
-            lease.release().await;
-            finish().await;
-            return Err(match e {
+            pulse.abort();
+            let exit = match &e {
+                _ if stop.lost().is_some() => Exit::Engine,
                 LiveError::Cancelled => Exit::Interrupted,
                 LiveError::Engine(p) if p.kind == ProblemKind::Engine => Exit::Engine,
                 _ => Exit::Stack,
-            });
+            };
+            if exit == Exit::Engine {
+                lease.abandon();
+            } else {
+                lease.release().await;
+            }
+            finish().await;
+            if exit != Exit::Interrupted {
+                tell_failure(session, &e, &opened.redactor);
+            }
+            return Err(exit);
         }
     };
+    match stack.observe().await {
+        Ok(observation) => observer(STACK, observation),
+        Err(p) => session.note(&format!(
+            "warning: the mirror could not be read back: {p}\n"
+        )),
+    }
+    fidelity::gate(session, &book.over());
     if args.detach {
+        pulse.abort();
         lease.release().await;
         let open = match ports.is_empty() {
             true => Vec::new(),
@@ -127,10 +162,29 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
     tell_ports(session, forwards.list());
     session.note("Ctrl-C removes the mirror\n");
     follow(session, &stack, &stop, &opened.redactor).await;
-    stack.down(None).await;
-    lease.release().await;
+    pulse.abort();
+    let report = stack.down(None).await;
+    for left in &report.left {
+        session.note(&format!("warning: could not remove {left}\n"));
+    }
+    if report.left.is_empty() {
+        lease.release().await;
+    } else {
+        lease.abandon();
+    }
     finish().await;
+    if stop.lost().is_some() || report.lost.is_some() {
+        return Ok(Exit::Engine);
+    }
     Ok(Exit::Ok)
+}
+
+/// Says why the mirror did not start, with the last log lines of the service that kept it.
+fn tell_failure(session: &Session, e: &LiveError, redactor: &Redactor) {
+    session.tell(&Problems::from(e.problem()), redactor);
+    for line in e.log() {
+        session.note(&format!("  | {}\n", visible(&redactor.redact(line))));
+    }
 }
 
 fn ports_of(plan: &Plan) -> Vec<(String, prodmirror_model::plan::PortPlan)> {
@@ -163,7 +217,7 @@ async fn follow(
     session: &Session,
     stack: &LiveStack,
     stop: &prodmirror_engine::run::Stop,
-    redactor: &prodmirror_model::redact::Redactor,
+    redactor: &Redactor,
 ) {
     let mut at = stack.logs().cursor();
     loop {

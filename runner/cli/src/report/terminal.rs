@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use prodmirror_engine::bus::Subscriber;
-use prodmirror_model::event::{Event, Outcome, ServiceState, What};
+use prodmirror_model::event::{Event, Outcome, ServiceState, What, fidelity_text};
 use prodmirror_model::plain::visible;
 use prodmirror_model::summary::{Case, Status, Summary};
 
@@ -99,6 +99,15 @@ impl Terminal {
                     let text = self.case_ended(case);
                     self.screen.print(&text);
                 }
+            }
+            What::Fidelity {
+                mirrored,
+                differing,
+                ..
+            } => {
+                let text = fidelity_text(*mirrored, differing);
+                let word = self.look.faint(&format!("{:>7}", "mirror"));
+                self.screen.print(&format!("{word} {text}\n"));
             }
             What::Warning { message } => {
                 let text = self.note("warning", &visible(message));

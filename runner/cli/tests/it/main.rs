@@ -3,4 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod bad_input;
+mod lost;
 mod project;
+mod rig;
+mod run;
+mod signals;

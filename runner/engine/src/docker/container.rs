@@ -185,6 +185,13 @@ impl Engine {
         Ok(state(self.client().inspect_container(id, none).await?))
     }
 
+    /// All that the engine shows of a container (`docker inspect`).
+    pub async fn show_container(&self, id: &str) -> Result<Value, EngineError> {
+        let none = None::<query::InspectContainerOptions>;
+        let shown = self.client().inspect_container(id, none).await?;
+        serde_json::to_value(&shown).map_err(|e| EngineError::Garbled(e.to_string()))
+    }
+
     /// Unpacks a tar archive below a directory of a container (which need not run).
     pub async fn put_archive(&self, id: &str, dir: &str, tar: Bytes) -> Result<(), EngineError> {
         let options = query::UploadToContainerOptionsBuilder::default()

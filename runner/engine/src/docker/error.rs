@@ -106,5 +106,12 @@ pub(super) fn chain(e: &dyn std::error::Error) -> String {
         }
         next = e.source();
     }
+    // Whose layers they are is no news to people.
+    for layer in [
+        "Error in the hyper legacy client: ",
+        "client error (Connect): ",
+    ] {
+        text = text.replace(layer, "");
+    }
     text
 }

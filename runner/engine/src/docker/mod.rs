@@ -49,6 +49,18 @@ impl Engine {
         &self.endpoint
     }
 
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// It gave none.
+    pub async fn ping(&self) -> Result<(), EngineError> {
+        self.client
+            .ping()
+            .await
+            .map(|_| ())
+            .map_err(EngineError::from)
+    }
+
     /// The client library, for the other modules below [`crate::docker`] and for images.
     pub(crate) fn client(&self) -> &bollard::Docker {
         &self.client

@@ -15,6 +15,7 @@ pub mod lease;
 mod logs;
 mod make;
 mod nofile;
+mod observe;
 mod options;
 mod order;
 mod reading;

@@ -81,6 +81,10 @@ impl LiveStack {
         }
     }
 
+    pub(super) fn context(&self) -> &Context {
+        &self.ctx
+    }
+
     /// Its identity within the run.
     pub fn id(&self) -> &str {
         &self.ctx.options.stack

@@ -29,8 +29,6 @@ use crate::docker::Engine;
 
 /// How far before the first request events are asked for: clocks differ a little.
 const EVENTS_BEFORE: Duration = Duration::from_secs(2);
-/// How long it is tried to remove a stack from an engine that was lost.
-const SWEEP_LOST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Starts a plan and returns when all of it is ready. What becomes of services, and what they
 /// print, goes to `sink`; that the stack starts, is ready or failed is for the caller to tell.
@@ -48,9 +46,18 @@ pub async fn up(
     // own, which is told.
     let cancel = options.cancel.child_token();
     let guard = cancel.clone().drop_guard();
+    let stack = [
+        format!("{}={}", label::RUN, options.run),
+        format!("{}={}", label::STACK, options.stack),
+    ];
+    let deadline = options.teardown.deadline;
     let work = tokio::spawn(run(engine.clone(), plan, options, sink, cancel));
     let ended = work.await;
     guard.disarm();
+    if ended.is_err() {
+        // A fault in here: nobody else has removed what was made.
+        sweep(engine, &stack, deadline).await;
+    }
     ended.unwrap_or_else(|e| {
         let message = format!("the start of the stack broke off: {e}");
         Err(LiveError::Refused(Box::new(Problem::new(
@@ -108,15 +115,8 @@ impl Attempt {
         let (engine, filters) = (self.engine.clone(), self.tags.filters());
         let deadline = self.options.teardown.deadline;
         let started = self.start_or_leave(begun).await;
-        if let Err(e) = &started {
-            // Counted apart from the start's own time, and not ended by its cancelling. An
-            // engine that is lost is not waited for: keeper and reaper have more time.
-            let lost = e.problem().kind == ProblemKind::Engine;
-            let deadline = if lost {
-                deadline.min(SWEEP_LOST_WITHIN)
-            } else {
-                deadline
-            };
+        if started.is_err() {
+            // Counted apart from the start's own time, and not ended by its cancelling.
             sweep(&engine, &filters, deadline).await;
         }
         started

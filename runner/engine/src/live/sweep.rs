@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::docker::{Engine, Found, FoundKind};
+use crate::docker::{Engine, EngineError, Found, FoundKind};
 
 use super::label::{self, Role};
 
@@ -14,6 +14,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How many more containers are removed at once than the engine has CPUs: removal is mostly
 /// CPU work of the engine's, and what is begun later does not slow down what was begun.
 const MORE_THAN_CPUS: usize = 3;
+/// An engine that is away for so long is not waited for: keeper and reaper have more time.
+const LOST_WITHIN: Duration = Duration::from_secs(5);
 
 /// What removing a stack gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,29 +24,38 @@ pub struct DownReport {
     pub removed: usize,
     /// Objects that could not be removed, with the engine's words.
     pub left: Vec<String>,
+    /// Why nothing more could be removed, when that is because the engine is away.
+    pub lost: Option<String>,
     /// How long it took.
     pub took: Duration,
 }
 
 /// Removes all objects with these labels: containers are killed, their anonymous volumes go
-/// with them. Objects that appear meanwhile are removed as well.
+/// with them. Objects that appear meanwhile are removed as well. It ends at the deadline, also
+/// when the engine says nothing at all, and early when the engine is away.
 pub async fn sweep(engine: &Engine, labels: &[String], deadline: Duration) -> DownReport {
     let begun = Instant::now();
     let mut report = DownReport::default();
+    let mut away: Option<Instant> = None;
     loop {
-        match engine.find(labels).await {
-            Ok(found) if found.is_empty() => {
-                report.left.clear();
-                break;
-            }
-            Ok(found) => {
-                let removed = remove_all(engine, found, &mut report.left).await;
-                report.removed += removed;
+        let left = deadline.saturating_sub(begun.elapsed()).max(PAUSE);
+        let round = tokio::time::timeout(left, round(engine, labels, &mut report)).await;
+        match round.unwrap_or(Err(EngineError::Timeout)) {
+            Ok(()) => {
+                report.lost = None;
+                away = None;
                 if report.left.is_empty() {
                     break;
                 }
             }
-            Err(e) => report.left = vec![format!("the engine could not be asked: {e}")],
+            Err(e) => {
+                report.left = vec![format!("the stack: the engine could not be asked: {e}")];
+                report.lost = e.is_lost().then(|| e.to_string());
+                let since = *away.get_or_insert_with(Instant::now);
+                if e.is_lost() && since.elapsed() >= LOST_WITHIN {
+                    break;
+                }
+            }
         }
         if begun.elapsed() >= deadline {
             break;
@@ -53,6 +64,17 @@ pub async fn sweep(engine: &Engine, labels: &[String], deadline: Duration) -> Do
     }
     report.took = begun.elapsed();
     report
+}
+
+/// Looks once and removes what is found.
+async fn round(
+    engine: &Engine,
+    labels: &[String],
+    report: &mut DownReport,
+) -> Result<(), EngineError> {
+    let found = engine.find(labels).await?;
+    report.removed += remove_all(engine, found, &mut report.left).await;
+    Ok(())
 }
 
 /// Removes what was found and gives how many objects that were; `left` is what could not be

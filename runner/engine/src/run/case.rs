@@ -30,6 +30,23 @@ pub struct CaseOptions {
     pub vars: BTreeMap<String, Json>,
     /// The command that runs just this scenario again.
     pub rerun: Option<String>,
+    /// Which repetition it is, from 1, and of how many, when it is played more than once.
+    pub repetition: Option<(u32, u32)>,
+}
+
+impl CaseOptions {
+    /// The case that a program is when it is played so. Repetitions are cases of their own, as
+    /// pytest-repeat names them: `checkout [2-5]`.
+    pub fn case(&self, program: &Program) -> CaseId {
+        let case = program.case();
+        match self.repetition {
+            None => case,
+            Some((i, n)) => CaseId {
+                name: format!("{} [{i}-{n}]", case.name),
+                ..case
+            },
+        }
+    }
 }
 
 /// How a scenario ended.
@@ -52,7 +69,7 @@ pub async fn play(
     stop: &Stop,
 ) -> CaseEnd {
     let begun = Instant::now();
-    let case = program.case();
+    let case = options.case(program);
     sink.emit(What::CaseStarted {
         case: case.clone(),
         stack: world.stack().to_owned(),
@@ -125,7 +142,8 @@ async fn run(
         world,
         sink,
         case,
-        Seed::new(options.seed).part(&case.name),
+        // A repetition does the same again.
+        Seed::new(options.seed).part(&program.case().name),
     );
     let sessions = Sessions::default();
     let scenario = &program.scenario;
@@ -135,7 +153,7 @@ async fn run(
         biased;
         t = player.body(&mut flow, &sessions) => t,
         () = stop.stopping() => {
-            let t = Trouble::new(Outcome::Errored, "interrupted");
+            let t = Trouble::new(Outcome::Errored, stop.why());
             player.abandon(&t);
             Some(t)
         }
@@ -169,7 +187,7 @@ async fn finish(
         biased;
         t = player.every(steps, flow, sessions) => t,
         () = stop.stopped() => {
-            let t = Trouble::new(Outcome::Errored, "interrupted in `finally`");
+            let t = Trouble::new(Outcome::Errored, format!("in `finally`: {}", stop.why()));
             player.abandon(&t);
             Some(t)
         }

@@ -1,8 +1,12 @@
 //! Gives scenarios to stacks, in parallel, and counts what they came to.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use prodmirror_model::event::{CaseId, Outcome, What};
 use prodmirror_model::scenario::Isolation;
 
@@ -19,6 +23,13 @@ pub struct Case {
     pub program: Arc<Program>,
     /// How.
     pub options: CaseOptions,
+}
+
+impl Case {
+    /// Its identity.
+    pub fn id(&self) -> CaseId {
+        self.options.case(&self.program)
+    }
 }
 
 /// What a stack is wanted for.
@@ -39,6 +50,17 @@ pub struct Need {
 pub struct StackRefused {
     /// Why.
     pub reason: String,
+    /// Whether it is because the engine was lost.
+    pub lost: bool,
+}
+
+/// What the end of a stack's use came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Whether something of it could not be removed.
+    pub left: bool,
+    /// Why, when that is because the engine was lost.
+    pub lost: Option<String>,
 }
 
 /// Starts stacks.
@@ -58,7 +80,7 @@ pub trait Stack: Send + Sync {
     fn world(&self) -> Arc<dyn World>;
 
     /// Removes it, unless it is to be kept. `passed` says whether all of its cases passed.
-    fn finish(self: Box<Self>, passed: bool) -> Later<'static, ()>;
+    fn finish(self: Box<Self>, passed: bool) -> Later<'static, Finished>;
 }
 
 /// How many at once, how often again, and when to stop.
@@ -108,6 +130,10 @@ pub struct RunEnd {
     pub counts: Counts,
     /// Why the first stack that could not be had could not.
     pub stack_refused: Option<String>,
+    /// Why the engine counts as lost, when it does.
+    pub lost: Option<String>,
+    /// Whether something could not be removed.
+    pub left: bool,
     /// Whether it was ended by a signal.
     pub interrupted: bool,
 }
@@ -178,6 +204,8 @@ impl Dispatcher {
         }
         while let Some(ended) = tasks.join_next().await {
             if ended.is_err() {
+                // What it was about to remove is unknown here: keeper and reaper know.
+                shared.ledger().end.left = true;
                 self.sink.emit(What::Warning {
                     message: "a worker of the run broke down; its scenarios count as not run"
                         .into(),
@@ -188,7 +216,10 @@ impl Dispatcher {
         let c = &end.counts;
         let told = c.passed + c.failed + c.errored + c.timed_out + c.skipped;
         end.counts.not_run = total.saturating_sub(told);
-        end.interrupted = self.stop.is_stopping();
+        if let Some(why) = self.stop.lost() {
+            end.lost.get_or_insert_with(|| why.to_owned());
+        }
+        end.interrupted = self.stop.is_stopping() && self.stop.lost().is_none();
         end
     }
 }
@@ -196,7 +227,7 @@ impl Dispatcher {
 /// Groups of cases by the stack that they share, in the order of their first case.
 fn group(cases: Vec<Case>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut open: BTreeMap<(Option<String>, String), usize> = BTreeMap::new();
+    let mut open: BTreeMap<(Option<String>, String, u32), usize> = BTreeMap::new();
     for case in cases {
         let scenario = &case.program.scenario;
         let data: BTreeMap<String, String> = scenario
@@ -204,15 +235,17 @@ fn group(cases: Vec<Case>) -> Vec<Group> {
             .iter()
             .map(|(k, v)| (k.clone(), v.value.clone()))
             .collect();
+        // A repetition starts from where the first one did.
+        let turn = case.options.repetition.map_or(0, |(i, _)| i);
         let key = match scenario.isolation {
             Isolation::Scenario => None,
-            Isolation::File => Some((Some(scenario.file.name.clone()), format!("{data:?}"))),
-            Isolation::Shared => Some((None, format!("{data:?}"))),
+            Isolation::File => Some((Some(scenario.file.name.clone()), format!("{data:?}"), turn)),
+            Isolation::Shared => Some((None, format!("{data:?}"), turn)),
         };
         let at = key.as_ref().and_then(|k| open.get(k).copied());
         match at {
             Some(i) => {
-                groups[i].need.cases.push(case.program.case());
+                groups[i].need.cases.push(case.id());
                 groups[i].cases.push(case);
             }
             None => {
@@ -223,7 +256,7 @@ fn group(cases: Vec<Case>) -> Vec<Group> {
                     need: Need {
                         stack: format!("s{}", groups.len() + 1),
                         isolation: scenario.isolation,
-                        cases: vec![case.program.case()],
+                        cases: vec![case.id()],
                         data,
                     },
                     cases: vec![case],
@@ -248,20 +281,19 @@ impl Shared {
                 .pop_front();
             let Some(group) = next else { return };
             if self.stop.is_stopping() {
-                return;
-            }
-            if self.ledger().halted {
+                self.cut_off(&group.cases);
+            } else if self.ledger().halted {
                 self.skip(&group.cases);
-                continue;
+            } else {
+                self.group(group).await;
             }
-            self.group(group).await;
         }
     }
 
     fn skip(&self, cases: &[Case]) {
         for case in cases {
             self.sink.emit(What::CaseFinished {
-                case: case.program.case(),
+                case: case.id(),
                 outcome: Outcome::Skipped,
                 took_ms: 0,
                 reason: Some(
@@ -271,6 +303,27 @@ impl Shared {
                 rerun: case.options.rerun.clone(),
             });
             self.ledger().end.counts.skipped += 1;
+        }
+    }
+
+    /// Says of cases that were not begun that the engine was lost. (Those that a signal cut off
+    /// have no end: that is what reports say of them.)
+    fn cut_off(&self, cases: &[Case]) {
+        if let Some(why) = self.stop.lost() {
+            self.errored(cases, &format!("not run: {why}"));
+        }
+    }
+
+    fn errored(&self, cases: &[Case], reason: &str) {
+        for case in cases {
+            self.ledger().end.counts.errored += 1;
+            self.sink.emit(What::CaseFinished {
+                case: case.id(),
+                outcome: Outcome::Errored,
+                took_ms: 0,
+                reason: Some(reason.to_owned()),
+                rerun: case.options.rerun.clone(),
+            });
         }
     }
 
@@ -285,6 +338,7 @@ impl Shared {
         let mut all_passed = true;
         for (i, case) in group.cases.iter().enumerate() {
             if self.stop.is_stopping() {
+                self.cut_off(&group.cases[i..]);
                 break;
             }
             if self.ledger().halted {
@@ -293,14 +347,7 @@ impl Shared {
             }
             let mut tries = 0;
             let end = loop {
-                let end = play(
-                    &case.program,
-                    &stack.world(),
-                    &*self.sink,
-                    &case.options,
-                    &self.stop,
-                )
-                .await;
+                let end = self.play(case, &stack.world()).await;
                 tries += 1;
                 let again =
                     bad(end.outcome) && tries <= self.limits.retries && !self.stop.is_stopping();
@@ -308,7 +355,7 @@ impl Shared {
                     break end;
                 }
                 if own {
-                    stack.finish(false).await;
+                    self.finished(stack.finish(false).await);
                     let need = Need {
                         stack: format!("{}-{}", group.need.stack, tries + 1),
                         ..group.need.clone()
@@ -322,7 +369,42 @@ impl Shared {
             all_passed &= !bad(end.outcome);
             self.count(&end, tries);
         }
-        stack.finish(all_passed).await;
+        self.finished(stack.finish(all_passed).await);
+    }
+
+    /// Plays a case. A fault of the runner itself is an error of this case alone: what runs is
+    /// removed, and the others are played.
+    async fn play(&self, case: &Case, world: &Arc<dyn World>) -> CaseEnd {
+        let begun = Instant::now();
+        let playing = play(&case.program, world, &*self.sink, &case.options, &self.stop);
+        let fault = match AssertUnwindSafe(playing).catch_unwind().await {
+            Ok(end) => return end,
+            Err(fault) => fault,
+        };
+        let end = CaseEnd {
+            outcome: Outcome::Errored,
+            reason: Some(format!(
+                "prodmirror itself broke down while it played this: {}",
+                words(&*fault)
+            )),
+            took: begun.elapsed(),
+        };
+        self.sink.emit(What::CaseFinished {
+            case: case.id(),
+            outcome: end.outcome,
+            took_ms: u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX),
+            reason: end.reason.clone(),
+            rerun: case.options.rerun.clone(),
+        });
+        end
+    }
+
+    fn finished(&self, finished: Finished) {
+        let mut ledger = self.ledger();
+        ledger.end.left |= finished.left;
+        if ledger.end.lost.is_none() {
+            ledger.end.lost = finished.lost.map(|e| format!("the engine was lost: {e}"));
+        }
     }
 
     async fn start(&self, need: &Need) -> Result<Box<dyn Stack>, StackRefused> {
@@ -330,23 +412,19 @@ impl Shared {
     }
 
     fn refused(&self, cases: &[Case], refused: &StackRefused) {
-        let mut ledger = self.ledger();
-        ledger
-            .end
-            .stack_refused
-            .get_or_insert_with(|| refused.reason.clone());
         if self.stop.is_stopping() {
-            return;
+            return self.cut_off(cases);
         }
-        for case in cases {
-            ledger.end.counts.errored += 1;
-            self.sink.emit(What::CaseFinished {
-                case: case.program.case(),
-                outcome: Outcome::Errored,
-                took_ms: 0,
-                reason: Some(format!("the stack did not start: {}", refused.reason)),
-                rerun: case.options.rerun.clone(),
-            });
+        let reason = format!("the stack did not start: {}", refused.reason);
+        self.errored(cases, &reason);
+        let mut ledger = self.ledger();
+        if refused.lost {
+            ledger.end.lost.get_or_insert(reason);
+        } else {
+            ledger
+                .end
+                .stack_refused
+                .get_or_insert_with(|| refused.reason.clone());
         }
         ledger.halted |= self.limits.fail_fast;
     }
@@ -368,6 +446,13 @@ impl Shared {
             ledger.halted = true;
         }
     }
+}
+
+/// What a panic said.
+fn words(fault: &(dyn Any + Send)) -> &str {
+    let text = fault.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| fault.downcast_ref::<&str>().copied())
+        .unwrap_or("no words were left")
 }
 
 fn bad(outcome: Outcome) -> bool {

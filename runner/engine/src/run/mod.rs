@@ -7,6 +7,7 @@ mod attempt;
 mod case;
 mod dispatcher;
 mod on_engine;
+mod pulse;
 mod race;
 mod seed;
 mod steps;
@@ -14,8 +15,9 @@ mod stop;
 
 pub use case::{CaseEnd, CaseOptions, play};
 pub use dispatcher::{
-    Case, Counts, Dispatcher, Limits, Need, RunEnd, Stack, StackFactory, StackRefused,
+    Case, Counts, Dispatcher, Finished, Limits, Need, RunEnd, Stack, StackFactory, StackRefused,
 };
-pub use on_engine::{EngineStacks, Keep};
+pub use on_engine::{EngineStacks, Keep, Observer};
+pub use pulse::pulse;
 pub use seed::Seed;
 pub use stop::Stop;

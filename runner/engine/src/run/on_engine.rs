@@ -2,19 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use prodmirror_model::diag::ProblemKind;
 use prodmirror_model::event::What;
-use prodmirror_model::plan::Plan;
+use prodmirror_model::plan::{Observation, Plan};
 use prodmirror_model::secret::Secret;
+use tokio::task::JoinHandle;
 
-use super::dispatcher::{Need, Stack, StackFactory, StackRefused};
+use super::dispatcher::{Finished, Need, Stack, StackFactory, StackRefused};
 use super::stop::Stop;
 use crate::bus::Sink;
 use crate::docker::Engine;
 use crate::live::{LiveError, LiveStack, Teardown, UpOptions, up};
 use crate::step::StackWorld;
 use crate::step::world::{Later, World};
+
+/// How long the removal of a stack waits for it to be read back.
+const OBSERVED_WITHIN: Duration = Duration::from_secs(5);
 
 /// When a stack is left running after its scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +33,9 @@ pub enum Keep {
     /// It is always left.
     Always,
 }
+
+/// Takes what the engine shows of the stack of this name.
+pub type Observer = Arc<dyn Fn(&str, Observation) + Send + Sync>;
 
 /// Starts stacks of one plan on one engine.
 pub struct EngineStacks {
@@ -46,6 +55,10 @@ pub struct EngineStacks {
     pub secrets: BTreeMap<String, Secret>,
     /// How long a start may take.
     pub timeout: Duration,
+    /// Is told what the engine shows of the first stack that is ready. (All are of one plan.)
+    pub observer: Option<Observer>,
+    /// Whether it was told.
+    pub observed: AtomicBool,
     /// Options of every start, made for a stack's identity.
     pub options: Arc<dyn Fn(UpOptions) -> UpOptions + Send + Sync>,
 }
@@ -55,6 +68,11 @@ impl EngineStacks {
         let mut options = (self.options)(UpOptions::new(self.run.clone(), need.stack.clone()));
         options.timeout = self.timeout;
         let cancel = options.cancel.clone();
+        let began = Instant::now();
+        self.sink.emit(What::StackStarting {
+            stack: need.stack.clone(),
+            services: services(&self.plan),
+        });
         let start = up(&self.engine, self.plan.clone(), options, self.sink.clone());
         tokio::pin!(start);
         let started = tokio::select! {
@@ -64,7 +82,29 @@ impl EngineStacks {
                 start.await
             }
         };
-        started.map_err(|e| self.refuse(need, &e))
+        let live = started.map_err(|e| self.refuse(need, &e))?;
+        self.sink.emit(What::StackReady {
+            stack: need.stack.clone(),
+            took_ms: ms(began),
+        });
+        Ok(live)
+    }
+
+    /// Reads the first stack back, beside whatever runs on it.
+    fn observe(&self, live: &Arc<LiveStack>) -> Option<JoinHandle<()>> {
+        let observer = self.observer.clone()?;
+        if self.observed.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let (live, sink) = (live.clone(), self.sink.clone());
+        Some(tokio::spawn(async move {
+            match live.observe().await {
+                Ok(observation) => observer(live.id(), observation),
+                Err(p) => sink.emit(What::Warning {
+                    message: format!("fidelity is what was planned, not what runs: {p}"),
+                }),
+            }
+        }))
     }
 
     fn refuse(&self, need: &Need, e: &LiveError) -> StackRefused {
@@ -79,7 +119,10 @@ impl EngineStacks {
             reason: reason.clone(),
             log: e.log().to_vec(),
         });
-        StackRefused { reason }
+        StackRefused {
+            reason,
+            lost: problem.kind == ProblemKind::Engine,
+        }
     }
 }
 
@@ -95,8 +138,10 @@ impl StackFactory for EngineStacks {
             let world = StackWorld::new(live.clone(), &self.plan)
                 .with_roots(self.roots.clone())
                 .with_secrets(self.secrets.clone());
+            let observing = self.observe(&live);
             let stack = Running {
                 live,
+                observing,
                 world: Arc::new(world),
                 keep: self.keep,
                 sink: self.sink.clone(),
@@ -106,12 +151,21 @@ impl StackFactory for EngineStacks {
     }
 }
 
+/// The services of a plan, each once, in its order.
+fn services(plan: &Plan) -> Vec<String> {
+    let mut services: Vec<String> = plan.containers.iter().map(|c| c.service.clone()).collect();
+    services.dedup();
+    services
+}
+
 fn ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 struct Running {
     live: Arc<LiveStack>,
+    /// The reading back, which needs the containers.
+    observing: Option<JoinHandle<()>>,
     world: Arc<StackWorld>,
     keep: Keep,
     sink: Arc<dyn Sink>,
@@ -122,7 +176,7 @@ impl Stack for Running {
         self.world.clone()
     }
 
-    fn finish(self: Box<Self>, passed: bool) -> Later<'static, ()> {
+    fn finish(self: Box<Self>, passed: bool) -> Later<'static, Finished> {
         Box::pin(async move {
             let keep = match self.keep {
                 Keep::Never => false,
@@ -130,6 +184,9 @@ impl Stack for Running {
                 Keep::Always => true,
             };
             let stack = self.live.id().to_owned();
+            if let Some(observing) = self.observing {
+                let _ = tokio::time::timeout(OBSERVED_WITHIN, observing).await;
+            }
             if keep {
                 self.sink.emit(What::Warning {
                     message: format!(
@@ -137,19 +194,25 @@ impl Stack for Running {
                          `prodmirror down` removes it"
                     ),
                 });
-                return;
+                return Finished::default();
             }
             let began = Instant::now();
             let report = self.live.down(Some(&Teardown::default())).await;
             for left in &report.left {
                 self.sink.emit(What::Warning {
-                    message: format!("could not remove {left}; `prodmirror gc` tries again"),
+                    message: format!("could not remove {left}"),
                 });
             }
-            self.sink.emit(What::StackStopped {
-                stack,
-                took_ms: ms(began),
-            });
+            if report.left.is_empty() {
+                self.sink.emit(What::StackStopped {
+                    stack,
+                    took_ms: ms(began),
+                });
+            }
+            Finished {
+                left: !report.left.is_empty(),
+                lost: report.lost,
+            }
         })
     }
 }

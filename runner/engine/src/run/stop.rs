@@ -1,13 +1,16 @@
 //! Ending a run before its time: the first signal lets `finally` run and everything be
-//! removed, the second ends at once.
+//! removed, the second ends at once. A lost engine ends at once, too.
+
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
-/// The two ways to end a run. Cloning shares them.
+/// The ways to end a run. Cloning shares them.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     soft: CancellationToken,
     hard: CancellationToken,
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Stop {
@@ -29,6 +32,23 @@ impl Stop {
     pub fn now(&self) {
         self.soft.cancel();
         self.hard.cancel();
+    }
+
+    /// Ends at once because the engine is lost, with the sentence that says so. What was
+    /// said first stays.
+    pub fn lose(&self, why: impl Into<String>) {
+        let _ = self.lost.set(why.into());
+        self.now();
+    }
+
+    /// Why the engine counts as lost, when it does.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
+    }
+
+    /// Why the run is to end, for what it cuts off.
+    pub fn why(&self) -> &str {
+        self.lost().unwrap_or("interrupted")
     }
 
     /// Whether the run is to end.

@@ -40,6 +40,20 @@ impl What {
                 all([stack, service], f);
                 all(detail, f);
             }
+            Self::Fidelity {
+                stack,
+                mirrored: _,
+                differing,
+            } => {
+                f(stack);
+                let counts = std::mem::take(differing).into_iter();
+                *differing = counts
+                    .map(|(mut severity, n)| {
+                        f(&mut severity);
+                        (severity, n)
+                    })
+                    .collect();
+            }
             Self::StackReady { stack, took_ms: _ } | Self::StackStopped { stack, took_ms: _ } => {
                 f(stack);
             }

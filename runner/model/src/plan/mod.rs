@@ -28,7 +28,7 @@ pub use agree::{AgreeRequest, Agreement, Difference, agree};
 pub use build::plan;
 pub use options::{HostFacts, PlanOptions};
 pub use order::{Order, order};
-pub use readback::read_back;
+pub use readback::{Observation, Observed, read_back, read_back_stack};
 pub use rules::image::CERTIFICATE_VARIABLES;
 pub use rules::network::SANDBOX_RESOLVER;
 pub use split::{NETWORK_FIELDS, NETWORK_HOST_FIELDS, NETWORK_SYSCTLS, Split, endpoints, split};

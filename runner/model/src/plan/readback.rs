@@ -1,15 +1,140 @@
 //! Fidelity from what runs: what was read back from a container, field by field.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::Value as Json;
 
+use super::Plan;
 use super::agree::{AgreeRequest, Agreement, agree};
+use super::body::{BodyRequest, Naming, compose_body};
 use super::facts::Facts;
 use crate::fidelity::{Class, Record, Severity};
+use crate::mirror::Mirror;
+use crate::stack::Extension;
 
 /// How many characters of a value a record shows.
 const SHOWN: usize = 200;
+
+/// What an engine shows of one container of a stack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Its service.
+    pub service: String,
+    /// Its replica, from 1.
+    pub replica: u32,
+    /// `docker inspect` of it.
+    pub own: Json,
+    /// `docker inspect` of its sandbox, when it owns one.
+    pub sandbox: Option<Json>,
+}
+
+/// What an engine shows of a running stack.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observation {
+    /// Its containers.
+    pub containers: Vec<Observed>,
+    /// Names of its networks on the engine, with the key of each.
+    pub networks: BTreeMap<String, String>,
+}
+
+/// Records of all containers of a running stack, see [`read_back`]. `mirror` is the stack's,
+/// with the values of its secrets; `dir` is the directory of the project.
+///
+/// Replicas of a service are alike: a field of which one is otherwise than it should be is
+/// told as that.
+pub fn read_back_stack(
+    mirror: &Mirror,
+    plan: &Plan,
+    dir: &Path,
+    observation: &Observation,
+) -> Vec<Record> {
+    let mut records: BTreeMap<(String, String), Record> = BTreeMap::new();
+    for observed in &observation.containers {
+        for record in container(mirror, plan, dir, observation, observed) {
+            let field = (record.object.clone(), record.field.clone());
+            match records.get(&field) {
+                Some(known) if known.class != Class::Mirrored => {}
+                _ => {
+                    records.insert(field, record);
+                }
+            }
+        }
+    }
+    records.into_values().collect()
+}
+
+fn container(
+    mirror: &Mirror,
+    plan: &Plan,
+    dir: &Path,
+    observation: &Observation,
+    observed: &Observed,
+) -> Vec<Record> {
+    let planned = plan
+        .containers
+        .iter()
+        .find(|c| c.service == observed.service && c.replica == observed.replica);
+    let (Some(planned), Some(service)) = (planned, mirror.services.get(&observed.service)) else {
+        return Vec::new();
+    };
+    // Production's name, as in the plan: containers and aliases are called by it.
+    let name = Extension::of(mirror).unwrap_or_default().production;
+    let request = BodyRequest {
+        mirror,
+        service,
+        replica: observed.replica,
+        project: if name.is_empty() {
+            &mirror.name.value
+        } else {
+            &name
+        },
+        project_dir: dir,
+        naming: Naming::Keys,
+    };
+    // The plan was made from the same body: what is wrong with it was said then.
+    let Ok(composed) = compose_body(&request) else {
+        return Vec::new();
+    };
+    let copied: Vec<String> = planned.files.iter().map(|f| f.target.clone()).collect();
+    read_back(
+        &format!("service:{}", observed.service),
+        &AgreeRequest {
+            body: &composed.body,
+            service: &with_names(observed, &observation.containers),
+            sandbox: observed.sandbox.as_ref(),
+            image: None,
+            networks: &observation.networks,
+            copied: &copied,
+        },
+    )
+}
+
+/// What is shown of a container, with names in the place of other containers' ids, as a body
+/// has them.
+fn with_names(observed: &Observed, all: &[Observed]) -> Json {
+    let mut own = observed.own.clone();
+    let id = |shown: &Json| shown["Id"].as_str().unwrap_or_default().to_owned();
+    let host = &mut own["HostConfig"];
+    for other in all.iter().filter(|o| o.service != observed.service) {
+        let mut ids = vec![id(&other.own)];
+        ids.extend(other.sandbox.as_ref().map(id));
+        for id in ids.iter().filter(|id| !id.is_empty()) {
+            for field in ["NetworkMode", "IpcMode", "PidMode", "UsernsMode"] {
+                if host[field].as_str() == Some(&format!("container:{id}")) {
+                    host[field] = format!("service:{}", other.service).into();
+                }
+            }
+            for from in host["VolumesFrom"].as_array_mut().into_iter().flatten() {
+                let named = from
+                    .as_str()
+                    .map(|t| t.replace(id.as_str(), &other.service));
+                *from = named.map_or(Json::Null, Json::from);
+            }
+        }
+    }
+    own
+}
 
 /// Records of a running container: one for each field that Docker Compose would set and that
 /// is as it would be, and one for each difference that no rule of the deviation table

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{
     Attempt, Case, Egress, End, LogLine, Service, Stack, StackFailure, Status, Step, Summary,
 };
-use crate::event::{CaseId, Event, Evidence, Outcome, Place, ServiceState, What};
+use crate::event::{CaseId, Event, Evidence, Outcome, Place, ServiceState, What, fidelity_text};
 
 /// Lines of a stack that are remembered.
 const LOG_LINES: usize = 200;
@@ -75,6 +75,14 @@ impl Summary {
             What::Source { file, first, lines } => {
                 let known = self.sources.entry(file.clone()).or_default();
                 known.extend((*first..).zip(lines.iter().cloned()));
+            }
+            What::Fidelity {
+                mirrored,
+                differing,
+                ..
+            } => {
+                let text = fidelity_text(*mirrored, differing);
+                self.properties.insert("fidelity".into(), text);
             }
             What::Warning { message } => self.warnings.push(message.clone()),
             What::RunFinished {

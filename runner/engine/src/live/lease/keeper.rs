@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::super::follow::Lines;
 use super::super::label::{Role, Tags};
@@ -103,6 +104,7 @@ impl Keeper {
             attached,
             beat: options.grace / 4,
             sink: sink.clone(),
+            gone: options.keeper_gone.clone(),
         };
         let work = tokio::spawn(work.run(released));
         Ok(Self { release, work })
@@ -121,6 +123,7 @@ struct Work {
     attached: Attached,
     beat: Duration,
     sink: Arc<dyn Sink>,
+    gone: CancellationToken,
 }
 
 impl Work {
@@ -148,6 +151,7 @@ impl Work {
                 piece = self.attached.output.next() => {
                     let Some(Ok(piece)) = piece else {
                         self.warn("the keeper of the run ended before its time".to_owned());
+                        self.gone.cancel();
                         return;
                     };
                     lines.push(&piece).iter().for_each(|line| self.heard(&line.text));

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use prodmirror_model::diag::Problem;
 use prodmirror_model::event::What;
+use tokio_util::sync::CancellationToken;
 
 pub use gc::{GcOptions, GcReport, gc};
 pub use keeper::ENGINE_SOCKET;
@@ -49,6 +50,8 @@ pub struct LeaseOptions {
     pub grace: Duration,
     /// How the reaper is started; absent = none.
     pub reaper: Option<ReaperCommand>,
+    /// Is cancelled when the keeper ended before its time.
+    pub keeper_gone: CancellationToken,
 }
 
 impl LeaseOptions {
@@ -64,6 +67,7 @@ impl LeaseOptions {
             socket: Some(ENGINE_SOCKET.to_owned()),
             grace: Duration::from_secs(20),
             reaper,
+            keeper_gone: CancellationToken::new(),
         }
     }
 }
@@ -117,6 +121,12 @@ impl Lease {
         if let Some(reaper) = self.reaper.take() {
             reaper.release().await;
         }
+    }
+
+    /// Leaves it to keeper and reaper to remove what is left of the run, as if its runner had
+    /// died. They go on after this process has ended.
+    pub fn abandon(self) {
+        drop(self);
     }
 
     /// Process id of the reaper that runs at present.

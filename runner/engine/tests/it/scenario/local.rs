@@ -15,6 +15,8 @@ pub struct Local {
     pub hosts: BTreeMap<(String, u16), SocketAddr>,
     pub secrets: BTreeMap<String, String>,
     pub roots: Vec<Vec<u8>>,
+    /// A host whose mention is a fault of the runner.
+    pub breaks: Option<String>,
 }
 
 impl Local {
@@ -28,6 +30,7 @@ impl Local {
     }
 
     fn find(&self, host: &str, port: u16) -> Result<SocketAddr, Problem> {
+        assert_ne!(self.breaks.as_deref(), Some(host), "a fault on purpose");
         if let Some(a) = self.hosts.get(&(host.to_owned(), port)) {
             return Ok(*a);
         }

@@ -1,5 +1,6 @@
 //! The scenario language and its step kinds, against real servers.
 
+mod dispatch;
 mod examples;
 mod flow;
 mod http;

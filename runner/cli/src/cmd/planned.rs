@@ -1,0 +1,96 @@
+//! The plan of a stack on an engine, and the images that it needs.
+
+use prodmirror_engine::agent::{RunCa, trust};
+use prodmirror_engine::docker::Engine;
+use prodmirror_engine::image::{Policy, Wanted as WantedImage};
+use prodmirror_model::diag::Problems;
+use prodmirror_engine::live::nofile_limit;
+use prodmirror_model::mirror::highest_nofile;
+use prodmirror_model::plan::{self, Plan};
+
+use super::{Session, fidelity};
+use crate::exit::Exit;
+use crate::open::Opened;
+
+/// A plan, and the certificates (DER) of the authorities that steps trust.
+pub type Planned = (Plan, Vec<Vec<u8>>);
+
+/// Plans the stack of an opened project for an engine; the fidelity gate is asked here.
+pub async fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Result<Planned, Exit> {
+    let host = engine_facts(session, opened, engine).await?;
+    let planned = opened
+        .stack()
+        .ok_or_else(Problems::default)
+        .and_then(|stack| {
+            let values = opened.values(stack)?;
+            let mut plan = stack.plan(&opened.project, &values, host)?;
+            for secret in plan.secrets() {
+                opened.redactor.add("a secret of the stack", secret);
+            }
+            let ca = RunCa::new(&plan.project)?;
+            let root = trust(&mut plan, &stack.extension.stubs, &ca)?;
+            Ok((plan, root.into_iter().collect()))
+        });
+    let (plan, roots) = planned.map_err(|problems| {
+        session.tell(&problems, &opened.redactor);
+        Exit::Invalid
+    })?;
+    let over = fidelity::planned(opened, &plan).over(&opened.project.fidelity);
+    if over.is_empty() {
+        Ok((plan, roots))
+    } else {
+        Err(fidelity::gate(session, &over))
+    }
+}
+
+/// What a plan depends on, of what is known of the engine.
+async fn engine_facts(
+    session: &Session,
+    opened: &Opened,
+    engine: &Engine,
+) -> Result<plan::HostFacts, Exit> {
+    let facts = engine.facts();
+    let mut nofile = None;
+    if let Some(stack) = opened.stack()
+        && let Some(wanted) = highest_nofile(stack.mirror.services.values())
+    {
+        let probe = format!("limits-{}", std::process::id());
+        let marks = (stack.mirror.name.value.as_str(), probe.as_str());
+        let known = nofile_limit(engine, marks, wanted).await;
+        nofile = known.map_err(|p| session.fail(p))?;
+    }
+    Ok(plan::HostFacts {
+        api: facts.api,
+        cpus: facts.cpus,
+        nofile_limit: nofile,
+        log_driver: facts.log_driver.clone(),
+        runtimes: facts.runtimes.clone(),
+    })
+}
+
+/// The images of a plan, each once.
+pub fn images_of(plan: &Plan, offline: bool) -> Vec<WantedImage> {
+    let mut wanted: Vec<WantedImage> = Vec::new();
+    for c in &plan.containers {
+        if wanted
+            .iter()
+            .any(|w| w.reference == c.image && w.platform == c.platform)
+        {
+            continue;
+        }
+        if c.image.starts_with("prodmirror/agent:") {
+            continue;
+        }
+        let policy = if offline {
+            Policy::Never
+        } else {
+            Policy::from_spec(c.pull_policy.as_deref())
+        };
+        wanted.push(WantedImage {
+            reference: c.image.clone(),
+            platform: c.platform.clone(),
+            policy,
+        });
+    }
+    wanted
+}

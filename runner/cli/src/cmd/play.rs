@@ -1,0 +1,259 @@
+//! Playing the scenarios of a run: images, the lease, the stacks, and what it all came to.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use prodmirror_engine::bus::Sink;
+use prodmirror_engine::docker::Engine;
+use prodmirror_engine::image::provide_all;
+use prodmirror_engine::live::UpOptions;
+use prodmirror_engine::live::lease::{Hold, Lease, LeaseOptions};
+use prodmirror_engine::run::{
+    Case, CaseOptions, Dispatcher, EngineStacks, Keep as KeepStacks, Limits, Observer, RunEnd,
+    Stop, pulse,
+};
+use prodmirror_engine::step::Program;
+use prodmirror_model::diag::{ProblemKind, Problems};
+use prodmirror_model::event::{Outcome, What};
+use prodmirror_model::plan::Plan;
+use prodmirror_model::redact::Redactor;
+use prodmirror_model::secret::Secret;
+
+use super::Session;
+use super::planned::images_of;
+use crate::args::{Keep, RunArgs};
+use crate::exit::Exit;
+
+/// How long a stack may take to start.
+const START: Duration = Duration::from_secs(300);
+
+/// What is played, and with what.
+pub struct Play<'a> {
+    /// The command.
+    pub session: &'a Session,
+    /// Its options.
+    pub args: &'a RunArgs,
+    /// The run's identity.
+    pub run: &'a str,
+    /// The run's directory.
+    pub dir: &'a Path,
+    /// The engine.
+    pub engine: Engine,
+    /// What each stack consists of.
+    pub plan: Arc<Plan>,
+    /// Certificates (DER) of the authorities that steps trust.
+    pub roots: Vec<Vec<u8>>,
+    /// Values of `secrets.<name>`.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Takes secrets out of what is printed.
+    pub redactor: Redactor,
+    /// Is told what runs.
+    pub observer: Observer,
+    /// Where facts go.
+    pub sink: Arc<dyn Sink>,
+    /// What ends the run before its time.
+    pub stop: Stop,
+}
+
+impl Play<'_> {
+    /// Plays cases, and returns when every stack is removed.
+    pub async fn cases(self, cases: Vec<Case>) -> Played {
+        let lease = self
+            .session
+            .lease(&self.plan.project, self.run, Some(self.dir));
+        let keeper_gone = lease.keeper_gone.clone();
+        let pulse = tokio::spawn(pulse(
+            self.engine.clone(),
+            self.stop.clone(),
+            self.sink.clone(),
+            keeper_gone,
+        ));
+        let played = self.with_lease(&cases, &lease).await;
+        pulse.abort();
+        played
+    }
+
+    async fn with_lease(&self, cases: &[Case], lease: &LeaseOptions) -> Played {
+        let (sink, stop) = (&self.sink, &self.stop);
+        let images = images_of(&self.plan, self.args.offline);
+        let logins = self.session.logins();
+        let provided = tokio::select! {
+            provided = provide_all(&self.engine, &images, (&logins, &**sink)) => provided,
+            () = stop.stopping() => return Played::stopped(cases, &**sink, stop),
+        };
+        if let Err(problems) = provided {
+            return self.refused(cases, &problems, Exit::Stack);
+        }
+        let taken = tokio::select! {
+            taken = Lease::take(&self.engine, lease, sink.clone()) => taken,
+            () = stop.stopping() => return Played::stopped(cases, &**sink, stop),
+        };
+        let lease = match taken {
+            Ok(lease) => lease,
+            Err(p) => return self.refused(cases, &p.into(), Exit::Stack),
+        };
+        let limits = Limits {
+            jobs: self.args.jobs,
+            retries: self.args.retries,
+            fail_fast: self.args.fail_fast,
+        };
+        let stacks = Arc::new(self.stacks());
+        let dispatcher = Dispatcher::new(stacks, sink.clone(), limits, stop.clone());
+        let end = dispatcher.run(cases.to_vec()).await;
+        Played {
+            exit: verdict(&end),
+            interrupted: end.interrupted,
+            // Of a lost engine it is not known.
+            clean: !end.left && end.lost.is_none(),
+            lease: Some(lease),
+        }
+    }
+
+    /// Tells what kept the run from its first stack.
+    fn refused(&self, cases: &[Case], problems: &Problems, exit: Exit) -> Played {
+        self.session.tell(problems, &self.redactor);
+        let lost = problems.0.iter().any(|p| p.kind == ProblemKind::Engine);
+        let exit = if lost { Exit::Engine } else { exit };
+        let messages: Vec<&str> = problems.0.iter().map(|p| p.message.as_str()).collect();
+        Played::nothing(cases, &*self.sink, exit, &messages.join("; "))
+    }
+
+    fn stacks(&self) -> EngineStacks {
+        // A stack that may be left must not look like one whose runner died.
+        let hold = match self.args.keep {
+            Keep::Never => Hold::Run,
+            Keep::OnFailure | Keep::Always => Hold::Kept,
+        };
+        EngineStacks {
+            engine: self.engine.clone(),
+            plan: self.plan.clone(),
+            run: self.run.to_owned(),
+            sink: self.sink.clone(),
+            keep: match self.args.keep {
+                Keep::Never => KeepStacks::Never,
+                Keep::OnFailure => KeepStacks::OnFailure,
+                Keep::Always => KeepStacks::Always,
+            },
+            roots: self.roots.clone(),
+            secrets: self.secrets.clone(),
+            timeout: START,
+            observer: Some(self.observer.clone()),
+            observed: AtomicBool::new(false),
+            options: Arc::new(move |options| UpOptions { hold, ..options }),
+        }
+    }
+}
+
+/// The cases of a run: all programs, then all again for each repetition.
+pub fn cases(
+    session: &Session,
+    args: &RunArgs,
+    programs: Vec<Program>,
+    options: &CaseOptions,
+) -> Vec<Case> {
+    let programs: Vec<Arc<Program>> = programs.into_iter().map(Arc::new).collect();
+    let times = args.repeat.max(1);
+    let mut cases = Vec::new();
+    for turn in 1..=times {
+        for program in &programs {
+            let options = CaseOptions {
+                rerun: Some(rerun(&session.global, program, options.seed)),
+                repetition: (times > 1).then_some((turn, times)),
+                ..options.clone()
+            };
+            cases.push(Case {
+                program: program.clone(),
+                options,
+            });
+        }
+    }
+    cases
+}
+
+/// How the playing of a run's scenarios ended.
+pub struct Played {
+    /// What the process ends with.
+    pub exit: Exit,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+    /// Whether nothing is left on the engine.
+    pub clean: bool,
+    /// To be given back when the reports are written.
+    pub lease: Option<Lease>,
+}
+
+impl Played {
+    /// A run that ended before its first stack, with the reason for every case.
+    fn nothing(cases: &[Case], sink: &dyn Sink, exit: Exit, reason: &str) -> Self {
+        for case in cases.iter().filter(|_| exit != Exit::Interrupted) {
+            sink.emit(What::CaseFinished {
+                case: case.id(),
+                outcome: Outcome::Errored,
+                took_ms: 0,
+                reason: Some(reason.to_owned()),
+                rerun: case.options.rerun.clone(),
+            });
+        }
+        Self {
+            exit,
+            interrupted: exit == Exit::Interrupted,
+            clean: true,
+            lease: None,
+        }
+    }
+
+    /// A run that was ended before its first stack.
+    fn stopped(cases: &[Case], sink: &dyn Sink, stop: &Stop) -> Self {
+        let exit = match stop.lost() {
+            Some(_) => Exit::Engine,
+            None => Exit::Interrupted,
+        };
+        Self::nothing(cases, sink, exit, stop.why())
+    }
+}
+
+fn verdict(end: &RunEnd) -> Exit {
+    let c = &end.counts;
+    if end.lost.is_some() {
+        Exit::Engine
+    } else if end.interrupted {
+        Exit::Interrupted
+    } else if end.stack_refused.is_some() && c.failed == 0 {
+        Exit::Stack
+    } else if c.failed + c.errored + c.timed_out + c.not_run > 0 {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    }
+}
+
+/// The command that runs just one scenario again.
+fn rerun(global: &crate::args::Global, program: &Program, seed: u64) -> String {
+    let case = program.case();
+    let mut command = String::from("prodmirror run");
+    if let Some(project) = &global.project {
+        command.push_str(&format!(" -f {}", quoted(&project.to_string_lossy())));
+    }
+    command.push_str(&format!(
+        " {} --filter {}",
+        quoted(&case.file),
+        quoted(&case.name)
+    ));
+    for image in &global.image {
+        command.push_str(&format!(" --image {}", quoted(image)));
+    }
+    command.push_str(&format!(" --seed {seed}"));
+    command
+}
+
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,58 @@
+//! Runs that a signal ends: everything is removed, and what had not ended is told as not run.
+
+use std::time::Duration;
+
+use super::project::Project;
+use super::rig::{clean_within, has_engine, says, sleeper};
+
+const LONG: &str = "scenario: long\nsteps:\n  - exec: { service: app, cmd: [sleep, \"300\"] }\n    timeout: 5m\nfinally:\n  - id: last\n    exec: { service: app, cmd: [\"true\"] }\n";
+
+fn interrupted(signals: &[&str]) -> Project {
+    let project = sleeper(&[("scenarios/a.yaml", LONG)]);
+    let mut running = project.start(&["run"], &[]);
+    running.until_event("a step", says("step_started", "sleep"));
+    for signal in signals {
+        running.signal(signal);
+    }
+    let said = running.end(Duration::from_secs(60));
+    said.is(130, &["the run was interrupted"]);
+    // The process has removed it itself: nobody is waited for.
+    clean_within(&project.run_id(), Duration::ZERO);
+    let xml = project.of_run("junit.xml");
+    assert!(
+        xml.contains("<error") && xml.contains("interrupted"),
+        "{xml}"
+    );
+    project
+}
+
+#[test]
+fn one_signal_lets_finally_run() {
+    if !has_engine() {
+        return;
+    }
+    for signal in ["TERM", "INT", "HUP"] {
+        let project = interrupted(&[signal]);
+        let finally = says("step_finished", "finally[0]");
+        assert!(project.events().iter().any(finally), "{signal}");
+    }
+}
+
+#[test]
+fn a_second_signal_skips_finally() {
+    if !has_engine() {
+        return;
+    }
+    let project = sleeper(&[(
+        "scenarios/a.yaml",
+        &LONG.replace("[\"true\"]", "[sleep, \"50\"]"),
+    )]);
+    let mut running = project.start(&["run"], &[]);
+    running.until_event("a step", says("step_started", "sleep"));
+    running.signal("TERM");
+    running.until_event("finally", says("step_started", "finally[0]"));
+    running.signal("TERM");
+    let said = running.end(Duration::from_secs(30));
+    said.is(130, &["the run was interrupted"]);
+    clean_within(&project.run_id(), Duration::ZERO);
+}

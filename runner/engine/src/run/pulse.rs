@@ -1,0 +1,99 @@
+//! Whether the engine is still there while a run goes on: steps that reach services by their
+//! address would not notice, and a verdict on what nobody keeps any more is none.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prodmirror_model::event::What;
+use tokio_util::sync::CancellationToken;
+
+use super::stop::Stop;
+use crate::bus::Sink;
+use crate::docker::{Engine, EngineError};
+
+/// Between two questions.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long an answer may take: one that is busy answers late.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// An engine that refuses connections for so long is lost; a restart is shorter.
+const REFUSING_FOR: Duration = Duration::from_secs(10);
+/// An engine that takes connections and answers nothing for so long is lost.
+const SILENT_FOR: Duration = Duration::from_secs(40);
+
+/// Asks the engine for a sign of life, and ends the run when there is none for too long, or
+/// when the run's keeper (`keeper_gone`) took an outage for the runner's death. Drop it to
+/// end it.
+pub async fn pulse(
+    engine: Engine,
+    stop: Stop,
+    sink: Arc<dyn Sink>,
+    keeper_gone: CancellationToken,
+) {
+    let mut away: Option<Instant> = None;
+    let mut heard = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = keeper_gone.cancelled(), if !heard => heard = true,
+        }
+        let asked = tokio::time::timeout(ANSWER_WITHIN, engine.ping()).await;
+        let answer = asked.unwrap_or(Err(EngineError::Timeout));
+        let lost = match (&answer, away) {
+            (Ok(()), None) => None,
+            (Ok(()), Some(since)) => {
+                away = None;
+                let text = back(since, &engine);
+                sink.emit(What::Warning {
+                    message: text.clone(),
+                });
+                let gone = keeper_gone.is_cancelled();
+                gone.then(|| format!("{text}; the run's keeper has removed its stacks meanwhile"))
+            }
+            (Err(e), since) => {
+                let since = since.unwrap_or_else(|| now_or_before(e));
+                away = Some(since);
+                (since.elapsed() >= limit(e)).then(|| lost(since, &engine, e))
+            }
+        };
+        if let Some(why) = lost {
+            sink.emit(What::Warning {
+                message: why.clone(),
+            });
+            stop.lose(why);
+            return;
+        }
+    }
+}
+
+/// When an outage began that is seen now.
+fn now_or_before(e: &EngineError) -> Instant {
+    let now = Instant::now();
+    match e {
+        EngineError::Timeout => now.checked_sub(ANSWER_WITHIN).unwrap_or(now),
+        _ => now,
+    }
+}
+
+fn limit(e: &EngineError) -> Duration {
+    match e {
+        EngineError::Timeout => SILENT_FOR,
+        _ => REFUSING_FOR,
+    }
+}
+
+fn lost(since: Instant, engine: &Engine, e: &EngineError) -> String {
+    format!(
+        "the engine was lost: {} has given no answer for {} s ({e}); see whether it still runs \
+         (`docker info`)",
+        engine.endpoint(),
+        since.elapsed().as_secs()
+    )
+}
+
+fn back(since: Instant, engine: &Engine) -> String {
+    format!(
+        "the engine at {} gave no answer for {:.1} s",
+        engine.endpoint(),
+        since.elapsed().as_secs_f64()
+    )
+}
