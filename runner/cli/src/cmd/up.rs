@@ -1,7 +1,7 @@
 //! `up`: the mirror for people, without scenarios.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prodmirror_engine::bus::{BusOptions, Sink};
 use prodmirror_engine::image::provide_all;
@@ -10,6 +10,7 @@ use prodmirror_engine::live::{LiveError, LiveStack, UpOptions, standing, up};
 use prodmirror_engine::reach::{Forward, Forwards};
 use prodmirror_engine::run::pulse;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
+use prodmirror_model::event::What;
 use prodmirror_model::plain::visible;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::redact::Redactor;
@@ -109,6 +110,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         cancel.cancel();
     });
     let ports = ports_of(&plan);
+    let began = Instant::now();
     let started = up(&engine, Arc::new(plan), options, sink).await;
     watcher.abort();
     let finish = {
@@ -139,6 +141,10 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
             return Err(exit);
         }
     };
+    bus.emit(What::StackReady {
+        stack: STACK.to_owned(),
+        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
     match stack.observe().await {
         Ok(observation) => observer(STACK, observation),
         Err(p) => session.note(&format!(

@@ -16,6 +16,7 @@ pub mod replay;
 pub mod terminal;
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -121,6 +122,7 @@ impl Wanted {
             name: format!("{} report {}", self.kind.name, self.target),
             reporter: (self.kind.make)(self.target.clone()),
             broken: false,
+            gone: false,
         }
     }
 }
@@ -158,6 +160,8 @@ struct Running {
     reporter: Box<dyn Reporter>,
     /// It failed before; said once, and tried again at the end.
     broken: bool,
+    /// It broke down and is asked no more.
+    gone: bool,
 }
 
 impl Reports {
@@ -181,17 +185,30 @@ impl Reports {
             name: name.to_owned(),
             reporter,
             broken: false,
+            gone: false,
         });
     }
 
     fn each(&mut self, f: impl Fn(&mut dyn Reporter, &Summary) -> io::Result<()>) {
-        for r in &mut self.running {
-            if let Err(e) = f(r.reporter.as_mut(), &self.summary) {
-                if !r.broken {
-                    self.problems
-                        .push(format!("{} could not be written: {e}", r.name));
+        for r in self.running.iter_mut().filter(|r| !r.gone) {
+            // One that breaks down takes no other with it.
+            let one = AssertUnwindSafe(|| f(r.reporter.as_mut(), &self.summary));
+            match std::panic::catch_unwind(one) {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => {
+                    if !r.broken {
+                        self.problems
+                            .push(format!("{} could not be written: {e}", r.name));
+                    }
+                    r.broken = true;
                 }
-                r.broken = true;
+                Err(_) => {
+                    self.problems.push(format!(
+                        "{} broke down; `prodmirror report` may make it again from the events",
+                        r.name
+                    ));
+                    r.gone = true;
+                }
             }
         }
     }

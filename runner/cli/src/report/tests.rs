@@ -52,6 +52,39 @@ fn in_file(tape: &Tape, kind: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
+/// A report whose maker has a fault.
+struct Faulty;
+
+impl Reporter for Faulty {
+    fn on(&mut self, _: &Event, _: &Summary) -> io::Result<()> {
+        panic!("on purpose");
+    }
+
+    fn finish(&mut self, _: &Summary) -> io::Result<()> {
+        panic!("asked again");
+    }
+}
+
+#[test]
+fn a_report_that_breaks_down_takes_no_other_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("junit.xml");
+    let mut reports = Reports::new(&[]);
+    reports.add("the faulty report", Box::new(Faulty));
+    reports
+        .running
+        .push(Wanted::file("junit", &path).unwrap().make());
+    let tape = sample();
+    tape.play(&mut reports);
+    let problems = reports.problems().all();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("the faulty report broke down"));
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        in_file(&tape, "junit")
+    );
+}
+
 #[test]
 fn terminal_lines() {
     let tape = sample();

@@ -3,6 +3,8 @@
 use super::project::Project;
 
 const SCENARIO: &str = "scenarios/a.yaml";
+const GOOD: &str =
+    "scenario: a\nsteps:\n  - http: { url: \"http://web/\" }\n    expect: status == 200\n";
 
 fn check(files: &[(&str, &str)], texts: &[&str]) {
     Project::with(files).run(&["check"]).is(2, texts);
@@ -64,14 +66,64 @@ fn wrong_types() {
 
 #[test]
 fn cycles() {
-    let compose = "services:\n  a:\n    image: x:1\n    depends_on: [b]\n  b:\n    image: x:1\n    depends_on: [a]\n";
-    check(&[("compose.yaml", compose)], &["compose.yaml"]);
+    let services = |links: &[(&str, &str)], key: &str| {
+        let one =
+            |(from, to): &(&str, &str)| format!("  {from}:\n    image: x:1\n    {key}: {to}\n");
+        format!("services:\n{}", links.iter().map(one).collect::<String>())
+    };
     check(
         &[(
             "compose.yaml",
-            "services:\n  a:\n    extends: { service: a }\n",
+            &services(&[("a", "[b]"), ("b", "[c]"), ("c", "[a]")], "depends_on"),
         )],
-        &["compose.yaml"],
+        &[
+            "a -> b -> c -> a",
+            "compose.yaml:10:18",
+            "remove one of these `depends_on`",
+        ],
+    );
+    check(
+        &[(
+            "compose.yaml",
+            &services(
+                &[("a", "{ service: b }"), ("b", "{ service: a }")],
+                "extends",
+            ),
+        )],
+        &[
+            "a -> b -> a",
+            "compose.yaml:4:14",
+            "remove one of these `extends`",
+        ],
+    );
+    check(
+        &[
+            (
+                "compose.yaml",
+                "include: [b.yaml]\nservices: { a: { image: \"x:1\" } }\n",
+            ),
+            ("b.yaml", "include: [compose.yaml]\n"),
+        ],
+        &[
+            "compose.yaml -> b.yaml -> compose.yaml",
+            "b.yaml:1:11",
+            "remove one of these `include`",
+        ],
+    );
+}
+
+#[test]
+fn keys_of_one_kind_of_several() {
+    check(
+        &[(
+            "mirror.yaml",
+            "production: [compose.yaml]\ndata: { v: { emty: true } }\n",
+        )],
+        &[
+            "unknown key `emty`",
+            "mirror.yaml:2:14",
+            "did you mean `empty`?",
+        ],
     );
 }
 
@@ -87,6 +139,95 @@ fn missing_files() {
             "services:\n  web:\n    image: x:1\n    env_file: [web.env]\n",
         )],
         &["web.env", "compose.yaml:4"],
+    );
+}
+
+#[test]
+fn files_of_configs_and_secrets() {
+    let compose = "services:\n  web:\n    image: x:1\n    configs: [c]\n    secrets: [s]\nconfigs: { c: { file: ./c.txt } }\nsecrets: { s: { file: ./s.txt } }\n";
+    let project = Project::with(&[("compose.yaml", compose)]);
+    let said = project.run(&["check"]);
+    said.is(
+        2,
+        &[
+            "config `c` has no content: there is no file",
+            "compose.yaml:6:23",
+            "c: { file: PATH }",
+            "secret `s` has no value: its file is not here",
+            "s: { stub: VALUE }",
+            // One mistake is one problem.
+            "2 errors",
+        ],
+    );
+}
+
+#[test]
+fn scenarios_that_are_not_there() {
+    let project = Project::with(&[]);
+    let looked = project.path().join("scenarios/b.yaml");
+    project.run(&["check", "scenarios/b.yaml"]).is(
+        2,
+        &[
+            "cannot read scenarios/b.yaml: no such file",
+            &looked.display().to_string(),
+        ],
+    );
+    project.run(&["run"]).is(
+        2,
+        &["no scenario was found", "scenarios/ beside mirror.yaml"],
+    );
+    let project = Project::with(&[(SCENARIO, GOOD)]);
+    project
+        .run(&["run", "--filter", "checkout"])
+        .is(2, &["no scenario was selected", "--dry-run"]);
+}
+
+#[test]
+fn a_production_of_nothing() {
+    check(
+        &[("compose.yaml", "")],
+        &["nothing stands in compose.yaml", "`services:`"],
+    );
+    check(
+        &[("compose.yaml", "services: {}\n")],
+        &[
+            "production has no service",
+            "compose.yaml:1",
+            "`production`",
+        ],
+    );
+    check(
+        &[("mirror.yaml", "")],
+        &[
+            "the key `production` is missing",
+            "production: [compose.yaml]",
+        ],
+    );
+    check(
+        &[(SCENARIO, "")],
+        &["holds no scenario", "start with `scenario:`"],
+    );
+}
+
+#[test]
+fn text_that_is_no_yaml() {
+    check(
+        &[("compose.yaml", "services:\n\tweb:\n\t\timage: x\n")],
+        &[
+            "compose.yaml:2:1",
+            "there is a tab at the start of this line",
+        ],
+    );
+    check(
+        &[(
+            "compose.yaml",
+            "services:\n  web:\n    command: [a, b\n    image: x:1\n",
+        )],
+        &[
+            "invalid YAML",
+            "compose.yaml:4",
+            "a flow sequence begins here",
+        ],
     );
 }
 
@@ -135,6 +276,20 @@ fn a_key_twice() {
 }
 
 #[test]
+fn invalid_utf8_in_any_file() {
+    for name in ["mirror.yaml", "x.env", SCENARIO] {
+        let project = Project::with(&[(
+            "mirror.yaml",
+            "production: [compose.yaml]\nenv_files: [x.env]\n",
+        )]);
+        project.write("x.env", b"A=1\n");
+        project.write(name, b"# \n\xff\xfe\n");
+        let place = format!("{name}:2");
+        project.run(&["check"]).is(2, &[&place, "UTF-8"]);
+    }
+}
+
+#[test]
 fn invalid_utf8() {
     let project = Project::with(&[]);
     project.write("compose.yaml", b"services:\n  web:\n    image: \xff\xfe\n");
@@ -166,22 +321,48 @@ fn enormous_and_deeply_nested_yaml() {
     );
     Project::with(&[("compose.yaml", &wide)])
         .run(&["check"])
-        .is(2, &["larger than"]);
+        .is(2, &["at most 33554432 are read", "mirror.yaml:2:14"]);
 }
 
 #[test]
 fn a_template_that_renders_invalid_yaml() {
-    let project = Project::with(&[
-        (
-            "mirror.yaml",
-            "production: [compose.yaml]\ntemplate: stack.yaml.tera\n",
-        ),
-        (
-            "stack.yaml.tera",
-            "{% extends \"stack.yaml.tera\" %}\n{% block services %}services:\n  web: [\n{% endblock %}\n",
-        ),
-    ]);
-    project.run(&["check"]).is(2, &["stack.yaml.tera"]);
+    let template = |block: &str| {
+        let project = Project::with(&[
+            (
+                "mirror.yaml",
+                "production: [compose.yaml]\ntemplate: stack.yaml.tera\n",
+            ),
+            (
+                "stack.yaml.tera",
+                &format!(
+                    "{{% extends \"stack.yaml.tera\" %}}\n{{% block services %}}services:\n{block}{{% endblock %}}\n"
+                ),
+            ),
+        ]);
+        project.run(&["check"])
+    };
+    // What is refused in the rendered text, and the line of the template that opened it.
+    template("  web: [\n").is(
+        2,
+        &[
+            "the template renders invalid YAML",
+            "stack.yaml (rendered):8:3",
+            "a flow sequence begins here, by this line of the template",
+            "stack.yaml.tera:3:3",
+        ],
+    );
+    template("  web:\n    imgae: x\n").is(
+        2,
+        &[
+            "unknown key `imgae`",
+            "did you mean `image`?",
+            "stack.yaml (rendered):6:5",
+            "stack.yaml.tera:4:5",
+        ],
+    );
+    template("  web: {{ nothere.x }}\n")
+        .is(2, &["`nothere` is not defined", "stack.yaml.tera:3:11"]);
+    template("  web: {{ services\n").is(2, &["stack.yaml.tera:3"]);
 }
 
 #[test]

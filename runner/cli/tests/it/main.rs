@@ -5,6 +5,7 @@
 mod bad_input;
 mod lost;
 mod project;
+mod refused;
 mod rig;
 mod run;
 mod signals;

@@ -56,3 +56,19 @@ fn a_second_signal_skips_finally() {
     said.is(130, &["the run was interrupted"]);
     clean_within(&project.run_id(), Duration::ZERO);
 }
+
+#[test]
+fn a_signal_while_a_stack_starts() {
+    if !has_engine() {
+        return;
+    }
+    let project = sleeper(&[("scenarios/a.yaml", LONG)]);
+    let mut running = project.start(&["run"], &[]);
+    running.until_event("a start", says("stack_starting", "s1"));
+    running.signal("TERM");
+    let said = running.end(Duration::from_secs(60));
+    said.is(130, &["the run was interrupted", "1 not run"]);
+    clean_within(&project.run_id(), Duration::ZERO);
+    let xml = project.of_run("junit.xml");
+    assert!(xml.contains("type=\"not run\""), "{xml}");
+}

@@ -19,6 +19,8 @@ use crate::live::{LiveError, LiveStack, Teardown, UpOptions, up};
 use crate::step::StackWorld;
 use crate::step::world::{Later, World};
 
+/// How long it is tried to remove a stack when the engine is known to be lost.
+const LOST_WITHIN: Duration = Duration::from_secs(5);
 /// How long the removal of a stack waits for it to be read back.
 const OBSERVED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -145,6 +147,7 @@ impl StackFactory for EngineStacks {
                 world: Arc::new(world),
                 keep: self.keep,
                 sink: self.sink.clone(),
+                stop: stop.clone(),
             };
             Ok(Box::new(stack) as Box<dyn Stack>)
         })
@@ -169,6 +172,7 @@ struct Running {
     world: Arc<StackWorld>,
     keep: Keep,
     sink: Arc<dyn Sink>,
+    stop: Stop,
 }
 
 impl Stack for Running {
@@ -197,7 +201,11 @@ impl Stack for Running {
                 return Finished::default();
             }
             let began = Instant::now();
-            let report = self.live.down(Some(&Teardown::default())).await;
+            let mut how = Teardown::default();
+            if self.stop.lost().is_some() {
+                how.deadline = LOST_WITHIN;
+            }
+            let report = self.live.down(Some(&how)).await;
             for left in &report.left {
                 self.sink.emit(What::Warning {
                     message: format!("could not remove {left}"),

@@ -68,7 +68,7 @@ const ENGINE_OWN: [(&str, &[&str]); 13] = [
 ];
 
 /// Fields that come from the image when the body leaves them out.
-const IMAGE_OWN: [&str; 11] = [
+const IMAGE_OWN: [&str; 13] = [
     "ArgsEscaped",
     "Cmd",
     "Entrypoint",
@@ -77,6 +77,8 @@ const IMAGE_OWN: [&str; 11] = [
     "Healthcheck",
     "Labels",
     "OnBuild",
+    "Shell",
+    "StopSignal",
     "User",
     "Volumes",
     "WorkingDir",

@@ -78,8 +78,13 @@ fn container(
     let (Some(planned), Some(service)) = (planned, mirror.services.get(&observed.service)) else {
         return Vec::new();
     };
+    let extension = Extension::of(mirror).unwrap_or_default();
+    // A stub is none of production's services: what it stands for has a record.
+    if extension.stubs.contains_key(&observed.service) {
+        return Vec::new();
+    }
     // Production's name, as in the plan: containers and aliases are called by it.
-    let name = Extension::of(mirror).unwrap_or_default().production;
+    let name = extension.production;
     let request = BodyRequest {
         mirror,
         service,

@@ -66,7 +66,15 @@ impl Summary {
                 rerun,
             } => {
                 let i = self.index_of(case);
+                // A case whose stack did not start was never told to run on it.
+                let refused = self.stacks.iter().rev().find(|s| {
+                    let failure = s.failure.as_ref().filter(|f| !f.reason.is_empty());
+                    let why = reason.as_deref().unwrap_or_default();
+                    failure.is_some_and(|f| why.ends_with(f.reason.as_str()))
+                });
+                let refused = refused.map(|s| s.name.clone());
                 let c = &mut self.cases[i];
+                c.stack = refused.or(c.stack.take());
                 c.status = Status::Ended(*outcome);
                 c.took_ms = *took_ms;
                 c.reason.clone_from(reason);

@@ -205,3 +205,39 @@ fn evidence_of_passed_steps_is_bounded() {
         .sum();
     assert!(kept > 0 && kept <= 2 << 20, "{kept}");
 }
+
+#[test]
+fn a_case_whose_stack_did_not_start_shows_its_log() {
+    let case = id("a");
+    let mut summary = Summary::new();
+    let all = [
+        What::StackStarting {
+            stack: "s1".into(),
+            services: vec!["db".into()],
+        },
+        What::StackFailed {
+            stack: "s1".into(),
+            service: Some("db".into()),
+            reason: "service `db` ended with exit code 1".into(),
+            log: vec!["No space left on device".into()],
+        },
+        What::CaseFinished {
+            case: case.clone(),
+            outcome: Outcome::Errored,
+            took_ms: 0,
+            reason: Some("the stack did not start: service `db` ended with exit code 1".into()),
+            rerun: None,
+        },
+    ];
+    for (seq, what) in (1..).zip(all) {
+        summary.apply(&Event {
+            v: EVENT_VERSION,
+            seq,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            ms: seq,
+            what,
+        });
+    }
+    let failure = summary.stack_failure(summary.case(&case).unwrap()).unwrap();
+    assert_eq!(failure.log, ["No space left on device"]);
+}
