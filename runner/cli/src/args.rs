@@ -107,8 +107,19 @@ pub struct CheckArgs {
     pub scenarios: Vec<PathBuf>,
 }
 
+/// What `run` ends with, after its help.
+const EXIT_CODES: &str = "Exit codes:
+  0    all passed
+  1    a scenario failed
+  2    usage, or a file is invalid: nothing was started
+  3    a stack did not start
+  4    a gate closed: fidelity
+  5    the engine could not be reached, or was lost
+  130  interrupted: everything was removed";
+
 /// `run`
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct RunArgs {
     /// Scenario files or directories [default: scenarios/]
     pub scenarios: Vec<PathBuf>,
@@ -136,7 +147,7 @@ pub struct RunArgs {
     /// Only the scenarios that failed in the last run
     #[arg(long)]
     pub last_failed: bool,
-    /// Run everything N times
+    /// Run everything N times, each time as a case of its own (`checkout [2-5]`)
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub repeat: u32,
     /// When to leave a stack running

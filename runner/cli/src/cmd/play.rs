@@ -89,7 +89,8 @@ impl Play<'_> {
         }
         let taken = tokio::select! {
             taken = Lease::take(&self.engine, lease, sink.clone()) => taken,
-            () = stop.stopping() => return Played::stopped(cases, &**sink, stop),
+            // One signal waits for it: it is quick, and can then be given back.
+            () = stop.stopped() => return Played::stopped(cases, &**sink, stop),
         };
         let lease = match taken {
             Ok(lease) => lease,

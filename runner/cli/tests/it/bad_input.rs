@@ -394,6 +394,11 @@ fn an_engine_that_is_not_there() {
 fn usage() {
     let project = Project::with(&[]);
     project.run(&["rum"]).is(2, &["run"]);
+    let help = project.run(&["run", "--help"]).out;
+    assert!(
+        help.contains("5    the engine could not be reached"),
+        "{help}"
+    );
     project.run(&["run", "--shard", "3/2"]).is(2, &["3/2"]);
     project
         .run(&["run", "--report", "junitt=x"])

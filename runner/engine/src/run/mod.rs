@@ -6,6 +6,7 @@
 mod attempt;
 mod case;
 mod dispatcher;
+mod group;
 mod on_engine;
 mod pulse;
 mod race;

@@ -89,7 +89,7 @@ fn missing_secret(f: &mut FileObject, case: &mut Case<'_>) {
     f.environment = Some(variable.into());
 }
 
-/// A configuration file that the spec only names.
+/// A configuration file that the spec only names, or whose file is not here.
 pub fn external_config(f: &mut FileObject, case: &mut Case<'_>) {
     let supplied = case
         .project
@@ -119,8 +119,10 @@ pub fn external_config(f: &mut FileObject, case: &mut Case<'_>) {
             "supply it in mirror.yaml:\nsupply:\n  configs:\n    {name}: {{ file: PATH }}   # or {{ content: TEXT }}"
         )),
     );
-    clear(f);
-    f.content = Some(String::new().into());
+    if f.is_external() {
+        clear(f);
+        f.content = Some(String::new().into());
+    }
 }
 
 fn supply(f: &mut FileObject, node: &Node, case: &mut Case<'_>) {

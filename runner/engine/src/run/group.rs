@@ -1,0 +1,56 @@
+//! Which cases share a stack.
+
+use std::collections::BTreeMap;
+
+use prodmirror_model::scenario::Isolation;
+
+use super::dispatcher::{Case, Need};
+
+/// Cases that share a stack.
+pub(super) struct Group {
+    pub need: Need,
+    pub cases: Vec<Case>,
+}
+
+/// Groups of cases by the stack that they share, in the order of their first case.
+pub(super) fn group(cases: Vec<Case>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut open: BTreeMap<(Option<String>, String, u32), usize> = BTreeMap::new();
+    for case in cases {
+        let scenario = &case.program.scenario;
+        let data: BTreeMap<String, String> = scenario
+            .data
+            .iter()
+            .map(|(k, v)| (k.clone(), v.value.clone()))
+            .collect();
+        // A repetition starts from where the first one did.
+        let turn = case.options.repetition.map_or(0, |(i, _)| i);
+        let key = match scenario.isolation {
+            Isolation::Scenario => None,
+            Isolation::File => Some((Some(scenario.file.name.clone()), format!("{data:?}"), turn)),
+            Isolation::Shared => Some((None, format!("{data:?}"), turn)),
+        };
+        let at = key.as_ref().and_then(|k| open.get(k).copied());
+        match at {
+            Some(i) => {
+                groups[i].need.cases.push(case.id());
+                groups[i].cases.push(case);
+            }
+            None => {
+                if let Some(k) = key {
+                    open.insert(k, groups.len());
+                }
+                groups.push(Group {
+                    need: Need {
+                        stack: format!("s{}", groups.len() + 1),
+                        isolation: scenario.isolation,
+                        cases: vec![case.id()],
+                        data,
+                    },
+                    cases: vec![case],
+                });
+            }
+        }
+    }
+    groups
+}
