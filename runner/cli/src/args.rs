@@ -61,6 +61,8 @@ pub enum Verb {
     Render,
     /// Print what the engine would be asked to do
     Plan,
+    /// Pin images, sources and config in mirror.lock, or say what drifted from it
+    Lock(LockArgs),
     /// Run scenarios, each against a fresh stack, and report
     Run(RunArgs),
     /// Start the mirror and leave it running
@@ -113,9 +115,26 @@ const EXIT_CODES: &str = "Exit codes:
   1    a scenario failed
   2    usage, or a file is invalid: nothing was started
   3    a stack did not start
-  4    a gate closed: fidelity
+  4    a gate closed: fidelity or lock
   5    the engine could not be reached, or was lost
   130  interrupted: everything was removed";
+
+/// `lock`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without options it pins what mirror.lock does not have yet, takes the hashes of all files again, \
+and leaves the images that are pinned as they are.")]
+pub struct LockArgs {
+    /// Ask again what images stand for: all, or only those of SERVICE (and nothing else)
+    #[arg(long, value_name = "SERVICE", num_args = 0.., conflicts_with = "check")]
+    pub update: Option<Vec<String>>,
+    /// Write nothing; say what drifted, and exit with 4 when anything did
+    #[arg(long)]
+    pub check: bool,
+    /// Do not look anything up in a registry
+    #[arg(long)]
+    pub offline: bool,
+}
 
 /// `run`
 #[derive(Debug, Clone, Args)]
@@ -162,6 +181,9 @@ pub struct RunArgs {
     /// Write annotations for GitHub Actions
     #[arg(long)]
     pub github: bool,
+    /// Refuse to run when anything drifted from mirror.lock (exit 4)
+    #[arg(long)]
+    pub locked: bool,
     /// Do not look anything up in a registry
     #[arg(long)]
     pub offline: bool,
@@ -189,6 +211,9 @@ pub struct UpArgs {
     /// Return when everything is ready instead of following the logs
     #[arg(short, long)]
     pub detach: bool,
+    /// Refuse to start when anything drifted from mirror.lock (exit 4)
+    #[arg(long)]
+    pub locked: bool,
     /// Do not look anything up in a registry
     #[arg(long)]
     pub offline: bool,

@@ -8,6 +8,7 @@ use prodmirror_engine::agent;
 use prodmirror_engine::step::{Known, Program, check_targets, compile_all};
 use prodmirror_model::compile::{Compiled, Inputs, Stack, compile};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
+use prodmirror_model::lock::{self, Lock, Needed};
 use prodmirror_model::mirror::Service;
 use prodmirror_model::project::{Project, SecretSource};
 use prodmirror_model::redact::Redactor;
@@ -29,8 +30,12 @@ pub struct Opened {
     pub secrets: BTreeMap<String, Secret>,
     /// Takes secrets out of everything that is printed.
     pub redactor: Redactor,
-    /// All that is wrong or doubtful, of specs and secrets.
+    /// All that is wrong or doubtful, of specs, secrets and the lock.
     pub problems: Problems,
+    /// The images that the stack needs, without the tool's own.
+    pub images: BTreeMap<String, Needed>,
+    /// The project's lock, when there is one.
+    pub lock: Option<Lock>,
 }
 
 /// Scenarios that are ready to run.
@@ -50,15 +55,41 @@ impl Opened {
     /// # Errors
     /// What keeps the project or production's files from being read at all.
     pub fn open(global: &Global, context: &Context, arch: &str) -> Result<Self, Problems> {
+        let mut opened = Self::without_lock(global, context, arch)?;
+        match lock::load(&opened.project.root) {
+            Ok(lock) => opened.lock = lock,
+            Err(problems) => opened.problems.0.extend(problems.0),
+        }
+        if let Some(stack) = &opened.compiled.stack {
+            let production = &opened.compiled.production;
+            let lock = opened.lock.as_ref();
+            let records = lock::records(&stack.mirror, production, &opened.images, lock);
+            let fidelity = &mut opened.compiled.fidelity;
+            fidelity.add(records);
+            fidelity.accept(&opened.project.fidelity);
+        }
+        Ok(opened)
+    }
+
+    /// As [`open`](Self::open), whatever the lock says.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn without_lock(
+        global: &Global,
+        context: &Context,
+        arch: &str,
+    ) -> Result<Self, Problems> {
         let path = match &global.project {
             Some(path) => context.cwd.join(path),
             None => Project::find(&context.cwd)?,
         };
         let project = Project::load(&path)?;
+        let given = images(&global.image)?;
         let inputs = Inputs {
             shell: context.env.clone(),
             whole_shell: global.pass_env,
-            images: images(&global.image)?,
+            images: given.clone(),
             profiles: Vec::new(),
             agent_image: agent::image_tag(arch)?,
             vars: serde_json::Map::new(),
@@ -83,12 +114,15 @@ impl Opened {
                 ),
             }
         }
+        let needed = needed(&project, &compiled, &given);
         let opened = Self {
             project,
             compiled,
             secrets,
             redactor,
             problems,
+            images: needed,
+            lock: None,
         };
         for (name, value) in opened.texts() {
             opened.redactor.add(&name, &value);
@@ -202,6 +236,25 @@ fn names(service: &Service) -> Vec<String> {
         .chain(single.into_iter().flatten())
         .map(|n| n.value.clone())
         .collect()
+}
+
+/// The images that a stack needs.
+fn needed(
+    project: &Project,
+    compiled: &Compiled,
+    given: &[(String, String)],
+) -> BTreeMap<String, Needed> {
+    let under_test = project.images.under_test.iter();
+    let under_test: Vec<String> = under_test.map(|e| e.name.value.clone()).collect();
+    let given: Vec<String> = given.iter().map(|(service, _)| service.clone()).collect();
+    let stack = compiled.stack.as_ref();
+    let of = |s: &Stack| lock::needed(&s.mirror, is_own, (&under_test, &given));
+    stack.map(of).unwrap_or_default()
+}
+
+/// Whether an image is the tool's own, which is never pulled.
+pub fn is_own(reference: &str) -> bool {
+    reference.starts_with("prodmirror/agent:")
 }
 
 fn images(given: &[String]) -> Result<Vec<(String, String)>, Problem> {

@@ -57,6 +57,8 @@ pub enum ProblemKind {
     Forbidden,
     /// Legal, but soon removed or obsolete.
     Deprecated,
+    /// Something is no longer what the lock says.
+    Drift,
     /// The container engine cannot be reached, is too old, or was lost.
     Engine,
     /// A stack could not be started or removed.

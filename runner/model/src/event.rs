@@ -126,9 +126,9 @@ pub enum What {
     Image {
         /// Reference.
         image: String,
-        /// `pulling`, `building`, `ready`, `failed`.
+        /// `pulling`, `building`, `waiting` (to ask a registry again), `ready`, `failed`.
         state: String,
-        /// Detail, such as a percentage or the last build line.
+        /// Detail, such as a percentage, the last build line, or why it waits.
         detail: String,
     },
     /// A stack is being started.

@@ -7,6 +7,7 @@ pub mod compile;
 pub mod diag;
 pub mod event;
 pub mod fidelity;
+pub mod lock;
 pub mod mirror;
 pub mod plain;
 pub mod plan;

@@ -23,6 +23,7 @@ mod forward;
 mod images;
 mod init;
 mod lease;
+mod lock;
 mod plan;
 mod planned;
 mod play;
@@ -91,6 +92,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Images(args) => with_runtime(images::run(&session, &args)),
         Verb::Run(args) => with_runtime(run::run(&session, &args)),
         Verb::Plan => with_runtime(plan::run(&session)),
+        Verb::Lock(args) => with_runtime(lock::run(&session, &args)),
         Verb::Init(args) => init::run(&session, &args),
         Verb::Up(args) => with_runtime(up::run(&session, &args)),
         Verb::Down(args) => with_runtime(standing::down(&session, &args)),

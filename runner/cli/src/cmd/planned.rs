@@ -3,14 +3,15 @@
 use prodmirror_engine::agent::{RunCa, trust};
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::image::{Policy, Wanted as WantedImage};
-use prodmirror_model::diag::Problems;
+use prodmirror_model::diag::{ProblemKind, Problems};
+use prodmirror_model::lock::Lock;
 use prodmirror_engine::live::nofile_limit;
 use prodmirror_model::mirror::highest_nofile;
 use prodmirror_model::plan::{self, Plan};
 
 use super::{Session, fidelity};
 use crate::exit::Exit;
-use crate::open::Opened;
+use crate::open::{Opened, is_own};
 
 /// A plan, and the certificates (DER) of the authorities that steps trust.
 pub type Planned = (Plan, Vec<Vec<u8>>);
@@ -24,6 +25,9 @@ pub async fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Res
         .and_then(|stack| {
             let values = opened.values(stack)?;
             let mut plan = stack.plan(&opened.project, &values, host)?;
+            if let Some(lock) = &opened.lock {
+                lock.pin(&mut plan, &engine.platform())?;
+            }
             for secret in plan.secrets() {
                 opened.redactor.add("a secret of the stack", secret);
             }
@@ -33,7 +37,8 @@ pub async fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Res
         });
     let (plan, roots) = planned.map_err(|problems| {
         session.tell(&problems, &opened.redactor);
-        Exit::Invalid
+        let drifted = problems.0.iter().any(|p| p.kind == ProblemKind::Drift);
+        if drifted { Exit::Gate } else { Exit::Invalid }
     })?;
     let over = fidelity::planned(opened, &plan).over(&opened.project.fidelity);
     if over.is_empty() {
@@ -68,8 +73,8 @@ async fn engine_facts(
     })
 }
 
-/// The images of a plan, each once.
-pub fn images_of(plan: &Plan, offline: bool) -> Vec<WantedImage> {
+/// The images that a plan needs, each once; those that a lock pins are never pulled by their tag.
+pub fn images_of(plan: &Plan, lock: Option<&Lock>, offline: bool) -> Vec<WantedImage> {
     let mut wanted: Vec<WantedImage> = Vec::new();
     for c in &plan.containers {
         if wanted
@@ -78,18 +83,21 @@ pub fn images_of(plan: &Plan, offline: bool) -> Vec<WantedImage> {
         {
             continue;
         }
-        if c.image.starts_with("prodmirror/agent:") {
+        if is_own(&c.image) {
             continue;
         }
-        let policy = if offline {
-            Policy::Never
-        } else {
-            Policy::from_spec(c.pull_policy.as_deref())
+        let locked_for = lock.and_then(|l| l.name_of(&c.image)).map(str::to_owned);
+        let policy = match Policy::from_spec(c.pull_policy.as_deref()) {
+            _ if offline || c.image.starts_with("sha256:") => Policy::Never,
+            // The same digest is the same image, however often it is pulled.
+            Policy::Always if locked_for.is_some() => Policy::Missing,
+            policy => policy,
         };
         wanted.push(WantedImage {
             reference: c.image.clone(),
             platform: c.platform.clone(),
             policy,
+            locked_for,
         });
     }
     wanted

@@ -18,6 +18,7 @@ use prodmirror_engine::run::{
 use prodmirror_engine::step::Program;
 use prodmirror_model::diag::{ProblemKind, Problems};
 use prodmirror_model::event::{Outcome, What};
+use prodmirror_model::lock::Lock;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::redact::Redactor;
 use prodmirror_model::secret::Secret;
@@ -44,6 +45,8 @@ pub struct Play<'a> {
     pub engine: Engine,
     /// What each stack consists of.
     pub plan: Arc<Plan>,
+    /// What images are pinned to.
+    pub lock: Option<Lock>,
     /// Certificates (DER) of the authorities that steps trust.
     pub roots: Vec<Vec<u8>>,
     /// Values of `secrets.<name>`.
@@ -78,7 +81,7 @@ impl Play<'_> {
 
     async fn with_lease(&self, cases: &[Case], lease: &LeaseOptions) -> Played {
         let (sink, stop) = (&self.sink, &self.stop);
-        let images = images_of(&self.plan, self.args.offline);
+        let images = images_of(&self.plan, self.lock.as_ref(), self.args.offline);
         let logins = self.session.logins();
         let provided = tokio::select! {
             provided = provide_all(&self.engine, &images, (&logins, &**sink)) => provided,

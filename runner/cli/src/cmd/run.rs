@@ -10,6 +10,7 @@ use prodmirror_engine::run::{Case, CaseOptions};
 use prodmirror_engine::step::Program;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::What;
+use prodmirror_model::lock::Digest;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::redact::Redactor;
 use prodmirror_model::source::io_reason;
@@ -76,6 +77,7 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     } else {
         open(session, args, &engine.facts().arch)?.0
     };
+    super::lock::gate(session, &opened, &engine, (args.locked, args.offline)).await?;
     let (plan, roots) = plan_of(session, &opened, &engine).await?;
     let seed = args.seed.unwrap_or_else(drawn_seed);
     let files = scenarios.files;
@@ -176,6 +178,7 @@ impl Ready {
             dir: &dir.path,
             engine: ready.engine,
             plan: Arc::new(ready.plan),
+            lock: ready.opened.lock,
             roots: ready.roots,
             secrets: ready.opened.secrets,
             redactor: ready.opened.redactor,
@@ -265,18 +268,23 @@ impl Ready {
 
     fn started(&self, dir: &RunDir, cases: &[Case]) -> What {
         let facts = self.engine.facts();
-        let properties = [
+        let mut properties = vec![
             ("engine", facts.engine.clone()),
             ("platform", format!("{}/{}", facts.os, facts.arch)),
             ("seed", self.seed.to_string()),
         ];
+        if let Some(lock) = &self.opened.lock {
+            let text = prodmirror_model::lock::write(lock);
+            properties.push(("lock", Digest::of(text.as_bytes()).to_string()));
+        }
+        let properties = properties.into_iter();
         What::RunStarted {
             run: dir.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             project: self.plan.project.clone(),
             seed: self.seed,
             cases: cases.iter().map(Case::id).collect(),
-            properties: properties.map(|(k, v)| (k.to_owned(), v)).into(),
+            properties: properties.map(|(k, v)| (k.to_owned(), v)).collect(),
         }
     }
 }

@@ -21,6 +21,7 @@ impl Session {
         let exit = match problem.kind {
             ProblemKind::Engine => Exit::Engine,
             ProblemKind::Start => Exit::Stack,
+            ProblemKind::Drift => Exit::Gate,
             _ => Exit::Invalid,
         };
         self.tell(&Problems::from(problem), &Redactor::new());

@@ -42,6 +42,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         arch if arch == host_arch() => opened,
         arch => session.open(arch)?,
     };
+    super::lock::gate(session, &opened, &engine, (args.locked, args.offline)).await?;
     let (plan, _) = super::planned::plan_of(session, &opened, &engine).await?;
     let project = plan.project.clone();
     let running = standing(&engine, Some(&project))
@@ -73,7 +74,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
     })?;
     let observer = book.observer(sink.clone());
     let stop = signals::stop();
-    let images = super::planned::images_of(&plan, args.offline);
+    let images = super::planned::images_of(&plan, opened.lock.as_ref(), args.offline);
     if let Err(problems) = provide_all(&engine, &images, (&session.logins(), &*sink)).await {
         session.tell(&problems, &opened.redactor);
         let lost = problems.0.iter().any(|p| p.kind == ProblemKind::Engine);

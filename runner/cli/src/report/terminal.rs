@@ -161,7 +161,7 @@ impl Terminal {
                 image,
                 state,
                 detail,
-            } if state == "ready" || state == "failed" || detail.is_empty() => (
+            } if matches!(state.as_str(), "ready" | "failed" | "waiting") || detail.is_empty() => (
                 "image",
                 format!("{} {state} {detail}", self.look.name(image)),
             ),

@@ -6,6 +6,7 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters as query;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use prodmirror_model::lock::{Digest, Platform};
 use prodmirror_model::secret::Secret;
 
 use super::{Engine, EngineError};
@@ -21,6 +22,19 @@ pub struct ImageFacts {
     pub tags: Vec<String>,
     /// `repository@sha256:…`, one for each repository it was pulled from or pushed to.
     pub digests: Vec<String>,
+    /// What it was built for.
+    pub platform: Option<Platform>,
+}
+
+/// What a registry has under a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// Digest of the manifest, or of the index over several.
+    pub digest: Digest,
+    /// Whether it is an index.
+    pub is_index: bool,
+    /// The platforms that it has.
+    pub platforms: Vec<Platform>,
 }
 
 /// An image to be built from a Dockerfile.
@@ -70,6 +84,11 @@ impl Engine {
             .map_err(EngineError::from)
         {
             Ok(found) => Ok(Some(ImageFacts {
+                platform: platform(
+                    found.os.as_deref(),
+                    found.architecture.as_deref(),
+                    found.variant.as_deref(),
+                ),
                 id: found.id.unwrap_or_default(),
                 labels: found
                     .config
@@ -83,6 +102,40 @@ impl Engine {
             Err(e) if e.is_missing() => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// What a registry has under a reference, without pulling it. The engine, not this host,
+    /// talks to the registry; a tag beside a digest is left out.
+    pub async fn distribution(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+    ) -> Result<Distribution, EngineError> {
+        let found = self
+            .client()
+            .inspect_registry_image(reference, login.map(credentials))
+            .await?;
+        let digest = found.descriptor.digest.unwrap_or_default();
+        let digest = Digest::parse(&digest)
+            .ok_or_else(|| EngineError::Garbled(format!("`{digest}` is not a digest")))?;
+        let mut platforms: Vec<Platform> = found
+            .platforms
+            .iter()
+            .filter_map(|p| {
+                platform(
+                    p.os.as_deref(),
+                    p.architecture.as_deref(),
+                    p.variant.as_deref(),
+                )
+            })
+            .collect();
+        platforms.sort();
+        platforms.dedup();
+        Ok(Distribution {
+            digest,
+            is_index: found.descriptor.media_type.is_some_and(|t| is_index(&t)),
+            platforms,
+        })
     }
 
     /// Builds an image; every line that the build prints goes to `on_line`. Nothing that
@@ -195,6 +248,21 @@ impl Engine {
             Err(e) => Err(e),
         }
     }
+}
+
+/// A platform; the attestations beside images in an index have none.
+fn platform(os: Option<&str>, arch: Option<&str>, variant: Option<&str>) -> Option<Platform> {
+    let named = |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p != "unknown");
+    (named(os) && named(arch))
+        .then(|| Platform::new(os.unwrap_or_default(), arch.unwrap_or_default(), variant))
+}
+
+fn is_index(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/vnd.oci.image.index.v1+json"
+            | "application/vnd.docker.distribution.manifest.list.v2+json"
+    )
 }
 
 fn refused(message: Option<String>) -> EngineError {

@@ -13,12 +13,14 @@ mod stream;
 
 use std::sync::Arc;
 
+use prodmirror_model::lock::Platform;
+
 pub use connect::{Endpoint, EngineEnv};
 pub use container::{ContainerState, CreatedContainer, HealthCheck, NewContainer};
 pub use error::EngineError;
 pub use exec::{ExecIo, ExecSpec};
 pub use facts::HostFacts;
-pub use image::{ImageFacts, NewImage, PullProgress, RegistryLogin};
+pub use image::{Distribution, ImageFacts, NewImage, PullProgress, RegistryLogin};
 pub use object::{Found, FoundKind, NewNetwork, NewVolume, UsedSubnet};
 pub use stream::{Attached, EngineEvent, LogQuery, LogStream, Output, OutputFrom};
 
@@ -42,6 +44,11 @@ impl Engine {
     /// What is known of the engine and its host.
     pub fn facts(&self) -> &HostFacts {
         &self.facts
+    }
+
+    /// What containers run on, where their image and their spec do not say otherwise.
+    pub fn platform(&self) -> Platform {
+        Platform::new(&self.facts.os, &self.facts.arch, None)
     }
 
     /// Where the engine is, as people write it (`unix:///var/run/docker.sock`).

@@ -173,6 +173,14 @@ fn server(reference: &str) -> &str {
     }
 }
 
+/// The registry of an image reference, as `docker login` takes it.
+pub(super) fn registry(reference: &str) -> &str {
+    match server(reference) {
+        HUB => "docker.io",
+        server => server,
+    }
+}
+
 fn host(server: &str) -> &str {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt as _;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::What;
+use prodmirror_model::lock::Platform;
 
 use super::login::Logins;
+use super::retry::{PULL, with_retries};
+use super::trouble;
 use crate::bus::Sink;
 use crate::docker::{Engine, ImageFacts, PullProgress};
 
@@ -46,6 +49,8 @@ pub struct Wanted {
     pub platform: Option<String>,
     /// When it is pulled.
     pub policy: Policy,
+    /// The reference that a lock pins to `reference`.
+    pub locked_for: Option<String>,
 }
 
 /// Makes sure that the engine has an image, and says what it is.
@@ -62,22 +67,72 @@ pub async fn provide(
     let doing = format!("look for the image {name}");
     let there = engine.image(name).await.map_err(|e| e.problem(&doing))?;
     match (there, wanted.policy) {
-        (Some(facts), Policy::Missing | Policy::Never) => Ok(facts),
-        (None, Policy::Never) => Err(missing(
-            name,
-            "it is not there, and its pull policy is `never`",
-        )),
+        (Some(facts), Policy::Missing | Policy::Never) => fits(engine, wanted, facts, sink),
+        (None, Policy::Never) => Err(absent(wanted)),
         (there, _) => {
             let pulled = pull(engine, wanted, (logins, sink)).await;
             match (pulled, there) {
                 (Ok(()), _) => {}
                 // A registry that is away does not take away what is here.
-                (Err(_), Some(facts)) => return Ok(facts),
+                (Err(_), Some(facts)) => return fits(engine, wanted, facts, sink),
                 (Err(p), None) => return Err(p),
             }
             let found = engine.image(name).await.map_err(|e| e.problem(&doing))?;
-            found.ok_or_else(|| missing(name, "it was pulled, but is not there"))
+            let found = found.ok_or_else(|| missing(name, "it was pulled, but is not there"))?;
+            fits(engine, wanted, found, sink)
         }
+    }
+}
+
+/// An image of another platform than is asked for is refused; where nobody asks for one, it
+/// runs by emulation, if at all, and that is said.
+fn fits(
+    engine: &Engine,
+    wanted: &Wanted,
+    facts: ImageFacts,
+    sink: &dyn Sink,
+) -> Result<ImageFacts, Problem> {
+    let asked = wanted.platform.as_deref().and_then(Platform::parse);
+    let own = engine.platform();
+    let Some(have) = &facts.platform else {
+        return Ok(facts);
+    };
+    match asked {
+        Some(asked) if !have.serves(&asked) => Err(missing(
+            &wanted.reference,
+            &format!("it is for {have} here, and {asked} is asked for"),
+        )),
+        None if !have.serves(&own) => {
+            sink.emit(What::Image {
+                image: wanted.reference.clone(),
+                state: "ready".to_owned(),
+                detail: format!(
+                    "for {have}, on an engine for {own}: it runs by emulation, if at all"
+                ),
+            });
+            Ok(facts)
+        }
+        _ => Ok(facts),
+    }
+}
+
+/// The problem of an image that is not there and must not be pulled.
+fn absent(wanted: &Wanted) -> Problem {
+    let reference = &wanted.reference;
+    match &wanted.locked_for {
+        Some(name) if reference.starts_with("sha256:") => Problem::new(
+            ProblemKind::Start,
+            format!(
+                "the lock pins the image {name} to {reference}, which only the engine had where it was locked"
+            ),
+        )
+        .help(format!(
+            "build {name} here and run `prodmirror lock --update`, or push it and lock that"
+        )),
+        _ => missing(
+            reference,
+            "it is not there, and its pull policy is `never`",
+        ),
     }
 }
 
@@ -125,14 +180,18 @@ async fn pull(
     };
     tell("pulling", String::new());
     let login = logins.find(name).await;
-    let mut progress = Progress::default();
-    let pulled = engine
-        .pull_image(name, wanted.platform.as_deref(), login.as_ref(), |p| {
+    let attempt = async || {
+        let mut progress = Progress::default();
+        let on_progress = |p| {
             if let Some(percent) = progress.add(p) {
                 tell("pulling", format!("{percent} %"));
             }
-        })
-        .await;
+        };
+        engine
+            .pull_image(name, wanted.platform.as_deref(), login.as_ref(), on_progress)
+            .await
+    };
+    let pulled = with_retries(PULL, attempt, |why| tell("waiting", why)).await;
     match pulled {
         Ok(()) => {
             tell("ready", String::new());
@@ -140,10 +199,7 @@ async fn pull(
         }
         Err(e) => {
             tell("failed", e.to_string());
-            if e.is_lost() {
-                return Err(e.problem(format!("pull the image {name}")));
-            }
-            Err(missing(name, &format!("it could not be pulled: {e}")))
+            Err(trouble::problem(name, &e))
         }
     }
 }

@@ -198,6 +198,7 @@ async fn an_image_that_cannot_be_had_is_a_problem_with_a_way_out() {
         reference: "registry.prodmirror.example/nowhere/at-all:1".to_owned(),
         platform: None,
         policy,
+        locked_for: None,
     };
     for (policy, why) in [
         (Policy::Never, "`never`"),
