@@ -75,11 +75,7 @@ impl Opened {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn without_lock(
-        global: &Global,
-        context: &Context,
-        arch: &str,
-    ) -> Result<Self, Problems> {
+    pub fn without_lock(global: &Global, context: &Context, arch: &str) -> Result<Self, Problems> {
         let path = match &global.project {
             Some(path) => context.cwd.join(path),
             None => Project::find(&context.cwd)?,

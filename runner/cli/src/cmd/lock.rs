@@ -16,6 +16,7 @@ use crate::args::{Format, LockArgs};
 use crate::exit::Exit;
 use crate::open::Opened;
 use crate::report::Target;
+use crate::report::look::count;
 
 /// Writes the lock, or compares it.
 pub async fn run(session: &Session, args: &LockArgs) -> Exit {
@@ -39,7 +40,11 @@ pub async fn gate(
     (locked, offline): (bool, bool),
 ) -> Result<(), Exit> {
     let Some(lock) = &opened.lock else {
-        return if locked { Err(no_lock(session)) } else { Ok(()) };
+        return if locked {
+            Err(no_lock(session))
+        } else {
+            Ok(())
+        };
     };
     let ask = if locked && !offline {
         Ask::Registries
@@ -67,7 +72,13 @@ async fn check(session: &Session, args: &LockArgs) -> Result<(), Exit> {
         return Err(no_lock(session));
     };
     let engine = session.engine().await?;
-    let now = now(session, &opened, &engine, (&opened.images, Some(lock), ask(args))).await?;
+    let now = now(
+        session,
+        &opened,
+        &engine,
+        (&opened.images, Some(lock), ask(args)),
+    )
+    .await?;
     let found = lock::drift(lock, &now);
     // What could not be asked was not found to be as it was.
     let unanswered = now
@@ -90,7 +101,11 @@ async fn renew(session: &Session, args: &LockArgs) -> Result<(), Exit> {
     let refused = |problems: Problems| {
         session.tell(&problems, &opened.redactor);
         let lost = |p: &Problem| p.kind == ProblemKind::Start;
-        if problems.0.iter().any(lost) { Exit::Stack } else { Exit::Invalid }
+        if problems.0.iter().any(lost) {
+            Exit::Stack
+        } else {
+            Exit::Invalid
+        }
     };
     let old = match lock::load(&opened.project.root) {
         Ok(old) => old,
@@ -107,7 +122,9 @@ async fn renew(session: &Session, args: &LockArgs) -> Result<(), Exit> {
     let engine = session.engine().await?;
     let now = now(session, &opened, &engine, (&wanted, None, ask(args))).await?;
     let seen = now.clone();
-    let new = how.lock(old.as_ref(), &opened.images, now).map_err(refused)?;
+    let new = how
+        .lock(old.as_ref(), &opened.images, now)
+        .map_err(refused)?;
     let text = lock::write(&new);
     let path = opened.project.root.join(FILE_NAME);
     let same = std::fs::read_to_string(&path).is_ok_and(|old| old == text);
@@ -129,14 +146,14 @@ async fn renew(session: &Session, args: &LockArgs) -> Result<(), Exit> {
 }
 
 fn ask(args: &LockArgs) -> Ask {
-    if args.offline { Ask::Engine } else { Ask::Registries }
+    if args.offline {
+        Ask::Engine
+    } else {
+        Ask::Registries
+    }
 }
 
-type Open = fn(
-    &crate::args::Global,
-    &crate::context::Context,
-    &str,
-) -> Result<Opened, Problems>;
+type Open = fn(&crate::args::Global, &crate::context::Context, &str) -> Result<Opened, Problems>;
 
 fn open(session: &Session, how: Open) -> Result<Opened, Exit> {
     let opened = how(&session.global, &session.context, host_arch()).map_err(|problems| {
@@ -191,7 +208,11 @@ fn summary(lock: &Lock) -> String {
     let facts = &lock.facts;
     let files = facts.sources.len() + facts.configs.len();
     let by_digest = lock.images.len() - local;
-    format!("{by_digest} images by digest, {local} local only, {files} files")
+    format!(
+        "{} by digest, {local} local only, {}",
+        count(by_digest, "image"),
+        count(files, "file")
+    )
 }
 
 /// Says which images came, went and moved.
@@ -238,7 +259,8 @@ impl Sink for Notes<'_> {
             detail,
         } = what
         {
-            self.session.note(&format!("image {image} {state}: {detail}\n"));
+            self.session
+                .note(&format!("image {image} {state}: {detail}\n"));
         }
     }
 }

@@ -146,7 +146,12 @@ mod tests {
 
     #[test]
     fn only_this_host_is_asked_without_tls() {
-        for here in ["localhost:5000", "127.0.0.1:5000", "[::1]:5000", "localhost"] {
+        for here in [
+            "localhost:5000",
+            "127.0.0.1:5000",
+            "[::1]:5000",
+            "localhost",
+        ] {
             assert!(is_loopback(here), "{here}");
         }
         for elsewhere in ["10.0.0.1:5000", "r.example", "localhost.example:5000"] {

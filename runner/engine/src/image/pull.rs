@@ -131,7 +131,7 @@ fn absent(wanted: &Wanted) -> Problem {
         )),
         _ => missing(
             reference,
-            "it is not there, and its pull policy is `never`",
+            "it is not there and may not be pulled (pull policy `never`, or --offline)",
         ),
     }
 }
@@ -188,7 +188,12 @@ async fn pull(
             }
         };
         engine
-            .pull_image(name, wanted.platform.as_deref(), login.as_ref(), on_progress)
+            .pull_image(
+                name,
+                wanted.platform.as_deref(),
+                login.as_ref(),
+                on_progress,
+            )
             .await
     };
     let pulled = with_retries(PULL, attempt, |why| tell("waiting", why)).await;

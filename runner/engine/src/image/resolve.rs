@@ -65,12 +65,19 @@ struct Resolver<'r> {
 }
 
 impl Resolver<'_> {
-    async fn see(&self, name: &str, needed: &Needed, pin: Option<&Pin>) -> Result<Seen, EngineError> {
+    async fn see(
+        &self,
+        name: &str,
+        needed: &Needed,
+        pin: Option<&Pin>,
+    ) -> Result<Seen, EngineError> {
         let local = self.engine.image(name).await?;
         if let Some(Pin::Local { id, .. }) = pin
             && self.has(id, local.as_ref()).await?
         {
-            return Ok(Seen::Is(pin.cloned().unwrap_or_else(|| local_pin(id.clone(), None))));
+            return Ok(Seen::Is(
+                pin.cloned().unwrap_or_else(|| local_pin(id.clone(), None)),
+            ));
         }
         if self.ask == Ask::Engine {
             return Ok(on_engine(name, local.as_ref(), pin));
@@ -234,8 +241,14 @@ mod tests {
         let pin = registry(ONE);
         let see = |l: Option<ImageFacts>, pin| on_engine("r.example/a:1", l.as_ref(), pin);
         assert_eq!(see(None, Some(&pin)), Seen::Is(registry(ONE)));
-        assert_eq!(see(Some(image(TWO, &[ONE])), Some(&pin)), Seen::Is(registry(ONE)));
-        assert_eq!(see(Some(image(TWO, &[TWO])), Some(&pin)), Seen::Is(registry(TWO)));
+        assert_eq!(
+            see(Some(image(TWO, &[ONE])), Some(&pin)),
+            Seen::Is(registry(ONE))
+        );
+        assert_eq!(
+            see(Some(image(TWO, &[TWO])), Some(&pin)),
+            Seen::Is(registry(TWO))
+        );
         assert_eq!(see(Some(image(TWO, &[])), Some(&pin)), Seen::Is(local(TWO)));
         assert!(matches!(see(None, None), Seen::Missing(_)));
     }
@@ -253,11 +266,17 @@ mod tests {
         let pin = registry(ONE);
         let here = image(TWO, &[ONE]);
         let see = |e, l, pin| unanswered("r.example/a:1", e, (l, pin));
-        assert!(matches!(see(&away, Some(&here), Some(&pin)), Seen::Unanswered(_)));
+        assert!(matches!(
+            see(&away, Some(&here), Some(&pin)),
+            Seen::Unanswered(_)
+        ));
         assert_eq!(see(&gone, Some(&here), Some(&pin)), Seen::Is(local(TWO)));
         assert!(matches!(see(&gone, None, Some(&pin)), Seen::Missing(_)));
         assert_eq!(see(&away, Some(&here), None), Seen::Is(registry(ONE)));
-        assert_eq!(see(&away, Some(&image(TWO, &[])), None), Seen::Is(local(TWO)));
+        assert_eq!(
+            see(&away, Some(&image(TWO, &[])), None),
+            Seen::Is(local(TWO))
+        );
         assert!(matches!(see(&away, None, None), Seen::Unanswered(_)));
     }
 

@@ -37,19 +37,39 @@ pub enum Trouble {
 const WORDS: [(Trouble, &[&str]); 8] = [
     (
         Trouble::Platform,
-        &["no matching manifest for", "does not match the specified platform"],
+        &[
+            "no matching manifest for",
+            "does not match the specified platform",
+        ],
     ),
     (
         Trouble::Untrusted,
-        &["x509:", "certificate signed by unknown authority", "http response to https client"],
+        &[
+            "x509:",
+            "certificate signed by unknown authority",
+            "http response to https client",
+        ],
     ),
     (
         Trouble::Throttled,
-        &["toomanyrequests", "too many requests", "http 429", "status: 429"],
+        &[
+            "toomanyrequests",
+            "too many requests",
+            "http 429",
+            "status: 429",
+        ],
     ),
     (
         Trouble::Failing,
-        &["status: 5", "http 500", "http 502", "http 503", "http 504", "bad gateway", "service unavailable"],
+        &[
+            "status: 5",
+            "http 500",
+            "http 502",
+            "http 503",
+            "http 504",
+            "bad gateway",
+            "service unavailable",
+        ],
     ),
     (Trouble::NoSuchHost, &["no such host"]),
     (
@@ -68,7 +88,12 @@ const WORDS: [(Trouble, &[&str]); 8] = [
     ),
     (
         Trouble::Unknown,
-        &["manifest unknown", "name unknown", "repository name not known", " not found"],
+        &[
+            "manifest unknown",
+            "name unknown",
+            "repository name not known",
+            " not found",
+        ],
     ),
     (
         Trouble::Unreachable,
@@ -185,26 +210,89 @@ mod tests {
     #[test]
     fn words_of_engines_are_told_apart() {
         for (status, message, want) in [
-            (500, "Head \"http://r/v2/a/manifests/1\": no basic auth credentials", Trouble::Denied),
-            (500, "unauthorized: authentication required", Trouble::Denied),
-            (404, "pull access denied for a, repository does not exist or may require 'docker login': denied: requested access to the resource is denied", Trouble::Denied),
-            (404, "manifest for r/a:1 not found: manifest unknown: manifest unknown", Trouble::Unknown),
+            (
+                500,
+                "Head \"http://r/v2/a/manifests/1\": no basic auth credentials",
+                Trouble::Denied,
+            ),
+            (
+                500,
+                "unauthorized: authentication required",
+                Trouble::Denied,
+            ),
+            (
+                404,
+                "pull access denied for a, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+                Trouble::Denied,
+            ),
+            (
+                404,
+                "manifest for r/a:1 not found: manifest unknown: manifest unknown",
+                Trouble::Unknown,
+            ),
             (404, "manifest unknown: manifest unknown", Trouble::Unknown),
-            (500, "error parsing HTTP 429 response body: unexpected end of JSON input: \"\"", Trouble::Throttled),
-            (500, "toomanyrequests: You have reached your pull rate limit", Trouble::Throttled),
-            (500, "received unexpected HTTP status: 503 Service Unavailable", Trouble::Failing),
-            (500, "received unexpected HTTP status: 500 Internal Server Error", Trouble::Failing),
-            (500, "Get \"http://r/v2/\": dial tcp 127.0.0.1:5999: connect: connection refused", Trouble::Unreachable),
-            (500, "Get \"https://r/v2/\": net/http: TLS handshake timeout", Trouble::Unreachable),
-            (500, "Get \"https://r/v2/\": dial tcp: lookup r on 10.0.0.1:53: no such host", Trouble::NoSuchHost),
-            (500, "Get \"https://r/v2/\": x509: certificate signed by unknown authority", Trouble::Untrusted),
-            (500, "Get \"https://r/v2/\": http: server gave HTTP response to HTTPS client", Trouble::Untrusted),
-            (404, "no matching manifest for linux/amd64 in the manifest list entries", Trouble::Platform),
-            (404, "image with reference a was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64", Trouble::Platform),
+            (
+                500,
+                "error parsing HTTP 429 response body: unexpected end of JSON input: \"\"",
+                Trouble::Throttled,
+            ),
+            (
+                500,
+                "toomanyrequests: You have reached your pull rate limit",
+                Trouble::Throttled,
+            ),
+            (
+                500,
+                "received unexpected HTTP status: 503 Service Unavailable",
+                Trouble::Failing,
+            ),
+            (
+                500,
+                "received unexpected HTTP status: 500 Internal Server Error",
+                Trouble::Failing,
+            ),
+            (
+                500,
+                "Get \"http://r/v2/\": dial tcp 127.0.0.1:5999: connect: connection refused",
+                Trouble::Unreachable,
+            ),
+            (
+                500,
+                "Get \"https://r/v2/\": net/http: TLS handshake timeout",
+                Trouble::Unreachable,
+            ),
+            (
+                500,
+                "Get \"https://r/v2/\": dial tcp: lookup r on 10.0.0.1:53: no such host",
+                Trouble::NoSuchHost,
+            ),
+            (
+                500,
+                "Get \"https://r/v2/\": x509: certificate signed by unknown authority",
+                Trouble::Untrusted,
+            ),
+            (
+                500,
+                "Get \"https://r/v2/\": http: server gave HTTP response to HTTPS client",
+                Trouble::Untrusted,
+            ),
+            (
+                404,
+                "no matching manifest for linux/amd64 in the manifest list entries",
+                Trouble::Platform,
+            ),
+            (
+                404,
+                "image with reference a was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
+                Trouble::Platform,
+            ),
             (500, "something new", Trouble::Other),
             (429, "", Trouble::Throttled),
         ] {
-            let e = EngineError::Answered { status, message: message.to_owned() };
+            let e = EngineError::Answered {
+                status,
+                message: message.to_owned(),
+            };
             assert_eq!(Trouble::of(&e), want, "{message}");
         }
         assert_eq!(Trouble::of(&EngineError::Timeout), Trouble::Engine);

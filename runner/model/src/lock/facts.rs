@@ -46,6 +46,9 @@ pub fn facts(
     };
     if let Some(stack) = &compiled.stack {
         facts.configs = files.configs(&compiled.production, &stack.mirror);
+        // One fact stands on one line only.
+        let sources = &facts.sources;
+        facts.configs.retain(|name, _| !sources.contains_key(name));
     }
     if files.problems.0.is_empty() {
         Ok(facts)
@@ -79,7 +82,10 @@ fn sections(project: &Project, node: &Node) -> Hashes {
     hashes
 }
 
-fn passed(project: &Project, shell: &BTreeMap<String, String>) -> BTreeMap<String, Sourced<Passed>> {
+fn passed(
+    project: &Project,
+    shell: &BTreeMap<String, String>,
+) -> BTreeMap<String, Sourced<Passed>> {
     let of = |name: &str| match shell.get(name) {
         None => Passed::Unset,
         Some(value) if is_text(name, value) => Passed::Text(value.clone()),
@@ -123,15 +129,16 @@ struct Files<'f> {
 impl Files<'_> {
     fn sources(&mut self, project: &Project, compiled: &Compiled, node: &Node) -> Hashes {
         let mut hashes = Hashes::new();
-        for input in &compiled.production.inputs {
-            if let Some(digest) = Digest::parse(&format!("sha256:{}", input.sha256)) {
-                hashes.insert(input.path.clone(), digest.into());
-            }
-        }
-        let named = project.production.iter().chain(&project.env_files);
-        let named = named.chain(&project.template);
+        // What was read of other formats and put in the place of a file is no file.
+        let read = compiled.production.inputs.iter();
+        let mut paths: Vec<PathBuf> = read
+            .map(|i| self.root.join(&i.path))
+            .filter(|p| p.is_file())
+            .collect();
+        paths.extend(project.production.iter().flat_map(|s| s.files.clone()));
+        let named = project.env_files.iter().chain(&project.template);
         let named = named.chain(project.flags.iter().map(|f| &f.file));
-        let mut paths: Vec<PathBuf> = named.map(|p| p.path.clone()).collect();
+        paths.extend(named.map(|p| p.path.clone()));
         let egress = node.get("egress").and_then(Node::as_map);
         for (_, fate) in egress.into_iter().flat_map(|m| m.iter()) {
             if let Some(stub) = fate.get("stub").and_then(Node::as_str) {

@@ -65,7 +65,8 @@ fn judge(service: &str, image: &str, pin: Option<&Pin>) -> Record {
             record.actual = id.to_string();
             record.reason =
                 "the lock pins an image that only this engine has: no registry says that it is production's".to_owned();
-            record.raise = "push it, or pull production's, then run `prodmirror lock --update`".to_owned();
+            record.raise =
+                "push it, or pull production's, then run `prodmirror lock --update`".to_owned();
         }
         _ => {
             record.reason = if floating {

@@ -73,7 +73,8 @@ impl Reader {
         }
         for (name, entry) in map.iter() {
             if !KEYS.contains(&name) {
-                let help = nearest(name, KEYS).map_or(AGAIN.to_owned(), |k| format!("did you mean `{k}`?"));
+                let help = nearest(name, KEYS)
+                    .map_or(AGAIN.to_owned(), |k| format!("did you mean `{k}`?"));
                 let what = format!("a lock has no key `{name}`");
                 self.problems
                     .push(Problem::at(ProblemKind::UnknownKey, &entry.span, what).help(help));
@@ -129,7 +130,10 @@ impl Reader {
             return Some(Pin::Local { id, platform });
         }
         let Some(digest) = map.get("digest") else {
-            self.wrong(node, "an image has a `digest`, or the id of a `local` image");
+            self.wrong(
+                node,
+                "an image has a `digest`, or the id of a `local` image",
+            );
             return None;
         };
         let digest = self.digest(digest)?;
@@ -156,7 +160,10 @@ impl Reader {
     fn digest(&mut self, node: &Node) -> Option<Digest> {
         let digest = node.as_str().and_then(Digest::parse);
         if digest.is_none() {
-            self.wrong(node, "this is not a digest (`sha256:` and 64 hexadecimal digits)");
+            self.wrong(
+                node,
+                "this is not a digest (`sha256:` and 64 hexadecimal digits)",
+            );
         }
         digest
     }

@@ -94,7 +94,11 @@ mod tests {
             Reference::parse("r.example/a:1").digest_among(names()),
             [Digest::parse(DIGEST).unwrap()]
         );
-        assert!(Reference::parse("r.example/b").digest_among(names()).is_empty());
+        assert!(
+            Reference::parse("r.example/b")
+                .digest_among(names())
+                .is_empty()
+        );
         let hub = format!("redis@{DIGEST}");
         let found = Reference::parse("docker.io/library/redis:7").digest_among([hub.as_str()]);
         assert_eq!(found.len(), 1);

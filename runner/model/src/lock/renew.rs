@@ -27,7 +27,8 @@ impl Renew {
         needed: &BTreeMap<String, Needed>,
     ) -> Result<BTreeMap<String, Needed>, Problems> {
         let locked = |name: &String| old.is_some_and(|l| l.images.contains_key(name));
-        let of = |services: &Vec<String>, n: &Needed| n.services.iter().any(|s| services.contains(s));
+        let of =
+            |services: &Vec<String>, n: &Needed| n.services.iter().any(|s| services.contains(s));
         if let Self::Services(services) = self {
             unknown(services, needed)?;
         }
@@ -90,7 +91,10 @@ fn unknown(services: &[String], needed: &BTreeMap<String, Needed>) -> Result<(),
     for service in services.iter().filter(|s| !known.contains(s.as_str())) {
         let help = match nearest(service, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("services: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "services: {}",
+                known.iter().copied().collect::<Vec<_>>().join(", ")
+            ),
         };
         let what = format!("the mirror has no service `{service}` with an image");
         problems.push(Problem::new(ProblemKind::UnknownReference, what).help(help));
