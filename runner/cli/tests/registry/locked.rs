@@ -237,8 +237,11 @@ fn facts(site: &Site) {
     bench.set("DEPLOY_TOKEN", "token-9Vb3");
     bench.run(&["lock"]).is(0, &[]);
     let lock = bench.lock();
-    assert!(lock.contains("  RELEASE: \"1.2\"\n"), "{lock}");
-    assert!(lock.contains("  DEPLOY_TOKEN: sha256:"), "{lock}");
+    assert!(lock.contains("  RELEASE:\n    value: \"1.2\"\n"), "{lock}");
+    assert!(
+        lock.contains("  DEPLOY_TOKEN:\n    digest: sha256:"),
+        "{lock}"
+    );
     for secret in ["token-9Vb3", "a-stand-in-8Kz1"] {
         assert!(!lock.contains(secret), "{lock}");
     }

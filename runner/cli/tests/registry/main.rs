@@ -11,6 +11,7 @@ mod bench;
 mod faulty;
 mod locked;
 mod moved;
+#[allow(dead_code, reason = "the other tests use all of it")]
 #[path = "../it/project.rs"]
 mod project;
 mod registries;

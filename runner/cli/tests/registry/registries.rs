@@ -1,6 +1,6 @@
 //! Registries that want a login, that nobody trusts, that fail, and that are away.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::bench::{Bench, docker};
 use crate::faulty::Faulty;
@@ -97,12 +97,18 @@ fn login(site: &Site) {
 }
 
 fn trusted(site: &Site) {
-    let format = "{{(index .IPAM.Config 0).Gateway}}";
-    let address = docker(&["network", "inspect", "bridge", "-f", format]);
-    let Ok(address) = address.parse::<IpAddr>() else {
-        eprintln!("not seen: the engine's bridge has no address here");
+    let format = "{{(index .IPAM.Config 0).Subnet}}";
+    let subnet = docker(&["network", "inspect", "bridge", "-f", format]);
+    let network = subnet
+        .split('/')
+        .next()
+        .and_then(|n| n.parse::<Ipv4Addr>().ok());
+    let Some(network) = network else {
+        eprintln!("not seen: the engine's bridge has no address of this kind ({subnet})");
         return;
     };
+    // The bridge has the first address of its network.
+    let address = IpAddr::V4(Ipv4Addr::from_bits(network.to_bits() + 1));
     let local = std::path::Path::new("/etc/docker").is_dir()
         && std::net::TcpListener::bind((address, 0)).is_ok();
     if !local {

@@ -69,6 +69,8 @@ async fn read(repository: &str, digest: &Digest, login: Option<&RegistryLogin>) 
             (None, None) => RegistryAuth::Anonymous,
         },
     };
+    // The HTTP client takes the process's provider and has none of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let authorities = authorities(Path::new(CERTS), &registry);
     let accepted = [OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
     let mut protocols = vec![ClientProtocol::Https];

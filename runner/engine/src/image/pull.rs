@@ -9,9 +9,9 @@ use prodmirror_model::lock::Platform;
 
 use super::login::Logins;
 use super::retry::{PULL, with_retries};
-use super::trouble;
+use super::trouble::{self, Trouble};
 use crate::bus::Sink;
-use crate::docker::{Engine, ImageFacts, PullProgress};
+use crate::docker::{Engine, EngineError, ImageFacts, PullProgress, RegistryLogin};
 
 /// How many images are pulled at a time.
 const AT_ONCE: usize = 3;
@@ -204,9 +204,25 @@ async fn pull(
         }
         Err(e) => {
             tell("failed", e.to_string());
-            Err(trouble::problem(name, &e))
+            let reason = reason(engine, name, login.as_ref(), &e).await;
+            Err(trouble::problem(name, &reason.unwrap_or(e)))
         }
     }
+}
+
+/// Why a pull really failed, where the engine does not say: after a refusal it tries once more
+/// without TLS where that is allowed, and reports what came of that.
+async fn reason(
+    engine: &Engine,
+    name: &str,
+    login: Option<&RegistryLogin>,
+    error: &EngineError,
+) -> Option<EngineError> {
+    if Trouble::of(error) != Trouble::Other {
+        return None;
+    }
+    let asked = engine.distribution(name, login).await.err()?;
+    (!matches!(Trouble::of(&asked), Trouble::Other | Trouble::Engine)).then_some(asked)
 }
 
 fn missing(name: &str, why: &str) -> Problem {

@@ -1,6 +1,6 @@
 //! `mirror.lock`: the pins of a mirror. The same lock means the same bytes.
 //!
-//! A lock holds one fact a line, in the order of its keys, so that versions of it are merged
+//! A lock holds one fact a line, in the order of its names, so that versions of it are merged
 //! line by line. [`read`] and [`write`] are inverse; [`facts`] takes what the files of a
 //! project say now, an engine's registries say what images are now, and [`drift()`] compares.
 //! [`Lock::pin`] puts the pins into a plan.

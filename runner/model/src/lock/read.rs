@@ -97,7 +97,7 @@ impl Reader {
     }
 
     fn hashes(&mut self, map: &Mapping, section: &str) -> Hashes {
-        self.section(map, section, Self::digest)
+        self.section(map, section, Self::hash)
     }
 
     fn section<T>(
@@ -168,18 +168,32 @@ impl Reader {
         digest
     }
 
+    fn hash(&mut self, node: &Node) -> Option<Digest> {
+        match self.map(node, "this")?.get("digest") {
+            Some(digest) => self.digest(digest),
+            None => {
+                self.wrong(node, "the `digest` is missing");
+                None
+            }
+        }
+    }
+
     fn passed(&mut self, node: &Node) -> Option<Passed> {
-        if node.is_null() {
+        let map = self.map(node, "a variable")?;
+        if let Some(digest) = map.get("digest") {
+            return self.digest(digest).map(Passed::Hash);
+        }
+        if let Some(text) = map.get("value").and_then(Node::as_str) {
+            return Some(Passed::Text(text.to_owned()));
+        }
+        if map.get("unset").and_then(Node::as_bool) == Some(true) {
             return Some(Passed::Unset);
         }
-        let Some(text) = node.as_str() else {
-            self.wrong(node, "the value of a variable is a text");
-            return None;
-        };
-        Some(match Digest::parse(text) {
-            Some(digest) => Passed::Hash(digest),
-            None => Passed::Text(text.to_owned()),
-        })
+        self.wrong(
+            node,
+            "a variable has a `value` that is a text, a `digest`, or is `unset: true`",
+        );
+        None
     }
 
     fn content(&mut self, node: &Node) -> Option<Content> {

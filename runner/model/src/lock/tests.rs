@@ -144,9 +144,9 @@ fn what_is_wrong_is_said_with_its_place() {
         ("    digest: ", "    digset: ", "an image has a `digest`"),
         ("    empty: true", "    empty: false", "holds a `snapshot`"),
         (
-            "  NUMBER: \"12\"",
-            "  NUMBER: 12",
-            "the value of a variable is a text",
+            "    value: \"12\"",
+            "    value: 12",
+            "a `value` that is a text",
         ),
         (
             "images:\n",

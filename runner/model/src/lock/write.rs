@@ -1,4 +1,6 @@
-//! Writing a lock: one fact a line.
+//! Writing a lock: one fact a line, and the name of what it is about on the line before. So
+//! the facts of two neighbours can change in two branches, and they merge: tools that merge
+//! text want a line between two changes that is the same for both.
 
 use std::fmt::Write as _;
 
@@ -52,12 +54,16 @@ fn facts(out: &mut String, facts: &Facts) {
         out.push_str("env:\n");
     }
     for (name, passed) in &facts.env {
-        let value = match &passed.value {
-            Passed::Unset => "~".to_owned(),
-            Passed::Text(text) => quoted(text),
-            Passed::Hash(digest) => digest.to_string(),
-        };
-        let _ = writeln!(out, "  {}: {value}", key(name));
+        let _ = writeln!(out, "  {}:", key(name));
+        match &passed.value {
+            Passed::Unset => out.push_str("    unset: true\n"),
+            Passed::Text(text) => {
+                let _ = writeln!(out, "    value: {}", quoted(text));
+            }
+            Passed::Hash(digest) => {
+                let _ = writeln!(out, "    digest: {digest}");
+            }
+        }
     }
     if !facts.data.is_empty() {
         out.push_str("data:\n");
@@ -82,7 +88,7 @@ fn hashes(out: &mut String, section: &str, hashes: &Hashes) {
         let _ = writeln!(out, "{section}:");
     }
     for (name, digest) in hashes {
-        let _ = writeln!(out, "  {}: {}", key(name), digest.value);
+        let _ = writeln!(out, "  {}:\n    digest: {}", key(name), digest.value);
     }
 }
 
