@@ -76,7 +76,8 @@ pub fn github(problems: &[Problem], redactor: &Redactor) -> String {
         .collect()
 }
 
-fn one(p: &Problem, look: Look, redactor: &Redactor) -> String {
+/// One problem with the lines it is about.
+pub fn one(p: &Problem, look: Look, redactor: &Redactor) -> String {
     if look.width < NARROW {
         let text = format!("{}: {p}", noun_of(p.severity));
         let text = redactor.redact(&text);

@@ -7,6 +7,8 @@ mod cmd;
 mod context;
 mod exit;
 mod explain;
+mod git;
+mod look_at;
 mod open;
 mod report;
 mod runs;

@@ -268,7 +268,11 @@ fn images(given: &[String]) -> Result<Vec<(String, String)>, Problem> {
         .collect()
 }
 
-fn value_of(source: &SecretSource, context: &Context) -> Result<Secret, String> {
+/// The value of a secret, from where the project says.
+///
+/// # Errors
+/// Why it has none.
+pub fn value_of(source: &SecretSource, context: &Context) -> Result<Secret, String> {
     match source {
         SecretSource::Stub(value) => Ok(value.clone()),
         SecretSource::Env(name) => match context.env.get(name) {

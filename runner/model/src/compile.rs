@@ -17,7 +17,7 @@ use crate::project::{Images, Named, Project, SecretSource, is_variable};
 use crate::secret::Secret;
 use crate::source::Span;
 use crate::spec::compose::{LoadRequest, Loaded};
-use crate::spec::{self, ReadRequest};
+use crate::spec::{self, Beyond, ReadRequest};
 use crate::stack::{self, Assembled, Extension, RenderRequest, Variable, secret_ref};
 use crate::yaml::Node;
 use crate::yaml::Spanned;
@@ -37,6 +37,10 @@ pub struct Inputs {
     pub agent_image: String,
     /// Values that templates find as `vars`.
     pub vars: Map<String, Json>,
+    /// Whether a required variable that nobody set is read as the reference of a secret
+    /// instead of ending the reading; it is still among the problems. For those who only look
+    /// at production: the stack cannot be started.
+    pub stand_ins: bool,
 }
 
 /// What became of a project.
@@ -44,12 +48,17 @@ pub struct Inputs {
 pub struct Compiled {
     /// Production as its files describe it, with references in the place of secrets.
     pub production: Mirror,
+    /// What production's files say beyond Compose.
+    pub beyond: Beyond,
     /// The stack; absent when a problem kept it from being made.
     pub stack: Option<Stack>,
     /// What differs from production.
     pub fidelity: Fidelity,
     /// Hosts outside of the mirror that values name.
     pub externals: Vec<External>,
+    /// What reading production's files found: warnings, and required variables without a value.
+    /// It is among `problems` too.
+    pub reading: Problems,
     /// Everything that was found, warnings too.
     pub problems: Problems,
 }
@@ -121,11 +130,7 @@ impl Compiled {
 /// What keeps production's files from being read. Everything later is in
 /// [`Compiled::problems`], so that all of it is seen at once.
 pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems> {
-    let read = spec::read(&ReadRequest {
-        project,
-        load: load_request(project, inputs),
-    })
-    .map_err(say_where_to_set)?;
+    let (read, lacking) = load(project, inputs).map_err(say_where_to_set)?;
     let loaded = read.loaded;
     let mut production = Mirror::from_compose(&loaded.root)?;
     if production.services.is_empty() {
@@ -150,17 +155,21 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     });
     let mut compiled = Compiled {
         production,
+        beyond: read.beyond,
         stack: None,
         fidelity: applied.fidelity,
         externals: applied.externals,
+        reading: Problems::default(),
         problems: applied.problems,
     };
     compiled.fidelity.add(read.records);
     unset_variables(&loaded, &mut compiled);
     declared_secrets(&loaded, &mut compiled, project);
     compiled.fidelity.accept(&project.fidelity);
-    let warnings = say_where_to_set(Problems(loaded.warnings));
-    compiled.problems.0.extend(warnings.0);
+    let mut reading = loaded.warnings;
+    reading.extend(lacking.0);
+    compiled.reading = say_where_to_set(Problems(reading));
+    compiled.problems.0.extend(compiled.reading.0.iter().cloned());
     let rendered = stack::render(&RenderRequest {
         mirror: &applied.mirror,
         extension: &applied.extension,
@@ -181,6 +190,36 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         Err(problems) => compiled.problems.0.extend(problems.0),
     }
     Ok(compiled)
+}
+
+/// Reads production's files; the problems are those of required variables that stand-ins took
+/// the place of.
+fn load(project: &Project, inputs: &Inputs) -> Result<(spec::Production, Problems), Problems> {
+    let mut request = load_request(project, inputs);
+    let mut lacking = Problems::default();
+    loop {
+        let problems = match spec::read(&ReadRequest {
+            project,
+            load: request.clone(),
+        }) {
+            Ok(read) => return Ok((read, lacking)),
+            Err(problems) => problems,
+        };
+        let required = |p: &&Problem| p.kind == ProblemKind::RequiredVariable;
+        let missing = problems.0.iter().find(required);
+        let name = missing.and_then(|p| p.subject.clone());
+        match (missing, name) {
+            // Set once, it cannot be missing again: each turn takes one name off the list.
+            (Some(p), Some(name)) if inputs.stand_ins && is_variable(&name) => {
+                let token = secret_ref::token(&name);
+                lacking.push(p.clone());
+                if request.shell.insert(name, token.clone()) == Some(token) {
+                    return Err(problems);
+                }
+            }
+            _ => return Err(problems),
+        }
+    }
 }
 
 fn load_request(project: &Project, inputs: &Inputs) -> LoadRequest {

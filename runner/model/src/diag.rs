@@ -82,6 +82,8 @@ pub struct Problem {
     pub related: Vec<(Span, String)>,
     /// What to do next.
     pub help: Option<String>,
+    /// The name that it is about (a variable), for those who act on it.
+    pub subject: Option<String>,
 }
 
 impl Problem {
@@ -95,6 +97,7 @@ impl Problem {
             label: None,
             related: Vec::new(),
             help: None,
+            subject: None,
         }
     }
 
@@ -125,6 +128,13 @@ impl Problem {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says which name it is about.
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
         self
     }
 

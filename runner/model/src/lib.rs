@@ -2,6 +2,7 @@
 //!
 //! Nothing here talks to an engine, reads the clock or the environment, or prints.
 
+pub mod audit;
 pub mod check;
 pub mod compile;
 pub mod diag;

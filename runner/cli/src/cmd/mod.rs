@@ -14,6 +14,7 @@ use crate::explain;
 use crate::report::look::Look;
 use crate::report::terminal;
 
+mod audit;
 mod check;
 mod completions;
 mod engine;
@@ -32,6 +33,8 @@ mod report;
 mod run;
 mod standing;
 mod up;
+
+pub use engine::host_arch;
 
 /// How long work that was told to stop may go on before the process ends all the same.
 const LINGER: Duration = Duration::from_secs(2);
@@ -84,8 +87,14 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         global: cli.global,
         context,
     };
+    let only_audit = matches!(session.global.format, Format::Sarif | Format::Github);
+    if only_audit && !matches!(cli.verb, Verb::Audit(_)) {
+        session.note("error: `--format sarif` and `--format github` are formats of `audit`\n");
+        return Exit::Invalid.into();
+    }
     match cli.verb {
         Verb::Completions { shell } => completions::run(shell),
+        Verb::Audit(args) => audit::run(&session, &args),
         Verb::Check(args) => check::run(&session, &args),
         Verb::Render => render::run(&session),
         Verb::Report(args) => report::run(&session, &args),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod audit;
 mod bad_input;
 mod lost;
 mod project;

@@ -1,6 +1,7 @@
 //! `mirror.yaml`: which files are production, and how it becomes a local mirror.
 
 pub mod allow;
+mod audit;
 mod decode;
 pub mod egress;
 pub mod path;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use allow::{Allow, Permit};
+pub use audit::{AuditOptions, Off};
 pub use decode::{Named, find};
 pub use egress::{Egress, Endpoint, Fate};
 pub use path::{ProjectPath, ProjectSource};
@@ -60,6 +62,8 @@ pub struct Project {
     pub flags: Option<Flags>,
     /// When differences from production close the gate.
     pub fidelity: FidelityGate,
+    /// What audits leave out.
+    pub audit: AuditOptions,
     /// What is allowed by name although it leads out of the mirror.
     pub allow: Allow,
     /// What production's format cannot hold.

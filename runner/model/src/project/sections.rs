@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::source::SourceFile;
 use crate::yaml::{Mapping, Node, Spanned, from_node};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "project",
     "production",
     "env_files",
@@ -27,6 +27,7 @@ const KEYS: [&str; 14] = [
     "egress",
     "flags",
     "fidelity",
+    "audit",
     "allow",
     "supply",
     "template",
@@ -56,6 +57,7 @@ pub(super) fn read(file: &Arc<SourceFile>, path: &Path, node: &Node) -> Result<P
         egress: reader.egress(),
         flags: reader.flags(),
         fidelity: value(map, "fidelity", reader.problems).unwrap_or_default(),
+        audit: value(map, "audit", reader.problems).unwrap_or_default(),
         allow: allow::read(map, reader.problems),
         supply: reader.supply(),
         template: reader.files("template").pop(),

@@ -17,7 +17,7 @@ pub(super) struct Candidate {
 }
 
 /// Whether a variable is called like one that holds a host.
-pub(super) fn is_host_key(name: &str) -> bool {
+pub fn is_host_key(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     if name.ends_with("VHOST") {
         return false;

@@ -7,6 +7,7 @@ mod search;
 use std::collections::BTreeMap;
 
 use self::hosts::Candidate;
+pub use self::hosts::is_host_key;
 use self::names::Names;
 use self::search::Search;
 use crate::diag::{Problem, ProblemKind};
@@ -52,13 +53,39 @@ pub enum Decision {
     Undeclared,
 }
 
+/// A host that values name, inside of the mirror or outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedHost {
+    /// Its name or address, in lower case.
+    pub host: String,
+    /// Its port, where it can be known.
+    pub port: Option<u16>,
+    /// Whether it belongs to the mirror (loopback and the site's own address do too).
+    pub own: bool,
+    /// Where it is named.
+    pub found: Vec<Mention>,
+}
+
 /// All hosts outside of the mirror that its values name.
 pub fn find(mirror: &Mirror, project: &Project) -> Vec<External> {
+    named(mirror, project)
+        .into_iter()
+        .filter(|n| !n.own)
+        .map(|n| External {
+            decision: decide(&n.host, n.port, project),
+            host: n.host,
+            port: n.port,
+            found: n.found,
+        })
+        .collect()
+}
+
+/// All hosts that values of a mirror name.
+pub fn named(mirror: &Mirror, project: &Project) -> Vec<NamedHost> {
     let names = Names::of(mirror);
     let mut found: BTreeMap<Candidate, Vec<Mention>> = BTreeMap::new();
     for (key, service) in &mirror.services {
         let mut search = Search {
-            names: &names,
             service: key,
             found: &mut found,
         };
@@ -66,8 +93,8 @@ pub fn find(mirror: &Mirror, project: &Project) -> Vec<External> {
     }
     found
         .into_iter()
-        .map(|(c, mentions)| External {
-            decision: decide(&c, project),
+        .map(|(c, mentions)| NamedHost {
+            own: names.is_own(&c.host),
             host: c.host,
             port: c.port,
             found: mentions,
@@ -75,7 +102,16 @@ pub fn find(mirror: &Mirror, project: &Project) -> Vec<External> {
         .collect()
 }
 
-fn decide(c: &Candidate, project: &Project) -> Decision {
+/// The hosts in one text, each with its port where it can be known; `by_key` when the text's
+/// name says that it is a host (see [`is_host_key`]).
+pub fn hosts_in(text: &str, by_key: bool) -> Vec<(String, Option<u16>)> {
+    hosts::candidates(text, by_key)
+        .into_iter()
+        .map(|c| (c.host, c.port))
+        .collect()
+}
+
+fn decide(host: &str, port: Option<u16>, project: &Project) -> Decision {
     let of = |e: &crate::project::Egress| match e.fate {
         Fate::Stub { .. } => Decision::Stubbed,
         Fate::Allow => Decision::Allowed,
@@ -84,7 +120,7 @@ fn decide(c: &Candidate, project: &Project) -> Decision {
     project
         .egress
         .iter()
-        .find(|e| e.to.host == c.host && c.port.is_none_or(|p| p == e.to.port))
+        .find(|e| e.to.host == host && port.is_none_or(|p| p == e.to.port))
         .map_or(Decision::Undeclared, of)
 }
 

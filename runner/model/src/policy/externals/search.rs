@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::Mention;
 use super::hosts::{Candidate, candidates, is_host_key};
-use super::names::Names;
 use crate::mirror::{Argv, Mirror, MountKind, Service};
 use crate::project::{Project, path};
 use crate::source::Span;
@@ -13,7 +12,6 @@ use crate::source::Span;
 const MAX_SEARCHED: u64 = 256 * 1024;
 
 pub(super) struct Search<'s> {
-    pub(super) names: &'s Names,
     pub(super) service: &'s str,
     pub(super) found: &'s mut BTreeMap<Candidate, Vec<Mention>>,
 }
@@ -110,9 +108,6 @@ impl Search<'_> {
 
     fn note(&mut self, hosts: Vec<Candidate>, field: &str, span: &Span) {
         for c in hosts {
-            if self.names.is_own(&c.host) {
-                continue;
-            }
             let mention = Mention {
                 service: self.service.to_owned(),
                 field: field.to_owned(),

@@ -156,6 +156,7 @@ pub(super) fn template_problem(e: TemplateError, span: &Span) -> Problem {
                 span,
                 format!("the required variable {name} has no value{why}"),
             )
+            .about(&name)
             .help(format!(
                 "set {name} in an env file, or pass it from the shell"
             ))

@@ -84,6 +84,7 @@ impl Notes {
                 at,
                 format!("the variable {name} is not set; the empty string takes its place"),
             )
+            .about(name)
             .help(format!(
                 "set it in an env file, or write ${{{name}:-default}} or ${{{name}:?reason}}"
             )),
