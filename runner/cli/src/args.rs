@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod look;
+
+pub use look::{AuditArgs, DiffArgs, FailOn};
+
 /// Run scenarios against a mirror of production.
 ///
 /// prodmirror reads the specs that production really runs from, starts the same images,
@@ -71,6 +75,8 @@ pub enum Verb {
     Lock(LockArgs),
     /// Find what will fail in production, from its specs alone; starts nothing
     Audit(AuditArgs),
+    /// Compare two environments: production and a developer's stack, two releases, two revisions
+    Diff(DiffArgs),
     /// Run scenarios, each against a fresh stack, and report
     Run(RunArgs),
     /// Start the mirror and leave it running
@@ -142,45 +148,6 @@ pub struct LockArgs {
     /// Do not look anything up in a registry
     #[arg(long)]
     pub offline: bool,
-}
-
-/// `audit`
-#[derive(Debug, Args)]
-#[command(after_help = "\
---format is one of human, json, sarif (SARIF 2.1.0), github (annotations).
-
-Exit code: 0 nothing at or above --fail-on, 4 findings at or above it, 2 production cannot be read.
-Rules are switched off in mirror.yaml: audit: { off: [ { rule: floating-tag, on: db, because: \"…\" } ] }")]
-pub struct AuditArgs {
-    /// Exit with 4 when there is a finding of this severity or worse
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::High)]
-    pub fail_on: FailOn,
-    /// Only what came in since this git revision
-    #[arg(long, value_name = "REV")]
-    pub base: Option<String>,
-    /// Platform of production's hosts, such as linux/amd64 [default: `audit.platform` in mirror.yaml]
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
-    /// List the rules
-    #[arg(long)]
-    pub list: bool,
-}
-
-/// From which severity on findings close the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Any finding.
-    Info,
-    /// Low and above.
-    Low,
-    /// Medium and above.
-    Medium,
-    /// High and above.
-    High,
-    /// Only what keeps production from starting.
-    Blocker,
-    /// Nothing.
-    Never,
 }
 
 /// `run`

@@ -49,7 +49,7 @@ impl Repository {
     /// Nothing of the repository is changed: the index that git needs is elsewhere.
     ///
     /// # Errors
-    /// When there is no such revision, or it does not have the directory.
+    /// When there is no such revision. One that does not have the directory has no files.
     pub fn write_out(&self, revision: &str, to: &Path) -> Result<BTreeSet<String>, Problem> {
         let commit = self.commit(revision)?;
         let scratch =
@@ -61,17 +61,11 @@ impl Repository {
             command.env("GIT_INDEX_FILE", &index);
             run(command)
         };
-        git(&["read-tree", &tree]).map_err(|why| {
-            let shown = if self.prefix.is_empty() {
-                "."
-            } else {
-                &self.prefix
-            };
-            Problem::new(
-                ProblemKind::MissingFile,
-                format!("the revision `{revision}` has no directory {shown}: {why}"),
-            )
-        })?;
+        if ask(&self.top, &["rev-parse", "--verify", "--quiet", &tree]).is_err() {
+            // The directory is newer than the revision.
+            return Ok(BTreeSet::new());
+        }
+        git(&["read-tree", &tree]).map_err(|why| failed(&format!("read `{revision}`"), &why))?;
         let prefix = format!("--prefix={}/", to.display());
         git(&["checkout-index", "--all", "--force", &prefix])
             .map_err(|why| failed(&format!("write out `{revision}`"), &why))?;

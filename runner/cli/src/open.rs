@@ -89,6 +89,7 @@ impl Opened {
             profiles: Vec::new(),
             agent_image: agent::image_tag(arch)?,
             vars: serde_json::Map::new(),
+            stand_ins: false,
         };
         let compiled = compile(&project, &inputs)?;
         let redactor = Redactor::new();
@@ -253,7 +254,11 @@ pub fn is_own(reference: &str) -> bool {
     reference.starts_with("prodmirror/agent:")
 }
 
-fn images(given: &[String]) -> Result<Vec<(String, String)>, Problem> {
+/// Reads `SERVICE=IMAGE`.
+///
+/// # Errors
+/// The first that is not of that form.
+pub fn images(given: &[String]) -> Result<Vec<(String, String)>, Problem> {
     given
         .iter()
         .map(|text| match text.split_once('=') {

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod bus;
 pub mod docker;
+pub mod fingerprint;
 pub mod image;
 pub mod live;
 pub mod reach;

@@ -4,6 +4,8 @@
 //! verb that needs a stack (`check`, `render`, `run`, `up`) takes this way, so what is checked
 //! is what runs.
 
+mod stand_ins;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
@@ -16,8 +18,8 @@ use crate::policy::{self, External, variable_of};
 use crate::project::{Images, Named, Project, SecretSource, is_variable};
 use crate::secret::Secret;
 use crate::source::Span;
+use crate::spec::Beyond;
 use crate::spec::compose::{LoadRequest, Loaded};
-use crate::spec::{self, Beyond, ReadRequest};
 use crate::stack::{self, Assembled, Extension, RenderRequest, Variable, secret_ref};
 use crate::yaml::Node;
 use crate::yaml::Spanned;
@@ -130,7 +132,7 @@ impl Compiled {
 /// What keeps production's files from being read. Everything later is in
 /// [`Compiled::problems`], so that all of it is seen at once.
 pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems> {
-    let (read, lacking) = load(project, inputs).map_err(say_where_to_set)?;
+    let (read, lacking) = stand_ins::load(project, inputs).map_err(say_where_to_set)?;
     let loaded = read.loaded;
     let mut production = Mirror::from_compose(&loaded.root)?;
     if production.services.is_empty() {
@@ -169,7 +171,10 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     let mut reading = loaded.warnings;
     reading.extend(lacking.0);
     compiled.reading = say_where_to_set(Problems(reading));
-    compiled.problems.0.extend(compiled.reading.0.iter().cloned());
+    compiled
+        .problems
+        .0
+        .extend(compiled.reading.0.iter().cloned());
     let rendered = stack::render(&RenderRequest {
         mirror: &applied.mirror,
         extension: &applied.extension,
@@ -190,36 +195,6 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         Err(problems) => compiled.problems.0.extend(problems.0),
     }
     Ok(compiled)
-}
-
-/// Reads production's files; the problems are those of required variables that stand-ins took
-/// the place of.
-fn load(project: &Project, inputs: &Inputs) -> Result<(spec::Production, Problems), Problems> {
-    let mut request = load_request(project, inputs);
-    let mut lacking = Problems::default();
-    loop {
-        let problems = match spec::read(&ReadRequest {
-            project,
-            load: request.clone(),
-        }) {
-            Ok(read) => return Ok((read, lacking)),
-            Err(problems) => problems,
-        };
-        let required = |p: &&Problem| p.kind == ProblemKind::RequiredVariable;
-        let missing = problems.0.iter().find(required);
-        let name = missing.and_then(|p| p.subject.clone());
-        match (missing, name) {
-            // Set once, it cannot be missing again: each turn takes one name off the list.
-            (Some(p), Some(name)) if inputs.stand_ins && is_variable(&name) => {
-                let token = secret_ref::token(&name);
-                lacking.push(p.clone());
-                if request.shell.insert(name, token.clone()) == Some(token) {
-                    return Err(problems);
-                }
-            }
-            _ => return Err(problems),
-        }
-    }
 }
 
 fn load_request(project: &Project, inputs: &Inputs) -> LoadRequest {

@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod check;
+pub mod compare;
 pub mod compile;
 pub mod diag;
 pub mod event;

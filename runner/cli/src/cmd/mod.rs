@@ -17,6 +17,7 @@ use crate::report::terminal;
 mod audit;
 mod check;
 mod completions;
+mod diff;
 mod engine;
 mod exec;
 mod fidelity;
@@ -28,6 +29,7 @@ mod lock;
 mod plan;
 mod planned;
 mod play;
+mod probe;
 mod render;
 mod report;
 mod run;
@@ -94,7 +96,8 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
     }
     match cli.verb {
         Verb::Completions { shell } => completions::run(shell),
-        Verb::Audit(args) => audit::run(&session, &args),
+        Verb::Audit(args) => with_runtime(audit::run(&session, &args)),
+        Verb::Diff(args) => with_runtime(diff::run(&session, &args)),
         Verb::Check(args) => check::run(&session, &args),
         Verb::Render => render::run(&session),
         Verb::Report(args) => report::run(&session, &args),

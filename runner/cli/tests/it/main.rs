@@ -5,8 +5,32 @@
 mod audit;
 mod bad_input;
 mod lost;
-mod project;
 mod refused;
 mod rig;
 mod run;
 mod signals;
+mod diff;
+mod project;
+
+use std::process::Command;
+
+/// Runs git in a project.
+fn git(project: &project::Project, args: &[&str]) {
+    let status = Command::new("git")
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t.test",
+            "-c",
+            "init.defaultBranch=main",
+        ])
+        .args(args)
+        .current_dir(project.path())
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("HOME", project.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&status.stderr);
+    assert!(status.status.success(), "{said}");
+}

@@ -161,6 +161,15 @@ impl Engine {
         )
     }
 
+    /// The container's files as one tar archive, whether it runs or not.
+    pub fn export_container(
+        &self,
+        id: &str,
+    ) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + use<> {
+        let pieces = self.client().export_container(id);
+        pieces.map(|piece| piece.map_err(EngineError::from))
+    }
+
     /// Removes a container with its anonymous volumes, killing it if it runs. One that is
     /// not there (any more) is no error.
     pub async fn remove_container(&self, id: &str) -> Result<(), EngineError> {

@@ -1,6 +1,6 @@
 //! Images of the engine: asking, building, importing, pulling, removing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters as query;
@@ -35,6 +35,21 @@ pub struct Distribution {
     pub is_index: bool,
     /// The platforms that it has.
     pub platforms: Vec<Platform>,
+}
+
+/// What an image is configured to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// Platform, `os/arch[/variant]`.
+    pub platform: String,
+    /// User, as name or number; empty = root.
+    pub user: String,
+    /// Environment, `NAME=value`.
+    pub env: Vec<String>,
+    /// Ports that it exposes.
+    pub ports: BTreeSet<u16>,
+    /// Whether it has a health check.
+    pub health: bool,
 }
 
 /// An image to be built from a Dockerfile.
@@ -135,6 +150,33 @@ impl Engine {
             digest,
             is_index: found.descriptor.media_type.is_some_and(|t| is_index(&t)),
             platforms,
+        })
+    }
+
+    /// What an image is configured to be.
+    ///
+    /// # Errors
+    /// 404 = the engine does not have it.
+    pub async fn image_config(&self, name: &str) -> Result<ImageConfig, EngineError> {
+        let found = self.client().inspect_image(name).await?;
+        let parts = [found.os, found.architecture, found.variant];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .flatten()
+            .filter(|p| !p.is_empty())
+            .collect();
+        let config = found.config.unwrap_or_default();
+        let test = config.healthcheck.and_then(|h| h.test).unwrap_or_default();
+        let ports = config.exposed_ports.unwrap_or_default();
+        Ok(ImageConfig {
+            platform: parts.join("/"),
+            user: config.user.unwrap_or_default(),
+            env: config.env.unwrap_or_default(),
+            ports: ports
+                .iter()
+                .filter_map(|p| p.split('/').next()?.parse().ok())
+                .collect(),
+            health: test.first().is_some_and(|t| t != "NONE"),
         })
     }
 

@@ -273,8 +273,9 @@ mod tests {
         assert_eq!(see(&gone, Some(&here), Some(&pin)), Seen::Is(local(TWO)));
         assert!(matches!(see(&gone, None, Some(&pin)), Seen::Missing(_)));
         assert_eq!(see(&away, Some(&here), None), Seen::Is(registry(ONE)));
+        let never_pushed = image(TWO, &[]);
         assert_eq!(
-            see(&away, Some(&image(TWO, &[])), None),
+            see(&away, Some(&never_pushed), None),
             Seen::Is(local(TWO))
         );
         assert!(matches!(see(&away, None, None), Seen::Unanswered(_)));

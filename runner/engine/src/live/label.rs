@@ -52,7 +52,7 @@ pub enum Role {
     Network,
     /// Files that are put into services.
     Files,
-    /// What finds out what the engine grants to containers.
+    /// What finds out what the engine grants to containers, or what is in an image.
     Probe,
 }
 

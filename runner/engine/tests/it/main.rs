@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "what was skipped or measured is said")]
 
 mod agent;
+mod fingerprint;
 mod images;
 mod live;
 mod scenario;

@@ -153,7 +153,8 @@ impl Found {
             .any(|f| f.rule.id == rule && span.is_real() && f.span == *span)
     }
 
-    /// All, each with its fingerprint: those of one object together, the worst first.
+    /// All, each with its fingerprint: those of one object together, the worst object and its
+    /// worst findings first.
     pub(super) fn finish(self) -> Vec<Finding> {
         let mut list = self.list;
         let mut seen: BTreeMap<String, u32> = BTreeMap::new();
@@ -163,12 +164,16 @@ impl Found {
             *nth += 1;
             f.fingerprint = fingerprint(&text, *nth);
         }
-        let mut order: BTreeMap<String, usize> = BTreeMap::new();
-        for f in &list {
-            let next = order.len();
-            order.entry(f.object.clone()).or_insert(next);
+        let mut worst: BTreeMap<String, (Severity, usize)> = BTreeMap::new();
+        for (i, f) in list.iter().enumerate() {
+            let known = worst.entry(f.object.clone()).or_insert((f.severity, i));
+            known.0 = known.0.max(f.severity);
         }
-        list.sort_by_key(|f| (order[&f.object], std::cmp::Reverse(f.severity)));
+        let rank = |f: &Finding| {
+            let (severity, first) = worst[&f.object];
+            (std::cmp::Reverse(severity), first)
+        };
+        list.sort_by_key(|f| (rank(f), std::cmp::Reverse(f.severity)));
         list
     }
 }

@@ -9,6 +9,7 @@ mod finding;
 mod look;
 mod ports;
 mod rules;
+pub(crate) use rules::words;
 mod suppress;
 mod table;
 #[cfg(test)]

@@ -194,6 +194,19 @@ impl Project {
         sections::read(&file, &path, &node)
     }
 
+    /// A project of nothing but sources of production in a directory, as if a `mirror.yaml`
+    /// there had listed them.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn of_sources(root: &Path, sources: &[String]) -> Result<Self, Problems> {
+        let root = std::path::absolute(root).map_or(root.to_owned(), |p| path::normal(&p));
+        let text = serde_json::json!({ "production": sources }).to_string();
+        let file = SourceFile::new("(given sources)", text);
+        let node = parse_one(&file)?;
+        sections::read(&file, &root.join(FILE_NAMES[0]), &node)
+    }
+
     /// What the project is called: by its name, else by its directory.
     pub fn title(&self) -> String {
         match &self.name {

@@ -105,11 +105,9 @@ fn used(project: &Project, production: &Mirror) -> Vec<String> {
         }
     };
     add(&project.path);
-    let named = project
-        .production
-        .iter()
-        .chain(&project.env_files)
-        .chain(&project.template);
+    let sources = project.production.iter().flat_map(|s| &s.files);
+    sources.for_each(|f| add(f));
+    let named = project.env_files.iter().chain(&project.template);
     named.for_each(|p| add(&p.path));
     let objects = production
         .config_files

@@ -7,6 +7,8 @@ mod json;
 mod list;
 mod sarif;
 
+use std::collections::BTreeMap;
+
 use prodmirror_model::audit::{Audit, Finding, Request, Surroundings, audit};
 use prodmirror_model::compile::Compiled;
 use prodmirror_model::diag::Problems;
@@ -14,7 +16,7 @@ use prodmirror_model::fidelity::Severity;
 use prodmirror_model::project::Project;
 use prodmirror_model::redact::Redactor;
 
-use super::Session;
+use super::{Session, probe};
 use crate::args::{AuditArgs, FailOn, Format};
 use crate::exit::Exit;
 use crate::git::Repository;
@@ -42,33 +44,46 @@ impl Report<'_> {
 }
 
 /// Audits production.
-pub fn run(session: &Session, args: &AuditArgs) -> Exit {
+pub async fn run(session: &Session, args: &AuditArgs) -> Exit {
     if args.list {
         session.print(&list::text(session.global.format, session.look()));
         return Exit::Ok;
     }
-    match report(session, args) {
+    match report(session, args).await {
         Ok(exit) => exit,
-        Err((problems, redactor)) => {
+        Err(Failed::Problems(problems, redactor)) => {
             session.tell(&problems, &redactor);
             Exit::Invalid
         }
+        Err(Failed::Exit(exit)) => exit,
     }
 }
 
-type Failed = (Problems, Redactor);
+/// Why there is no audit.
+enum Failed {
+    /// They are still to be told.
+    Problems(Problems, Redactor),
+    /// It was told.
+    Exit(Exit),
+}
 
-fn report(session: &Session, args: &AuditArgs) -> Result<Exit, Failed> {
-    let plain = |p: Problems| (p, Redactor::new());
+async fn report(session: &Session, args: &AuditArgs) -> Result<Exit, Failed> {
+    let plain = |p: Problems| Failed::Problems(p, Redactor::new());
     let looked = look_at::project(&session.global, &session.context).map_err(plain)?;
     let redactor = redactor(&looked, &session.context);
     let repository = Repository::of(&looked.project.root);
+    let images = match args.probe {
+        true => probe::facts(session, &looked, args.offline)
+            .await
+            .map_err(Failed::Exit)?,
+        false => BTreeMap::new(),
+    };
     let surroundings = Surroundings {
         tracked: repository.as_ref().and_then(Repository::tracked),
         platform: args.platform.clone(),
-        ..Surroundings::default()
+        images,
     };
-    let failed = |p: Problems| (p, redactor.clone());
+    let failed = |p: Problems| Failed::Problems(p, redactor.clone());
     let mut found = of(&looked.project, &looked.compiled, &surroundings).map_err(failed)?;
     if let Some(revision) = &args.base {
         let base = base::audit_at(

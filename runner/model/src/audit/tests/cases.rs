@@ -53,7 +53,7 @@ pub const CASES: &[Case] = &[
         "services:\n  web:\n    image: nginx:1.25\n    environment: { API_KEY: \"${API_KEY:-k}\" }\n"),
     case!("unset-variable",
         "services:\n  web:\n    image: nginx:1.25\n    environment: [API_KEY]\n"
-        => ["compose.yaml:4:20 medium service:web"],
+        => ["compose.yaml:4:19 medium service:web"],
         "services:\n  web:\n    image: nginx:1.25\n    environment: [API_KEY=k]\n"),
     case!("blank-value", |w| { w.write("empty", "\n"); w.write("full", "x9\n"); w },
         "services:\n  web:\n    image: nginx:1.25\n    secrets: [key]\n    environment: { API_KEY: \"\", OPTS: \"\", DB_HOST: \"\" }\nsecrets:\n  key: { file: ./empty }\n"
@@ -78,7 +78,7 @@ pub const CASES: &[Case] = &[
         "services:\n  web:\n    image: nginx:1.25\n    command: [\"--key-file=/run/secrets/k\"]\n    environment: { DB_PASSWORD: \"${PW}\", DB_PASSWORD_FILE: /run/secrets/x, DB: \"mysql://a@db/x\" }\n"),
     case!("loopback-address",
         "services:\n  web:\n    image: app:1.0\n    environment: { REDIS_URL: \"redis://localhost:6379/0\", DB_HOST: 127.0.0.1 }\n  cache:\n    image: redis:7.0\n"
-        => ["compose.yaml:4:70 high service:web", "compose.yaml:4:31 high service:web"],
+        => ["compose.yaml:4:68 high service:web", "compose.yaml:4:31 high service:web"],
         "services:\n  web:\n    image: app:1.0\n    expose: [\"8080\"]\n    environment: { SELF_URL: \"http://localhost:8080/\", NO_PROXY: \"localhost,127.0.0.1\", ADDR: \"0.0.0.0:80\" }\n  side:\n    image: app:1.0\n    network_mode: service:main\n    environment: { MAIN_URL: \"http://localhost:9090/\" }\n  main:\n    image: app:1.0\n    environment: { SIDE_URL: \"http://127.0.0.1:9191/\" }\n"),
     case!("loopback-listen",
         "services:\n  web:\n    image: app:1.0\n    environment: { LISTEN_ADDR: \"127.0.0.1:8080\" }\n"
@@ -122,7 +122,7 @@ pub const CASES: &[Case] = &[
         "services:\n  a:\n    image: app:1.0\n    volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"]\n"),
     case!("port-mismatch",
         "services:\n  web:\n    image: app:1.0\n    environment: { DATABASE_URL: \"postgres://app@db:5433/x\", API: \"http://api:9000\" }\n  db: { image: \"postgres:15.1\" }\n  api: { image: \"app:1.0\", expose: [\"8080\"] }\n"
-        => ["compose.yaml:4:67 medium service:web", "compose.yaml:4:34 high service:web"],
+        => ["compose.yaml:4:34 high service:web", "compose.yaml:4:67 medium service:web"],
         "services:\n  web:\n    image: app:1.0\n    environment: { DATABASE_URL: \"postgres://app@db/x\", A: \"http://api:9000\", B: \"redis://r:6380\", C: \"http://any:1234\" }\n  db: { image: \"postgres:15.1\" }\n  api: { image: \"app:1.0\", expose: [\"8080\"], environment: { METRICS_PORT: \"9000\" } }\n  r: { image: \"redis:7.0\", command: [redis-server, --port, \"6380\"] }\n  any: { image: \"app:1.0\" }\n"),
     case!("published-port",
         "services:\n  db:\n    image: postgres:15.1\n    ports: [\"5433:5433\"]\n"
@@ -142,7 +142,7 @@ pub const CASES: &[Case] = &[
         "services:\n  web: { image: \"app:1.0\", cpus: 1 }\n  b: { image: \"app:1.0\", deploy: { resources: { limits: { cpus: \"0.5\" } } } }\n"),
     case!("no-health-check", |w| image(w, ImageFacts { health: true, ..ImageFacts::default() }),
         "services:\n  web: { image: \"x:1.0\" }\n  off: { image: \"app:1.0\", healthcheck: { disable: true } }\n"
-        => ["compose.yaml:2:3 low service:web", "compose.yaml:3:42 low service:off"],
+        => ["compose.yaml:2:3 low service:web", "compose.yaml:3:41 low service:off"],
         "services:\n  web: { image: \"app:1.0\" }\n  b: { image: \"x:1.0\", healthcheck: { test: [CMD, ok] } }\n"),
     case!("undeclared-writes",
         "services:\n  a: { image: \"app:1.0\", read_only: true }\n  b: { image: \"app:1.0\", user: \"1000\" }\n"
@@ -154,7 +154,7 @@ pub const CASES: &[Case] = &[
         "services:\n  my-db: { image: \"app:1.0\" }\n"),
     case!("time-zone",
         "services:\n  a: { image: \"app:1.0\", environment: { TZ: Europe/Berlin } }\n  b: { image: \"app:1.0\" }\n  c: { image: \"app:1.0\", environment: { TZ: UTC } }\n  d: { image: \"app:1.0\", volumes: [\"/etc/localtime:/etc/localtime:ro\"] }\n"
-        => ["compose.yaml:3:3 low service:b", "compose.yaml:4:46 medium service:c", "compose.yaml:5:37 medium service:d"],
+        => ["compose.yaml:3:3 low service:b", "compose.yaml:4:45 medium service:c", "compose.yaml:5:36 medium service:d"],
         "services:\n  a: { image: \"app:1.0\", environment: { TZ: UTC } }\n  b: { image: \"app:1.0\", environment: { JAVA_OPTS: \"-Duser.timezone=Etc/UTC\" } }\n  c: { image: \"app:1.0\" }\n"),
     case!("locale",
         "services:\n  a: { image: \"app:1.0\", environment: { LANG: en_US.UTF-8 } }\n  b: { image: \"app:1.0\", environment: { LANG: de_DE.UTF-8 } }\n  c: { image: \"app:1.0\", environment: { LC_ALL: C } }\n"

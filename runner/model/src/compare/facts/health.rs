@@ -1,0 +1,46 @@
+//! The health check.
+
+use crate::compare::fact::Case;
+use crate::compare::mask;
+use crate::mirror::quantity::format_duration;
+
+/// Its command and its times.
+pub(super) fn facts(case: &mut Case<'_>) {
+    let Some(health) = &case.service.health else {
+        return;
+    };
+    if let Some(off) = health.disable.as_ref().filter(|d| d.value) {
+        case.put("healthcheck", "switched off", &off.span);
+        return;
+    }
+    if let Some(test) = &health.test {
+        let words: Vec<&str> = test.iter().map(|t| t.as_str()).collect();
+        case.put(
+            "healthcheck.test",
+            mask::secrets(&words.join(" ")),
+            &test.span,
+        );
+    }
+    let times = [
+        ("interval", &health.interval),
+        ("timeout", &health.timeout),
+        ("start_period", &health.start_period),
+        ("start_interval", &health.start_interval),
+    ];
+    for (name, time) in times {
+        if let Some(time) = time {
+            case.put(
+                format!("healthcheck.{name}"),
+                format_duration(time.value),
+                &time.span,
+            );
+        }
+    }
+    if let Some(retries) = &health.retries {
+        case.put(
+            "healthcheck.retries",
+            retries.value.to_string(),
+            &retries.span,
+        );
+    }
+}
