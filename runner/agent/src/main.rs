@@ -2,6 +2,7 @@
 
 mod config;
 mod dns;
+mod front;
 mod hold;
 mod keeper;
 mod limits;
@@ -16,7 +17,7 @@ use output::Failure;
 use prodmirror_agent::wire::Event;
 
 const USAGE: &str =
-    "prodmirror-agent <sandbox|stub|keeper|tunnel|hold|limits|probe|version> [--config PATH]";
+    "prodmirror-agent <sandbox|stub|keeper|tunnel|front|hold|limits|probe|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -59,6 +60,7 @@ async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
         "stub" => stub::run(config::read(&rest)?).await,
         "keeper" => keeper::run(config::read(&rest)?).await,
         "tunnel" => tunnel::run().await,
+        "front" => front::run(&rest).await,
         "hold" => hold::run().await,
         "limits" => limits::run(),
         "probe" => probe::run(&rest).await,

@@ -141,12 +141,14 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     production.inputs = sources(project, &loaded);
     policy::sensitive::mark(&mut production, project);
     let images = images(project, inputs);
-    let environment: BTreeMap<String, String> = loaded
+    let mut environment: BTreeMap<String, String> = loaded
         .environment
         .iter()
         .filter(|(_, v)| !secret_ref::holds_secret(&v.text))
         .map(|(k, v)| (k.to_owned(), v.text.clone()))
         .collect();
+    let given = read.beyond.values.iter();
+    environment.extend(given.map(|(k, v)| (k.clone(), v.expose().to_owned())));
     let applied = policy::apply(policy::Request {
         mirror: production.clone(),
         project,
@@ -157,7 +159,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     });
     let mut compiled = Compiled {
         production,
-        beyond: read.beyond,
+        beyond: read.beyond.clone(),
         stack: None,
         fidelity: applied.fidelity,
         externals: applied.externals,
@@ -166,7 +168,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     };
     compiled.fidelity.add(read.records);
     unset_variables(&loaded, &mut compiled);
-    declared_secrets(&loaded, &mut compiled, project);
+    declared_secrets(&loaded, &read.beyond, &mut compiled, project);
     compiled.fidelity.accept(&project.fidelity);
     let mut reading = loaded.warnings;
     reading.extend(lacking.0);
@@ -287,9 +289,10 @@ fn say_where_to_set(mut problems: Problems) -> Problems {
 
 /// The values of secrets are not production's; one that production does not ask for is
 /// mistyped or out of date.
-fn declared_secrets(loaded: &Loaded, compiled: &mut Compiled, project: &Project) {
+fn declared_secrets(loaded: &Loaded, beyond: &Beyond, compiled: &mut Compiled, project: &Project) {
     let production = &compiled.production;
     let mut asked: Vec<&str> = loaded.variables.keys().map(String::as_str).collect();
+    asked.extend(beyond.asked.iter().map(String::as_str));
     for (key, object) in production.secrets.iter().chain(&production.config_files) {
         asked.push(key);
         asked.extend(object.name.iter().map(|n| n.as_str()));

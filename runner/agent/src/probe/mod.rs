@@ -1,5 +1,6 @@
 //! Mode `probe`: asks one question from inside a stack, or listens there.
 
+mod ask;
 mod http;
 mod listen;
 
@@ -7,7 +8,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use prodmirror_agent::wire::Event;
+pub use ask::own_address;
+use prodmirror_agent::wire::{Ask, Event};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -40,6 +42,7 @@ pub async fn run(args: &[String]) -> Result<u8, Failure> {
         ["udp", target, text] => udp(target, text).await,
         ["dns", name] => ask(name, "A").await,
         ["dns", name, kind] => ask(name, kind).await,
+        ["ask", question, milliseconds] => asked(question, milliseconds).await?,
         ["http", url] => http::get(url, None).await,
         ["http", url, "--ca", file] => http::get(url, Some(file)).await,
         _ => {
@@ -63,6 +66,17 @@ pub async fn run(args: &[String]) -> Result<u8, Failure> {
         error,
     });
     Ok(u8::from(!ok))
+}
+
+/// Asks the question of a readiness check.
+async fn asked(question: &str, milliseconds: &str) -> Result<io::Result<String>, Failure> {
+    let question: Ask = serde_json::from_str(question)
+        .map_err(|error| Failure::usage(format!("probe ask: {error}")))?;
+    let within = milliseconds
+        .parse()
+        .map_err(|error| Failure::usage(format!("probe ask: {error}")))?;
+    let answered = timeout(Duration::from_millis(within), ask::run(&question)).await;
+    Ok(answered.unwrap_or_else(|_| Err(late())))
 }
 
 /// Connects; with a text, sends it and gives what comes back.

@@ -1,10 +1,12 @@
 //! Configuration that the agent reads, and events that it prints.
 
+mod ask;
 mod config;
 mod event;
 mod net;
 mod stub;
 
+pub use ask::Ask;
 pub use config::{DnsFront, KeeperConfig, SandboxConfig};
 pub use event::{DeniedWhy, Event, LogKind, Ready};
 pub use net::{Cidr, CidrError};

@@ -24,6 +24,8 @@ pub struct ImageFacts {
     pub digests: Vec<String>,
     /// What it was built for.
     pub platform: Option<Platform>,
+    /// The user that its processes run as; empty = root.
+    pub user: String,
 }
 
 /// What a registry has under a reference.
@@ -105,6 +107,11 @@ impl Engine {
                     found.variant.as_deref(),
                 ),
                 id: found.id.unwrap_or_default(),
+                user: found
+                    .config
+                    .as_ref()
+                    .and_then(|c| c.user.clone())
+                    .unwrap_or_default(),
                 labels: found
                     .config
                     .and_then(|c| c.labels)
@@ -270,6 +277,16 @@ impl Engine {
                     .and_then(|d| Some((known(d.current)?, known(d.total)?))),
             });
         }
+        Ok(())
+    }
+
+    /// Takes a name from an image, and removes it when that was its last one.
+    ///
+    /// # Errors
+    /// 404 = there is none, 409 = a container uses it.
+    pub async fn remove_image(&self, name: &str) -> Result<(), EngineError> {
+        let none = None::<query::RemoveImageOptions>;
+        self.client().remove_image(name, none, None).await?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use prodmirror_agent::wire::{CONFIG_ENV, DNS_SINK};
 use prodmirror_model::plan::{ContainerPlan, NetworkOf};
 use prodmirror_model::plan::{NETWORK_HOST_FIELDS, split};
+use prodmirror_model::stack::extension::OWN_ADDRESS;
 use serde_json::{Map, Value, json};
 
 /// How much log of one sandbox the engine keeps.
@@ -261,6 +262,18 @@ fn secret_env(plan: &ContainerPlan) -> Value {
     json!(env)
 }
 
+/// Puts an address in the place of what stands for it, in all texts.
+pub fn put_address(value: &mut Value, address: &str) {
+    match value {
+        Value::String(text) if text.contains(OWN_ADDRESS) => {
+            *text = text.replace(OWN_ADDRESS, address);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|v| put_address(v, address)),
+        Value::Object(map) => map.values_mut().for_each(|v| put_address(v, address)),
+        _ => {}
+    }
+}
+
 /// `key:/target[:options]` with the volume's name on the engine in place of its key.
 fn rename_bind(bind: &str, volumes: &BTreeMap<String, String>) -> String {
     match bind.split_once(':') {
@@ -296,7 +309,7 @@ pub fn needs_containers(plan: &ContainerPlan) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use prodmirror_model::plan::Hooks;
+    use prodmirror_model::plan::{Care, Hooks};
     use prodmirror_model::secret::Secret;
 
     use super::*;
@@ -337,7 +350,18 @@ mod tests {
             hooks: Hooks::default(),
             ports: Vec::new(),
             one_shot: false,
+            care: Care::default(),
         }
+    }
+
+    #[test]
+    fn an_address_stands_wherever_it_is_named() {
+        let mut body = json!({"Env": [format!("A=tcp://{OWN_ADDRESS}:1")], "Cmd": [OWN_ADDRESS]});
+        put_address(&mut body, "10.0.0.9");
+        assert_eq!(
+            body,
+            json!({"Env": ["A=tcp://10.0.0.9:1"], "Cmd": ["10.0.0.9"]})
+        );
     }
 
     #[test]

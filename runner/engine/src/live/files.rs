@@ -4,6 +4,8 @@
 //! remote engine needs none of this host's paths, images keep their digest, and read-only
 //! root file systems work. Secrets go to a volume in memory.
 
+mod directory;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::plan::{ContainerPlan, FileContent, FilePlan};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+
+pub use directory::add_directory;
 
 /// Permission bits of generated files that ask for none.
 const DEFAULT_MODE: u32 = 0o444;
@@ -67,9 +71,9 @@ impl Files {
         for container in containers {
             let mut placed = Vec::with_capacity(container.files.len());
             for file in &container.files {
-                let shelf = match file.content {
-                    FileContent::Secret(_) => Shelf::Memory,
-                    _ => Shelf::Disk,
+                let shelf = match file.content.is_secret() {
+                    true => Shelf::Memory,
+                    false => Shelf::Disk,
                 };
                 let number = match &file.content {
                     FileContent::HostPath(path) => {
@@ -126,12 +130,7 @@ impl Files {
 
     /// Bytes that the secrets take.
     pub fn memory_bytes(&self) -> usize {
-        let size = |e: &Entry| match &e.content {
-            FileContent::Secret(s) => s.expose().len(),
-            FileContent::Text(t) => t.len(),
-            FileContent::HostPath(_) => 0,
-        };
-        self.memory.iter().map(size).sum()
+        self.memory.iter().map(|e| size(&e.content)).sum()
     }
 
     /// The mounts of a container as `HostConfig.Binds` has them: paths on the engine's host
@@ -163,6 +162,19 @@ impl Files {
                 })
             })
             .collect()
+    }
+}
+
+/// Bytes that a content takes in memory, whole pages for each file of a directory.
+fn size(content: &FileContent) -> usize {
+    match content {
+        FileContent::Secret(s) | FileContent::Base64(s) => s.expose().len(),
+        FileContent::Text(t) => t.len(),
+        FileContent::HostPath(_) => 0,
+        FileContent::Directory(files) => {
+            let files = files.iter();
+            files.map(|f| size(&f.content) + 4 * 4096).sum::<usize>() + 4 * 4096
+        }
     }
 }
 
@@ -233,31 +245,34 @@ fn write_archive(out: &mut impl Write, entries: &[Entry]) -> io::Result<()> {
     for entry in entries {
         let name = PathBuf::from(entry.number.to_string());
         match &entry.content {
-            FileContent::Text(text) => add_text(&mut tar, &name, text.as_bytes(), entry)?,
-            FileContent::Secret(s) => add_text(&mut tar, &name, s.expose().as_bytes(), entry)?,
             // The path itself may be a link; links inside a directory stay what they are.
             FileContent::HostPath(path) => {
                 add_path(&mut tar, &name, &std::fs::canonicalize(path)?, entry)?;
+            }
+            FileContent::Directory(files) => directory::add(&mut tar, &name, files, entry.gid)?,
+            other => {
+                let mode = entry.mode.unwrap_or(DEFAULT_MODE);
+                let owner = (entry.uid, entry.gid);
+                directory::add_file(&mut tar, &name, &bytes_of(other)?, (mode, owner))?;
             }
         }
     }
     tar.finish()
 }
 
-fn add_text(
-    tar: &mut tar::Builder<impl Write>,
-    name: &Path,
-    bytes: &[u8],
-    entry: &Entry,
-) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_size(bytes.len() as u64);
-    header.set_mode(entry.mode.unwrap_or(DEFAULT_MODE));
-    header.set_uid(entry.uid.into());
-    header.set_gid(entry.gid.into());
-    header.set_mtime(0);
-    tar.append_data(&mut header, name, bytes)
+/// The bytes of a content that is not on this host's disk.
+fn bytes_of(content: &FileContent) -> io::Result<Vec<u8>> {
+    use base64::Engine as _;
+    match content {
+        FileContent::Text(text) => Ok(text.clone().into_bytes()),
+        FileContent::Secret(s) => Ok(s.expose().as_bytes().to_vec()),
+        FileContent::Base64(s) => {
+            let text: String = s.expose().split_whitespace().collect();
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+            bytes.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
+        }
+        FileContent::HostPath(_) | FileContent::Directory(_) => Ok(Vec::new()),
+    }
 }
 
 fn add_path(

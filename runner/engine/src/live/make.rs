@@ -12,6 +12,7 @@ use super::context::{Made, MadeNetwork};
 use super::error::LiveError;
 use super::files::{Files, Shelf};
 use super::label::{Role, Tags};
+use super::roots;
 use super::subnet::{self, Allocator};
 use crate::docker::{Engine, EngineError, NewNetwork, NewVolume};
 
@@ -53,13 +54,19 @@ impl Maker<'_> {
             shelf(Shelf::Disk),
             shelf(Shelf::Memory)
         );
-        Ok(Made {
+        let made = Made {
             agent: agent?,
             networks: networks?,
             volumes: volumes?,
             files: disk?,
             secrets: memory?,
-        })
+        };
+        let (engine, volumes) = (self.engine, &self.plan.volumes);
+        let prepared = roots::prepare(engine, self.tags, &made.agent, volumes, &made.volumes);
+        prepared
+            .await
+            .map_err(|e| failed("prepare the volumes", &e))?;
+        Ok(made)
     }
 
     async fn make_networks(

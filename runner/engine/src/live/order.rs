@@ -204,7 +204,7 @@ fn heights<'a>(
 
 #[cfg(test)]
 mod tests {
-    use prodmirror_model::plan::{Dependency, Hooks};
+    use prodmirror_model::plan::{Care, Dependency, Hooks};
 
     use super::*;
 
@@ -232,6 +232,7 @@ mod tests {
             hooks: Hooks::default(),
             ports: Vec::new(),
             one_shot: false,
+            care: Care::default(),
         }
     }
 

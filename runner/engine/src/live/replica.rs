@@ -15,7 +15,7 @@ use super::files::Shelf;
 use super::follow;
 use super::label::{self, Role};
 use super::watch::verdict;
-use super::{exec, health, sandbox};
+use super::{exec, health, probe, sandbox};
 use crate::docker::{EngineError, ExecSpec, HealthCheck, NewContainer};
 
 /// How much of a command's output a failure shows.
@@ -26,10 +26,15 @@ const KEPT_OUTPUT: usize = 16 * 1024;
 pub async fn start(ctx: Arc<Context>, position: usize) -> Result<(), LiveError> {
     let plan = &ctx.plan.containers[ctx.order.containers[position]];
     let key = key_of(plan);
-    let (id, check) = match &plan.network {
+    let made = match &plan.network {
         NetworkOf::Own => {
             let network = sandbox::create(&ctx, plan, position).await?;
             let mode = format!("container:{network}");
+            if plan.care.own_address {
+                sandbox::start(&ctx, &key, &network).await?;
+                let made = create(&ctx, plan, position, mode).await?;
+                return go_on(ctx.clone(), position, made).await;
+            }
             // Both are waited for, so that no request is given up half-way.
             let (started, made) = tokio::join!(
                 sandbox::start(&ctx, &key, &network),
@@ -43,7 +48,10 @@ pub async fn start(ctx: Arc<Context>, position: usize) -> Result<(), LiveError> 
                 let why = format!("service `{other}`, whose network it joins, has none");
                 return Err(ctx.failure(&key, Failed::Sandbox(why)).await);
             };
-            let made = ctx.sandboxes.wait(&owner, |s| !s.id.is_empty());
+            let needs_address = plan.care.own_address;
+            let made = ctx
+                .sandboxes
+                .wait(&owner, |s| !s.id.is_empty() && (s.ready || !needs_address));
             let mode = format!("container:{}", ctx.until(made).await?.id);
             let made = create(&ctx, plan, position, mode).await?;
             ctx.until(ctx.sandboxes.wait(&owner, |s| s.ready)).await?;
@@ -52,6 +60,16 @@ pub async fn start(ctx: Arc<Context>, position: usize) -> Result<(), LiveError> 
         NetworkOf::None => create(&ctx, plan, position, "none".to_owned()).await?,
         NetworkOf::Foreign(mode) => create(&ctx, plan, position, mode.clone()).await?,
     };
+    go_on(ctx, position, made).await
+}
+
+/// Starts a replica whose container was made, when all that it waits for is there.
+async fn go_on(
+    ctx: Arc<Context>,
+    position: usize,
+    (id, check): (String, Option<HealthCheck>),
+) -> Result<(), LiveError> {
+    let plan = &ctx.plan.containers[ctx.order.containers[position]];
     await_files(&ctx, position).await?;
     for dependency in &plan.depends_on {
         await_dependency(&ctx, plan, dependency).await?;
@@ -93,12 +111,19 @@ async fn create(
     } else {
         parts.binds = ctx.files.binds(position, |s| root(s).unwrap_or_default());
     }
+    let mut body = body::service(plan, &parts);
+    if let Some(address) = own_address(ctx, plan) {
+        body::put_address(&mut body, &address);
+    }
     let new = NewContainer {
         name: ctx.tags.name(&format!("{}-{}", plan.service, plan.replica)),
-        body: body::service(plan, &parts),
+        body,
         platform: plan.platform.clone(),
     };
     ctx.going()?;
+    if plan.care.non_root {
+        refuse_root(ctx, plan).await?;
+    }
     let made = match ctx.engine.create_container(&new).await {
         Ok(made) => made,
         Err(e) => return Err(not_made(ctx, plan, &key, &e).await),
@@ -113,10 +138,47 @@ async fn create(
     let state = state.map_err(|e| ctx.engine_failed("look at a container", &e))?;
     ctx.set(&key, |s| {
         s.id = made.id.clone();
-        s.checked = state.check.is_some();
+        s.checked = state.check.is_some() || !plan.care.probes.ready.is_empty();
         s.phase = Phase::Created;
     });
     Ok((made.id, state.check))
+}
+
+/// The address by which others reach a replica, when its body has to name it.
+fn own_address(ctx: &Context, plan: &ContainerPlan) -> Option<String> {
+    if !plan.care.own_address {
+        return None;
+    }
+    let owner = match &plan.network {
+        NetworkOf::Own => key_of(plan),
+        NetworkOf::Service(other) => ctx.sandboxes.owner(other, plan.replica)?,
+        NetworkOf::None | NetworkOf::Foreign(_) => return None,
+    };
+    let addresses = ctx.sandboxes.get(&owner)?.addresses;
+    addresses.values().next().map(ToString::to_string)
+}
+
+/// An orchestrator that was told so does not start an image as root, nor one of which it cannot
+/// know.
+async fn refuse_root(ctx: &Context, plan: &ContainerPlan) -> Result<(), LiveError> {
+    let declared = plan.body.get("User").and_then(|u| u.as_str());
+    let user = match declared.filter(|u| !u.is_empty()) {
+        Some(user) => user.to_owned(),
+        None => {
+            let image = ctx.engine.image(&plan.image).await;
+            let image = image.map_err(|e| ctx.engine_failed("look at an image", &e))?;
+            image.map(|i| i.user).unwrap_or_default()
+        }
+    };
+    let id = user.split(':').next().unwrap_or_default();
+    let why = match id.parse::<u32>() {
+        Ok(0) => "runs as root",
+        Ok(_) => return Ok(()),
+        Err(_) if id.is_empty() => "runs as root",
+        Err(_) => "runs as a user of which production knows only the name",
+    };
+    let what = format!("`runAsNonRoot` is set, and {} {why}", plan.image);
+    Err(ctx.failure(&key_of(plan), Failed::NotStarted(what)).await)
 }
 
 fn shelf_of(ctx: &Context, shelf: Shelf) -> Option<&(String, String)> {
@@ -291,6 +353,9 @@ async fn run(ctx: &Arc<Context>, plan: &ContainerPlan, id: &str) -> Result<(), L
     for hook in &plan.hooks.post_start {
         run_hook(ctx, &key, id, hook).await?;
     }
+    if let Some(startup) = &plan.care.probes.startup {
+        probe::until_passed(ctx, plan, id, startup).await?;
+    }
     ctx.board.update(&key, |s| s.begun = true);
     Ok(())
 }
@@ -361,6 +426,17 @@ async fn await_ready(
         )
     };
     let ends = plan.one_shot || ctx.order.wanted_completed.contains(&plan.service);
+    let probes = plan.care.probes.ready.iter().filter(|_| !ends);
+    for ready in probes.clone() {
+        probe::until_passed(ctx, plan, id, ready).await?;
+    }
+    if check.is_none() && probes.count() > 0 {
+        ctx.set(&key, |s| {
+            if s.phase == Phase::Running {
+                s.phase = Phase::Healthy;
+            }
+        });
+    }
     if let Some(check) = check.filter(|_| !ends) {
         // A success of a process that has ended meanwhile is none: then once more.
         while !decided(&ctx.board.get(&key)) {

@@ -142,15 +142,16 @@ async fn died(ctx: &Arc<Context>, key: &ReplicaKey, event: &EngineEvent) {
 /// Whether the present status of a replica fails the start.
 pub fn verdict(ctx: &Context, key: &ReplicaKey) -> Option<Failed> {
     let status = ctx.board.get(key);
+    let plan = ctx.plan.containers.iter().find(|c| key_of(c) == *key)?;
+    let is_loop = status.restarts >= CRASH_LOOP && !plan.care.patient;
     let (code, oom) = match status.phase {
         Phase::Ended { code, oom } => (code, oom),
-        Phase::Restarting { code, oom } if status.restarts >= CRASH_LOOP => (code, oom),
+        Phase::Restarting { code, oom } if is_loop => (code, oom),
         _ => return None,
     };
     if ctx.order.optional.contains(&key.0) {
         return None;
     }
-    let plan = ctx.plan.containers.iter().find(|c| key_of(c) == *key)?;
     if code == 0 && may_complete(ctx, plan, status.checked) {
         return None;
     }

@@ -7,7 +7,10 @@ use serde_json::{Value as Json, json};
 use super::deviations::DEVIATIONS;
 use super::draft::Draft;
 use super::order::{Order, order};
-use super::{ContainerPlan, Hook, Hooks, NetworkOf, Plan, PlanOptions, PortPlan, dropped, network};
+use super::{
+    Care, ContainerPlan, Hook, Hooks, NetworkOf, Plan, PlanOptions, PortPlan, directories, dropped,
+    network,
+};
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::fidelity::{Record, Severity};
 use crate::mirror::{Argv, Condition, EnvVar, Mirror, Service, Sourced};
@@ -36,10 +39,11 @@ pub fn plan(mirror: &Mirror, options: &PlanOptions) -> Result<Plan, Problems> {
         plan: Plan {
             project: mirror.name.value.clone(),
             networks: network::networks(mirror, options),
-            volumes: network::volumes(mirror),
+            volumes: network::volumes(mirror, &extension),
             ..Plan::default()
         },
         problems: Problems::default(),
+        extension,
     };
     for name in &builder.order.services.clone() {
         if let Some(service) = mirror.services.get(name) {
@@ -89,6 +93,8 @@ struct Builder<'a> {
     project: String,
     plan: Plan,
     problems: Problems,
+    /// What the stack says beyond Compose.
+    extension: Extension,
 }
 
 impl Builder<'_> {
@@ -116,10 +122,14 @@ impl Builder<'_> {
                     self.plan.volumes.push(volume);
                 }
             }
-            let waits_for = self.order.waits_for.get(&service.name.value);
+            let name = &service.name.value;
+            let directories = self.extension.directories.get(name);
+            draft.files = directories::gather(draft.files, directories.map_or(&[], Vec::as_slice));
+            let waits_for = self.order.waits_for.get(name);
             self.plan.containers.push(ContainerPlan {
                 depends_on: waits_for.cloned().unwrap_or_default(),
                 one_shot: is_one_shot(self.mirror, service),
+                care: care(&self.extension, name),
                 ..container(draft, network.clone())
             });
         }
@@ -153,6 +163,18 @@ fn container(mut draft: Draft<'_>, network: NetworkOf) -> ContainerPlan {
         },
         ports: ports(service),
         one_shot: false,
+        care: Care::default(),
+    }
+}
+
+/// What an orchestrator does for a service.
+fn care(extension: &Extension, service: &str) -> Care {
+    let listed = |list: &[String]| list.iter().any(|s| s == service);
+    Care {
+        probes: extension.probes.get(service).cloned().unwrap_or_default(),
+        own_address: listed(&extension.own_address),
+        patient: listed(&extension.patient),
+        non_root: listed(&extension.non_root),
     }
 }
 
@@ -270,13 +292,8 @@ impl Plan {
     /// All secret values of the plan, for whoever takes them out of output.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.containers.iter().flat_map(|container| {
-            let files = container
-                .files
-                .iter()
-                .filter_map(|file| match &file.content {
-                    super::FileContent::Secret(secret) => Some(secret),
-                    _ => None,
-                });
+            let files = container.files.iter();
+            let files = files.flat_map(|file| file.content.secrets());
             container.secret_env.values().chain(files)
         })
     }

@@ -7,6 +7,7 @@ mod agree;
 pub mod body;
 mod build;
 pub mod deviations;
+mod directories;
 mod draft;
 mod dropped;
 pub mod facts;
@@ -36,6 +37,7 @@ pub use split::{NETWORK_FIELDS, NETWORK_HOST_FIELDS, NETWORK_SYSCTLS, Split, end
 use crate::fidelity::Fidelity;
 pub use crate::mirror::Condition;
 use crate::secret::Secret;
+use crate::stack::extension::{Probes, VolumeRoot};
 
 /// Everything that one stack consists of.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -80,6 +82,8 @@ pub struct VolumePlan {
     pub options: BTreeMap<String, String>,
     /// An existing volume of the engine, allowed by name in `mirror.yaml`; used, never removed.
     pub external: Option<String>,
+    /// Owner and rights of its top, where an orchestrator gives it some.
+    pub root: Option<VolumeRoot>,
 }
 
 /// One container of a service.
@@ -116,6 +120,22 @@ pub struct ContainerPlan {
     pub ports: Vec<PortPlan>,
     /// Whether the service is meant to run to its end (a migration), so that exit 0 is success.
     pub one_shot: bool,
+    /// What an orchestrator does for it that the engine does not.
+    pub care: Care,
+}
+
+/// What an orchestrator does for a container that the engine does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Care {
+    /// Checks that it makes.
+    pub probes: Probes,
+    /// Whether [`OWN_ADDRESS`](crate::stack::extension::OWN_ADDRESS) in its body stands for its
+    /// address.
+    pub own_address: bool,
+    /// Whether it is started again as long as it takes.
+    pub patient: bool,
+    /// Whether its image must not run as root.
+    pub non_root: bool,
 }
 
 /// Where a container's network namespace comes from.
@@ -160,6 +180,30 @@ pub enum FileContent {
     Secret(Secret),
     /// A file or directory of the project on the runner's side, copied as it is.
     HostPath(std::path::PathBuf),
+    /// Bytes that are no text, in base64. They may be secret.
+    Base64(Secret),
+    /// A directory of files.
+    Directory(Vec<FilePlan>),
+}
+
+impl FileContent {
+    /// Whether it holds, or may hold, something secret.
+    pub fn is_secret(&self) -> bool {
+        match self {
+            Self::Secret(_) | Self::Base64(_) => true,
+            Self::Text(_) | Self::HostPath(_) => false,
+            Self::Directory(files) => files.iter().any(|f| f.content.is_secret()),
+        }
+    }
+
+    /// All secret values in it.
+    pub fn secrets(&self) -> Vec<&Secret> {
+        match self {
+            Self::Secret(secret) | Self::Base64(secret) => vec![secret],
+            Self::Text(_) | Self::HostPath(_) => Vec::new(),
+            Self::Directory(files) => files.iter().flat_map(|f| f.content.secrets()).collect(),
+        }
+    }
 }
 
 /// A condition on another service.

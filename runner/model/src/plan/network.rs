@@ -6,6 +6,7 @@ use super::rules::network::BRIDGE;
 use super::{NetworkOf, NetworkPlan, PlanOptions, VolumePlan};
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::mirror::{Mirror, NamespaceMode, Service, Texts, Volume};
+use crate::stack::Extension;
 
 /// Options of a bridge that have no effect beyond the stack.
 const BRIDGE_OPTIONS: [&str; 2] = [
@@ -112,7 +113,7 @@ pub(super) fn networks(mirror: &Mirror, options: &PlanOptions) -> Vec<NetworkPla
 }
 
 /// The named volumes that services mount, in the order of the spec.
-pub(super) fn volumes(mirror: &Mirror) -> Vec<VolumePlan> {
+pub(super) fn volumes(mirror: &Mirror, extension: &Extension) -> Vec<VolumePlan> {
     let mounted: Vec<&str> = mirror
         .services
         .values()
@@ -131,6 +132,7 @@ pub(super) fn volumes(mirror: &Mirror) -> Vec<VolumePlan> {
                 let name = volume.name.as_ref();
                 name.map_or_else(|| key.clone(), |n| n.value.clone())
             }),
+            root: extension.volume_roots.get(key).copied(),
         })
         .collect()
 }

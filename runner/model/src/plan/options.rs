@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::mirror::{Mirror, NamespaceMode, Network};
 use crate::secret::Secret;
+use crate::stack::Extension;
 
 /// What is known of the engine that will run the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct PlanOptions {
     /// Values of variables that configuration files and secrets are taken from
     /// (`environment: NAME`).
     pub values: BTreeMap<String, Secret>,
+    /// Configuration files and secrets, by key, whose content is written in base64.
+    pub base64: BTreeSet<String>,
 }
 
 impl PlanOptions {
@@ -71,7 +74,9 @@ impl PlanOptions {
             let mode = s.network.mode.as_ref().map(|m| &m.value);
             mode.is_some_and(|m| !matches!(m, NamespaceMode::None | NamespaceMode::Service(_)))
         });
+        let extension = Extension::of(mirror).unwrap_or_default();
         Self {
+            base64: extension.base64.into_iter().collect(),
             open_networks: networks.map(|(key, _)| key.clone()).collect(),
             foreign_networks: modes.map(|(name, _)| name.clone()).collect(),
             project_dir,

@@ -1,15 +1,23 @@
-//! Services that hold the network of a pod or task: they run the agent, which does nothing.
+//! Services that run the agent: those that hold the network of a pod or task, and those that
+//! stand before another one.
 
 use crate::mirror::{Argv, Logging, Mirror, Service, Sourced};
 use crate::source::Span;
 use crate::spec::Beyond;
 
-/// Lets every holder run the agent. Networks, names, ports and kernel parameters stay: they are
+/// Lets every holder and front run the agent. Networks, names, ports and kernel parameters stay: they are
 /// the pod's.
 pub(super) fn apply(mirror: &mut Mirror, beyond: &Beyond, agent_image: &str) {
     for (name, at) in &beyond.holders {
         if let Some(service) = mirror.services.get_mut(name) {
             run_agent(service, agent_image, &["hold"], at);
+        }
+    }
+    for (name, front) in &beyond.fronts {
+        if let Some(service) = mirror.services.get_mut(name) {
+            let forwards = front.forwards.iter().map(String::as_str);
+            let command: Vec<&str> = ["front"].into_iter().chain(forwards).collect();
+            run_agent(service, agent_image, &command, &front.at);
         }
     }
 }

@@ -104,7 +104,7 @@ pub fn apply(request: Request<'_>) -> Applied {
         version: VERSION,
         project: project_name(&mirror, project),
         production: mirror.name.value.clone(),
-        ..Extension::default()
+        ..beyond.extension.clone()
     };
     let closed = closed_networks(&mirror);
     unmapped(&mirror, &mut report);

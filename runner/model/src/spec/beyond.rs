@@ -1,8 +1,10 @@
 //! What other formats say that Compose has no word for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::secret::Secret;
 use crate::source::Span;
+use crate::stack::extension::Extension;
 
 /// What a production spec says beyond Compose, by service.
 #[derive(Debug, Clone, Default)]
@@ -12,11 +14,40 @@ pub struct Beyond {
     /// the agent; production has a pause container there, or nothing that a spec names. Each
     /// with the place of the pod or task.
     pub holders: BTreeMap<String, Span>,
+    /// Services that stand before another one in its network: they take connections on the
+    /// ports by which production calls it and pass them on to those on which it listens.
+    pub fronts: BTreeMap<String, Front>,
+    /// Values of variables that secrets are taken from, where production's files hold them.
+    pub values: BTreeMap<String, Secret>,
+    /// Names of secrets that production asks for beside those that Compose knows.
+    pub asked: BTreeSet<String>,
+    /// What goes to the stack as it is: probes, directories of files, and the like.
+    pub extension: Extension,
+}
+
+/// A service that stands before another one.
+#[derive(Debug, Clone)]
+pub struct Front {
+    /// Where production declares the ports.
+    pub at: Span,
+    /// Ports with where they lead: `80=8080/tcp`.
+    pub forwards: Vec<String>,
 }
 
 impl Beyond {
     /// Takes over what another source says; the later one wins.
     pub fn merge(&mut self, later: Self) {
         self.holders.extend(later.holders);
+        self.fronts.extend(later.fronts);
+        self.values.extend(later.values);
+        self.asked.extend(later.asked);
+        let (to, from) = (&mut self.extension, later.extension);
+        to.directories.extend(from.directories);
+        to.base64.extend(from.base64);
+        to.probes.extend(from.probes);
+        to.own_address.extend(from.own_address);
+        to.patient.extend(from.patient);
+        to.non_root.extend(from.non_root);
+        to.volume_roots.extend(from.volume_roots);
     }
 }

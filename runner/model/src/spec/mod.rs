@@ -9,18 +9,20 @@
 
 pub mod beyond;
 pub mod compose;
+pub mod kubernetes;
 mod read;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use beyond::Beyond;
+pub use beyond::{Beyond, Front};
 pub use read::{Production, ReadRequest, read};
 
 use crate::diag::{Problem, Problems};
 use crate::fidelity::Record;
+use crate::project::{Named, SecretSource};
 use crate::source::SourceFile;
-use crate::yaml::{Mapping, Node};
+use crate::yaml::{Mapping, Node, Spanned};
 
 /// A format of production specs that is translated.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub struct Format {
 }
 
 /// All formats that are translated; the first one that recognises a file has it.
-pub const FORMATS: &[&Format] = &[];
+pub const FORMATS: &[&Format] = &[&kubernetes::FORMAT];
 
 /// The name of the format that is read as it is.
 pub const COMPOSE: &str = "compose";
@@ -52,6 +54,8 @@ pub struct Sources<'s> {
     pub root: &'s Path,
     /// What `mirror.yaml` supplies because the format cannot hold it.
     pub supply: &'s Mapping,
+    /// The secrets whose values `mirror.yaml` gives.
+    pub secrets: &'s [Named<Spanned<SecretSource>>],
 }
 
 /// A file to translate.

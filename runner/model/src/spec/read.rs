@@ -65,6 +65,7 @@ pub fn read(request: &ReadRequest<'_>) -> Result<Production, Problems> {
             project: &project.title(),
             root: &project.root,
             supply: &project.supply,
+            secrets: &project.secrets,
         });
         match read {
             Ok(translation) => production.add(format, &group.sources, translation, &mut load),

@@ -49,6 +49,125 @@ pub struct Extension {
     /// copies.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub host_binds: BTreeMap<String, Vec<String>>,
+    /// Directories that configuration files and secrets below them make up, by service: each is
+    /// one mount that hides what the image has there. (Plain Compose puts the files beside the
+    /// image's.)
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub directories: BTreeMap<String, Vec<String>>,
+    /// Configuration files and secrets, by key, whose content is written in base64 because it is
+    /// no text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base64: Vec<String>,
+    /// Checks that the orchestrator makes, by service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<String, Probes>,
+    /// Services in whose environment, command and arguments [`OWN_ADDRESS`] stands for the
+    /// address that they get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_address: Vec<String>,
+    /// Services that the orchestrator starts again and again: they may crash until what they
+    /// need is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patient: Vec<String>,
+    /// Services whose images must not run as root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub non_root: Vec<String>,
+    /// Owner and rights that the top of a fresh volume has, by volume.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub volume_roots: BTreeMap<String, VolumeRoot>,
+}
+
+/// What stands for the address that a service gets, where [`Extension::own_address`] lists it.
+pub const OWN_ADDRESS: &str = "pm-own-address.sserdda-nwo-mp";
+
+/// Checks that an orchestrator makes. Each counts as passed once it has succeeded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct Probes {
+    /// Until it has succeeded, the service does not count as started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup: Option<ProbeSpec>,
+    /// Until all have succeeded, the service does not count as healthy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ready: Vec<ProbeSpec>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct ProbeSpec {
+    /// What is done.
+    pub action: ProbeAction,
+    /// Seconds between two checks.
+    pub period: u32,
+    /// Seconds after which a check counts as failed.
+    pub timeout: u32,
+    /// Failures in a row after which the service has failed; absent = never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// Successes in a row that it takes.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub successes: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_one(n: &u32) -> bool {
+    *n == 1
+}
+
+/// What a check does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ProbeAction {
+    /// Runs a command in the service's container; exit code 0 is a success.
+    Exec(Vec<String>),
+    /// Asks over HTTP; a status from 200 to 399 is a success.
+    Http {
+        /// The port.
+        port: u16,
+        /// Path and query.
+        path: String,
+        /// Whether over TLS; certificates are not verified.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tls: bool,
+        /// Host to connect to; empty = the service itself.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        host: String,
+        /// Header fields, each `Name: value`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        headers: Vec<String>,
+    },
+    /// Opens a connection.
+    Tcp {
+        /// The port.
+        port: u16,
+        /// Host to connect to; empty = the service itself.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        host: String,
+    },
+    /// Asks by gRPC's health protocol.
+    Grpc {
+        /// The port.
+        port: u16,
+        /// The service that is asked about; empty = the server as a whole.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        service: String,
+    },
+}
+
+/// Owner and rights of the top of a volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct VolumeRoot {
+    /// Permission bits.
+    pub mode: u32,
+    /// Group.
+    #[serde(default)]
+    pub gid: u32,
 }
 
 /// A service that stands in for a host outside of the mirror.

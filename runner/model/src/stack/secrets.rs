@@ -53,7 +53,10 @@ pub fn take_out(mirror: &mut Mirror, project: &Project) -> BTreeMap<String, Vari
     // Tokens anywhere else: commands, labels, health checks, contents of files.
     let text = mirror.to_compose().to_string();
     for name in secret_ref::names(&text) {
-        out.declared(name);
+        if !out.declared(name) {
+            let variable = out.variables.entry(name.to_owned());
+            variable.or_insert(Variable::Environment);
+        }
     }
     out.variables
 }

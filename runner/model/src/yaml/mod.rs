@@ -63,6 +63,11 @@ pub enum ViaKind {
     Override,
     /// Read from an `env_file`.
     EnvFile,
+    /// Taken from another object.
+    Reference {
+        /// Which, and which part of it (`ConfigMap shop, key LOG_LEVEL`).
+        of: String,
+    },
     /// Supplied by the format's or the tool's rules.
     Default,
     /// Given by `mirror.yaml` (`supply`), because the format cannot hold it.

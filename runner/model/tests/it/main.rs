@@ -10,6 +10,7 @@
 mod compose;
 mod corpus_files;
 mod engine_corpus;
+mod kubernetes;
 mod mirror_corpus;
 mod pipeline;
 mod plan_corpus;
@@ -21,6 +22,7 @@ fn main() {
     let trials: Vec<Trial> = [
         compose::trials(),
         engine_corpus::trials(),
+        kubernetes::trials(),
         mirror_corpus::trials(),
         pipeline::trials(),
         plan_corpus::trials(),

@@ -36,6 +36,7 @@ pub fn service(name: &str, arguments: &[&str]) -> Service {
         hooks: Hooks::default(),
         ports: Vec::new(),
         one_shot: false,
+        care: Care::default(),
     })
 }
 

@@ -119,6 +119,7 @@ fn empty_directory(draft: &mut Draft<'_>, path: &Path, target: &str, read_only: 
         labels: BTreeMap::new(),
         options: BTreeMap::new(),
         external: None,
+        root: None,
     });
     let mount = json!({
         "Type": "volume",
@@ -144,7 +145,10 @@ fn drop_mount(draft: &mut Draft<'_>, target: &str) {
 
 /// A configuration file or a secret as a file that is put into the container.
 fn given_file(draft: &mut Draft<'_>, file: &ServiceFile<'_>, target: String) -> Option<FilePlan> {
-    let content = content(draft, file)?;
+    let mut content = content(draft, file)?;
+    if draft.options.base64.contains(file.key()) {
+        content.what = encoded(content.what);
+    }
     let declared = |id: &Option<Sourced<String>>| id.as_ref().and_then(|id| id.parse().ok());
     let (mut uid, mut gid) = (declared(&file.usage.uid), declared(&file.usage.gid));
     let mut mode = file.mode().map(|m| m.0);
@@ -163,6 +167,15 @@ fn given_file(draft: &mut Draft<'_>, file: &ServiceFile<'_>, target: String) -> 
         gid: gid.unwrap_or(0),
         read_only: true,
     })
+}
+
+/// Content that is written in base64.
+fn encoded(content: FileContent) -> FileContent {
+    match content {
+        FileContent::Text(text) => FileContent::Base64(Secret::new(text)),
+        FileContent::Secret(secret) => FileContent::Base64(secret),
+        other => other,
+    }
 }
 
 struct Content {

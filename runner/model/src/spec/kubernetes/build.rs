@@ -1,0 +1,366 @@
+//! The translation in the making: what all parts of it add to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cluster::{Cluster, Content};
+use super::dict::{Dict, texts};
+use super::supply::Supply;
+use crate::diag::{Problem, ProblemKind, Problems};
+use crate::fidelity::{Class, Record, Severity};
+use crate::policy::variable_of;
+use crate::project::{Named, SecretSource, find};
+use crate::secret::Secret;
+use crate::source::Span;
+use crate::spec::Beyond;
+use crate::stack::secret_ref;
+use crate::yaml::{Mapping, Node, Spanned, ViaKind};
+
+/// What all parts of a translation add to.
+pub struct Build<'c> {
+    /// The objects.
+    pub cluster: &'c Cluster<'c>,
+    /// What `mirror.yaml` supplies.
+    pub supply: Supply<'c>,
+    /// Secrets whose values it gives.
+    pub given: &'c [Named<Spanned<SecretSource>>],
+    /// Services of the document, by name.
+    pub services: Mapping,
+    /// Volumes of the document.
+    pub volumes: Mapping,
+    /// Configuration files of the document.
+    pub configs: Mapping,
+    /// Secrets of the document.
+    pub secrets: Mapping,
+    /// What Compose has no word for.
+    pub beyond: Beyond,
+    /// What is dropped, substituted or unknown.
+    pub records: Vec<Record>,
+    /// What is wrong.
+    pub problems: Problems,
+    variables: BTreeMap<(String, String, String), String>,
+    missing: BTreeSet<String>,
+}
+
+/// A value of a key of a ConfigMap or secret, ready to stand in a text.
+#[derive(Debug, Clone)]
+pub struct Value {
+    /// The text, in which a token stands for a secret.
+    pub text: String,
+    /// Where it is.
+    pub span: Span,
+}
+
+impl<'c> Build<'c> {
+    /// Nothing translated yet.
+    pub fn new(
+        cluster: &'c Cluster<'c>,
+        supply: Supply<'c>,
+        given: &'c [Named<Spanned<SecretSource>>],
+    ) -> Self {
+        Self {
+            cluster,
+            supply,
+            given,
+            services: Mapping::default(),
+            volumes: Mapping::default(),
+            configs: Mapping::default(),
+            secrets: Mapping::default(),
+            beyond: Beyond::default(),
+            records: Vec::new(),
+            problems: Problems::default(),
+            variables: BTreeMap::new(),
+            missing: BTreeSet::new(),
+        }
+    }
+
+    /// Adds a record.
+    pub fn record(
+        &mut self,
+        (object, field): (&str, &str),
+        (class, severity): (Class, Severity),
+        (declared, reason): (&str, &str),
+        span: &Span,
+    ) -> &mut Record {
+        let mut r = Record::new(object, field, class, severity).at(span);
+        declared.clone_into(&mut r.declared);
+        reason.clone_into(&mut r.reason);
+        "kubernetes".clone_into(&mut r.rule);
+        self.records.push(r);
+        let last = self.records.len() - 1;
+        &mut self.records[last]
+    }
+
+    /// Adds a problem, once.
+    pub fn once(&mut self, problem: Problem) {
+        let key = format!("{}{:?}", problem.message, problem.help);
+        if self.missing.insert(key) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// The name by which `mirror.yaml` calls a key of a secret.
+    pub fn secret_name(&self, namespace: &str, name: &str, key: &str) -> String {
+        match self.cluster.is_ambiguous("Secret", name) {
+            true => format!("{namespace}.{name}.{key}"),
+            false => format!("{name}.{key}"),
+        }
+    }
+
+    /// The variable that holds a key of a secret, and whether its value is written in base64.
+    /// A value that nobody has is a problem, unless it is optional.
+    pub fn secret(
+        &mut self,
+        (namespace, name, key): (&str, &str, &str),
+        optional: bool,
+        span: &Span,
+    ) -> Option<(String, bool)> {
+        let asked = self.secret_name(namespace, name, key);
+        let content = self.cluster.secret(namespace, name, key);
+        let is_given = find(self.given, &asked).is_some();
+        if content.is_none() && !is_given && optional {
+            return None;
+        }
+        self.beyond.asked.insert(asked.clone());
+        if is_given {
+            return Some((variable_of(&asked), false));
+        }
+        let id = (namespace.to_owned(), name.to_owned(), key.to_owned());
+        let encoded = matches!(content, Some(Ok(Content::Base64(_))));
+        if let Some(known) = self.variables.get(&id) {
+            return Some((known.clone(), encoded));
+        }
+        let value = match content {
+            Some(Ok(Content::Text(text) | Content::Base64(text))) => text,
+            Some(Err(p)) => {
+                self.once(p);
+                String::new()
+            }
+            None => {
+                self.once(missing_secret(name, key, &asked, span));
+                String::new()
+            }
+        };
+        let variable = self.free_variable(&asked);
+        self.variables.insert(id, variable.clone());
+        let secret = Secret::new(value);
+        self.beyond.values.insert(variable.clone(), secret);
+        Some((variable, encoded))
+    }
+
+    fn free_variable(&self, name: &str) -> String {
+        let mut base: String = variable_of(name)
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        if base.starts_with(|c: char| c.is_ascii_digit()) {
+            base.insert(0, '_');
+        }
+        let given = |n: &str| self.given.iter().any(|s| variable_of(&s.name) == n);
+        let taken = |n: &str| self.beyond.values.contains_key(n) || given(n);
+        if !taken(&base) {
+            return base;
+        }
+        let mut n = 2;
+        while taken(&format!("{base}_{n}")) {
+            n += 1;
+        }
+        format!("{base}_{n}")
+    }
+
+    /// A key of a secret as it stands in a text.
+    pub fn secret_text(
+        &mut self,
+        id: (&str, &str, &str),
+        optional: bool,
+        span: &Span,
+    ) -> Option<Value> {
+        let (variable, encoded) = self.secret(id, optional, span)?;
+        if encoded {
+            let (_, name, key) = id;
+            let message = format!("`{key}` of the secret `{name}` is no text");
+            self.once(
+                Problem::at(ProblemKind::InvalidValue, span, message)
+                    .help("a variable takes texts only; mount it as a file"),
+            );
+        }
+        // An empty value is no secret, and a stack asks for none.
+        let empty = self
+            .beyond
+            .values
+            .get(&variable)
+            .is_some_and(|v| v.expose().is_empty());
+        let text = match empty {
+            true => String::new(),
+            false => secret_ref::token(&variable),
+        };
+        Some(Value {
+            text,
+            span: span.clone(),
+        })
+    }
+
+    /// A key of a ConfigMap.
+    pub fn config(
+        &mut self,
+        (namespace, name, key): (&str, &str, &str),
+        optional: bool,
+        span: &Span,
+    ) -> Option<(Content, Span)> {
+        if let Some((node, content)) = self.cluster.config(namespace, name, key) {
+            return match content {
+                Ok(content) => Some((content, node.span.clone())),
+                Err(p) => {
+                    self.once(p);
+                    None
+                }
+            };
+        }
+        if let Some(node) = self.supply.config_map(name).and_then(|m| m.get(key)) {
+            let text = node.scalar_text().unwrap_or_default();
+            return Some((Content::Text(text), node.span.clone()));
+        }
+        if !optional {
+            self.missing_config(namespace, name, key, span);
+        }
+        None
+    }
+
+    /// The keys of a ConfigMap.
+    pub fn config_keys(&mut self, namespace: &str, name: &str) -> Option<Vec<String>> {
+        if let Some(keys) = self.cluster.config_keys(namespace, name) {
+            return Some(keys.into_iter().map(str::to_owned).collect());
+        }
+        let supplied = self.supply.config_map(name)?.as_map()?;
+        Some(supplied.keys().map(str::to_owned).collect())
+    }
+
+    /// Says that a ConfigMap, or a key of it, is nowhere.
+    pub fn missing_config(&mut self, namespace: &str, name: &str, key: &str, span: &Span) {
+        // Everybody has it: the cluster itself puts it into every namespace.
+        let there = self.cluster.find("ConfigMap", namespace, name).is_some();
+        let message = match there {
+            true => format!("the ConfigMap `{name}` has no key `{key}`"),
+            false => format!("the ConfigMap `{name}` is in none of the files"),
+        };
+        let key = crate::stack::encode::key(if key.is_empty() { "KEY" } else { key });
+        let name = crate::stack::encode::key(name);
+        self.once(Problem::at(ProblemKind::Missing, span, message).help(format!(
+            "add its manifest to `production`, or supply it in mirror.yaml:\nsupply:\n  kubernetes:\n    config_maps:\n      {name}:\n        {key}: TEXT"
+        )));
+    }
+
+    /// The keys of a secret.
+    pub fn secret_keys(&mut self, namespace: &str, name: &str) -> Option<Vec<String>> {
+        let supplied = self.supply.secret_keys(name);
+        supplied.or_else(|| self.cluster.secret_keys(namespace, name))
+    }
+
+    /// Says that nobody knows what a secret holds.
+    pub fn missing_keys(&mut self, name: &str, span: &Span) {
+        let message = format!("the secret `{name}` is in none of the files");
+        let key = crate::stack::encode::key(name);
+        self.once(Problem::at(ProblemKind::Missing, span, message).help(format!(
+            "name its keys and give their values in mirror.yaml:\nsupply:\n  kubernetes:\n    secrets:\n      {key}: [KEY]\nsecrets:\n  {key}.KEY: {{ stub: VALUE }}   # or {{ env: NAME }}, {{ file: PATH }}"
+        )));
+    }
+
+    /// A configuration file of the document; gives its key.
+    pub fn config_file(&mut self, key: &str, content: &Content, span: &Span, of: &str) -> String {
+        // Compose takes no empty content: a blank in base64 is nothing at all.
+        let blank = " ".to_owned();
+        let (text, encoded) = match content {
+            Content::Text(text) if text.is_empty() => (&blank, true),
+            Content::Text(text) => (text, false),
+            Content::Base64(text) => (text, true),
+        };
+        let base = plain_key(key);
+        let same = |node: &Node| {
+            let known = node.get("content").and_then(Node::as_str);
+            known == Some(text.as_str()) && node.span == *span
+        };
+        let mut key = base.clone();
+        let mut n = 2;
+        while let Some(other) = self.configs.get(&key) {
+            if same(other) {
+                return key;
+            }
+            key = format!("{base}-{n}");
+            n += 1;
+        }
+        let mut config = Dict::at(span);
+        let via = ViaKind::Reference { of: of.to_owned() };
+        config.node(
+            "content",
+            Node::str(text.clone(), span.clone()).via(via, span.clone()),
+        );
+        self.configs.insert(key.clone(), config.done());
+        if encoded {
+            self.beyond.extension.base64.push(key.clone());
+        }
+        key
+    }
+
+    /// A secret of the document; gives its key.
+    pub fn secret_file(&mut self, id: (&str, &str, &str), span: &Span) -> Option<String> {
+        let (variable, encoded) = self.secret(id, false, span)?;
+        let key = plain_key(&self.secret_name(id.0, id.1, id.2));
+        if !self.secrets.contains_key(&key) {
+            let mut secret = Dict::at(span);
+            secret.text("environment", variable, span);
+            self.secrets.insert(key.clone(), secret.done());
+            if encoded {
+                self.beyond.extension.base64.push(key.clone());
+            }
+        }
+        Some(key)
+    }
+
+    /// A named volume of the document.
+    pub fn volume(&mut self, key: &str, span: &Span, memory: Option<Option<i64>>) -> String {
+        let key = plain_key(key);
+        if !self.volumes.contains_key(&key) {
+            let mut volume = Dict::at(span);
+            if let Some(size) = memory {
+                let size = size.map_or(String::new(), |s| format!("size={s},"));
+                let mut options = Dict::at(span);
+                options.text("type", "tmpfs", span);
+                options.text("device", "tmpfs", span);
+                options.text("o", format!("{size}mode=0777"), span);
+                volume.text("driver", "local", span);
+                volume.dict("driver_opts", options);
+            }
+            self.volumes.insert(key.clone(), volume.done());
+        }
+        key
+    }
+}
+
+fn missing_secret(name: &str, key: &str, asked: &str, span: &Span) -> Problem {
+    let asked = crate::stack::encode::key(asked);
+    Problem::at(
+        ProblemKind::Missing,
+        span,
+        format!("nothing says what `{key}` of the secret `{name}` holds"),
+    )
+    .help(format!(
+        "give it a value in mirror.yaml:\nsecrets:\n  {asked}: {{ stub: VALUE }}   # or {{ env: NAME }}, {{ file: PATH }}"
+    ))
+}
+
+/// A name as keys of Compose have it.
+pub fn plain_key(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let key: String = name
+        .chars()
+        .map(|c| if fits(c) { c } else { '-' })
+        .collect();
+    match key.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        true => key,
+        false => format!("k{key}"),
+    }
+}
+
+/// A list of texts as a node.
+pub fn text_list<T: Into<String>>(items: impl IntoIterator<Item = T>, span: &Span) -> Node {
+    super::dict::list(texts(items, span), span)
+}

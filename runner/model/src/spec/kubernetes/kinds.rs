@@ -1,0 +1,155 @@
+//! Kinds of objects that nothing in a mirror stands for, and why that matters or does not.
+
+use super::objects::Object;
+use super::workload;
+use crate::fidelity::{Class, Record, Severity};
+
+struct Dropped {
+    kinds: &'static [&'static str],
+    severity: Severity,
+    reason: &'static str,
+}
+
+const DROPPED: &[Dropped] = &[
+    Dropped {
+        kinds: &[
+            "Namespace",
+            "PriorityClass",
+            "RuntimeClass",
+            "StorageClass",
+            "CSIDriver",
+            "VolumeSnapshotClass",
+            "IngressClass",
+            "GatewayClass",
+            "CustomResourceDefinition",
+            "ControllerRevision",
+            "Event",
+            "Lease",
+            "ImageStream",
+            "Template",
+        ],
+        severity: Severity::Info,
+        reason: "it runs nothing itself",
+    },
+    Dropped {
+        kinds: &[
+            "PodDisruptionBudget",
+            "VerticalPodAutoscaler",
+            "ResourceQuota",
+            "PodSecurityPolicy",
+            "Node",
+        ],
+        severity: Severity::Info,
+        reason: "it is about the cluster, not about what runs",
+    },
+    Dropped {
+        kinds: &["LimitRange"],
+        severity: Severity::Medium,
+        reason: "the limits that it gives to containers without any are not in the mirror",
+    },
+    Dropped {
+        kinds: &["HorizontalPodAutoscaler", "ScaledObject"],
+        severity: Severity::Low,
+        reason: "the mirror does not scale: the least number of pods runs",
+    },
+    Dropped {
+        kinds: &[
+            "Role",
+            "ClusterRole",
+            "RoleBinding",
+            "ClusterRoleBinding",
+            "ServiceAccount",
+        ],
+        severity: Severity::Low,
+        reason: "there is no Kubernetes API in the mirror",
+    },
+    Dropped {
+        kinds: &["MutatingWebhookConfiguration"],
+        severity: Severity::High,
+        reason: "what runs in production is changed when it is admitted; the files do not say how",
+    },
+    Dropped {
+        kinds: &["ValidatingWebhookConfiguration", "APIService"],
+        severity: Severity::Low,
+        reason: "there is no Kubernetes API in the mirror",
+    },
+    Dropped {
+        kinds: &["NetworkPolicy"],
+        severity: Severity::Medium,
+        reason: "pods of the mirror reach each other; what the policy denies is not denied",
+    },
+    Dropped {
+        kinds: &[
+            "HTTPRoute",
+            "GRPCRoute",
+            "TCPRoute",
+            "TLSRoute",
+            "Gateway",
+            "Route",
+            "VirtualService",
+            "DestinationRule",
+            "ServiceEntry",
+            "Sidecar",
+            "EnvoyFilter",
+            "PeerAuthentication",
+            "RequestAuthentication",
+            "AuthorizationPolicy",
+            "IngressRoute",
+            "Middleware",
+        ],
+        severity: Severity::Medium,
+        reason: "requests reach the services directly: routes, rewrites, TLS and authentication of gateways and meshes are not in the mirror",
+    },
+    Dropped {
+        kinds: &[
+            "ExternalSecret",
+            "SealedSecret",
+            "SecretStore",
+            "ClusterSecretStore",
+        ],
+        severity: Severity::Info,
+        reason: "the values of the secret are asked for in mirror.yaml",
+    },
+    Dropped {
+        kinds: &["PersistentVolume"],
+        severity: Severity::Low,
+        reason: "claims have volumes of the mirror; what production's hold is given under `data`",
+    },
+];
+
+/// Kinds that other parts of the translation speak for.
+const SPOKEN_FOR: [&str; 8] = [
+    "Service",
+    "ConfigMap",
+    "Secret",
+    "PersistentVolumeClaim",
+    "Ingress",
+    "Endpoints",
+    "EndpointSlice",
+    "Kustomization",
+];
+
+/// What becomes of an object that nothing in the mirror stands for.
+pub fn dropped(object: &Object) -> Option<Record> {
+    if workload::kind_of(object).is_some() || SPOKEN_FOR.contains(&object.kind.as_str()) {
+        return None;
+    }
+    let known = DROPPED
+        .iter()
+        .find(|d| d.kinds.contains(&object.kind.as_str()));
+    let (severity, reason) = match known {
+        Some(d) => (d.severity, d.reason),
+        None => (
+            Severity::Medium,
+            "a controller that is not in these files acts on it: what it makes is not in the mirror",
+        ),
+    };
+    let mut record = Record::new(object.title(), "", Class::Dropped, severity).at(object.span());
+    record.declared = match object.group.as_str() {
+        "" => object.kind.clone(),
+        group => format!("{} ({group})", object.kind),
+    };
+    record.reason = reason.to_owned();
+    record.rule = "kubernetes-kind".to_owned();
+    Some(record)
+}
