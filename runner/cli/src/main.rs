@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod git;
 mod look_at;
+mod manifests;
 mod open;
 mod report;
 mod runs;

@@ -18,6 +18,7 @@ use prodmirror_model::stack::Variable;
 
 use crate::args::Global;
 use crate::context::Context;
+use crate::manifests;
 use crate::select;
 
 /// A project with everything that its files say.
@@ -90,6 +91,7 @@ impl Opened {
             agent_image: agent::image_tag(arch)?,
             vars: serde_json::Map::new(),
             stand_ins: false,
+            rendered: manifests::render(&project, context)?,
         };
         let compiled = compile(&project, &inputs)?;
         let redactor = Redactor::new();

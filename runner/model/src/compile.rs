@@ -7,6 +7,8 @@
 mod stand_ins;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
@@ -17,7 +19,7 @@ use crate::plan::{HostFacts, Plan, PlanOptions, plan};
 use crate::policy::{self, External, variable_of};
 use crate::project::{Images, Named, Project, SecretSource, is_variable};
 use crate::secret::Secret;
-use crate::source::Span;
+use crate::source::{SourceFile, Span};
 use crate::spec::Beyond;
 use crate::spec::compose::{LoadRequest, Loaded};
 use crate::stack::{self, Assembled, Extension, RenderRequest, Variable, secret_ref};
@@ -43,6 +45,8 @@ pub struct Inputs {
     /// instead of ending the reading; it is still among the problems. For those who only look
     /// at production: the stack cannot be started.
     pub stand_ins: bool,
+    /// Texts that a tool made of sources (a kustomization, a chart), by the source's path.
+    pub rendered: BTreeMap<PathBuf, Arc<SourceFile>>,
 }
 
 /// What became of a project.

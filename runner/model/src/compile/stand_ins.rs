@@ -18,6 +18,7 @@ pub(super) fn load(
         let problems = match spec::read(&ReadRequest {
             project,
             load: request.clone(),
+            rendered: &inputs.rendered,
         }) {
             Ok(read) => return Ok((read, lacking)),
             Err(problems) => problems,

@@ -1,7 +1,8 @@
 //! The sources of a project, read into one production.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -20,6 +21,8 @@ pub struct ReadRequest<'r> {
     pub project: &'r Project,
     /// How Compose files are read. Its `files` are filled from the project.
     pub load: LoadRequest,
+    /// Texts that a tool made of sources (a kustomization, a chart), by the source's path.
+    pub rendered: &'r BTreeMap<PathBuf, Arc<SourceFile>>,
 }
 
 /// Production as its files describe it.
@@ -49,7 +52,7 @@ struct Group {
 /// Everything that refuses the files, each with its place.
 pub fn read(request: &ReadRequest<'_>) -> Result<Production, Problems> {
     let project = request.project;
-    let groups = group(project)?;
+    let groups = group(project, request.rendered)?;
     let mut load = request.load.clone();
     load.files.clear();
     let mut production = Translated::default();
@@ -132,7 +135,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Neighbouring files of one format, put together.
-fn group(project: &Project) -> Result<Vec<Group>, Problems> {
+fn group(
+    project: &Project,
+    rendered: &BTreeMap<PathBuf, Arc<SourceFile>>,
+) -> Result<Vec<Group>, Problems> {
     let mut groups: Vec<Group> = Vec::new();
     let mut problems = Problems::default();
     let mut seen = BTreeSet::new();
@@ -147,6 +153,12 @@ fn group(project: &Project) -> Result<Vec<Group>, Problems> {
             },
             None => None,
         };
+        if let Some(file) = rendered.get(&source.path) {
+            let recognised = FORMATS.iter().find(|f| (f.sniff)(file)).copied();
+            let format = declared.unwrap_or(recognised);
+            push(&mut groups, format, &source.path, file.clone());
+            continue;
+        }
         for path in &source.files {
             if !seen.insert(path.clone()) {
                 continue;

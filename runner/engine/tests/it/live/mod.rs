@@ -3,6 +3,7 @@
 mod agree;
 mod connect;
 mod files;
+mod kubernetes;
 mod lease;
 mod nofile;
 mod order;

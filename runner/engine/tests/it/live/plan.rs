@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prodmirror_model::plan::{
-    Condition, ContainerPlan, Dependency, FileContent, FilePlan, Hooks, NetworkOf, NetworkPlan,
-    Plan,
+    Care, Condition, ContainerPlan, Dependency, FileContent, FilePlan, Hooks, NetworkOf,
+    NetworkPlan, Plan,
 };
 use prodmirror_model::secret::Secret;
 use serde_json::{Value, json};

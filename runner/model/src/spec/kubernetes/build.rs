@@ -106,6 +106,14 @@ impl<'c> Build<'c> {
         }
     }
 
+    /// The name under which `mirror.yaml` gives a key of a secret: with the secret's name, or
+    /// the key alone.
+    fn given_name(&self, asked: &str, key: &str) -> Option<String> {
+        let mut names = [asked, key].into_iter();
+        let given = names.find(|name| find(self.given, name).is_some());
+        given.map(str::to_owned)
+    }
+
     /// The variable that holds a key of a secret, and whether its value is written in base64.
     /// A value that nobody has is a problem, unless it is optional.
     pub fn secret(
@@ -116,14 +124,15 @@ impl<'c> Build<'c> {
     ) -> Option<(String, bool)> {
         let asked = self.secret_name(namespace, name, key);
         let content = self.cluster.secret(namespace, name, key);
-        let is_given = find(self.given, &asked).is_some();
-        if content.is_none() && !is_given && optional {
+        if let Some(given) = self.given_name(&asked, key) {
+            let variable = variable_of(&given);
+            self.beyond.asked.insert(given);
+            return Some((variable, false));
+        }
+        if content.is_none() && optional {
             return None;
         }
         self.beyond.asked.insert(asked.clone());
-        if is_given {
-            return Some((variable_of(&asked), false));
-        }
         let id = (namespace.to_owned(), name.to_owned(), key.to_owned());
         let encoded = matches!(content, Some(Ok(Content::Base64(_))));
         if let Some(known) = self.variables.get(&id) {
@@ -303,7 +312,8 @@ impl<'c> Build<'c> {
     /// A secret of the document; gives its key.
     pub fn secret_file(&mut self, id: (&str, &str, &str), span: &Span) -> Option<String> {
         let (variable, encoded) = self.secret(id, false, span)?;
-        let key = plain_key(&self.secret_name(id.0, id.1, id.2));
+        let asked = self.secret_name(id.0, id.1, id.2);
+        let key = plain_key(&self.given_name(&asked, id.2).unwrap_or(asked));
         if !self.secrets.contains_key(&key) {
             let mut secret = Dict::at(span);
             secret.text("environment", variable, span);

@@ -135,8 +135,10 @@ fn replicas(build: &mut Build<'_>, workload: &Workload<'_>, base: &str) -> u32 {
 /// Whether each pod has something of its own: a name that is known, volumes, containers that
 /// belong together.
 fn is_individual(workload: &Workload<'_>) -> bool {
-    let own_volume =
-        |v: &k8s_openapi::api::core::v1::Volume| v.empty_dir.is_some() || v.ephemeral.is_some();
+    let own_volume = |v: &k8s_openapi::api::core::v1::Volume| {
+        let memory = super::volume::is_own_memory(workload, v);
+        (v.empty_dir.is_some() && !memory) || v.ephemeral.is_some()
+    };
     let containers = workload.pod.containers.iter();
     let init = workload.pod.init_containers.iter().flatten();
     let mut fields = containers

@@ -10,7 +10,7 @@ use super::env::Env;
 use super::files::{self, Entry};
 use super::pod::Pod;
 use super::quantity::Quantity;
-use super::workload::Kind;
+use super::workload::{Kind, Workload};
 use crate::diag::{Problem, ProblemKind};
 use crate::fidelity::{Class, Severity};
 use crate::source::Span;
@@ -23,6 +23,8 @@ enum Source {
     Files(Vec<Entry>),
     /// A volume of the stack.
     Named(String),
+    /// A file system in memory that nobody else mounts; its size.
+    Memory(Option<i64>),
     /// A path of the host.
     Host { path: String, create: bool },
     /// The content of an image.
@@ -74,6 +76,7 @@ pub fn mount(
                 put_volume(build, pod, &mut out, key, mount, &sub, (place, &span))
             }
             Source::Host { path, create } => out.bind(&path, create, mount, &sub, place),
+            Source::Memory(size) => out.memory(size, mount, place),
             Source::Image(reference) => out.image(&reference, mount, place),
         }
     }
@@ -125,6 +128,23 @@ impl Out {
             options.text("propagation", mode, at.get("mountPropagation").span());
         }
         dict.dict("bind", options);
+        self.volumes.push(dict.done());
+    }
+
+    fn memory(&mut self, size: Option<i64>, mount: &VolumeMount, at: At<'_>) {
+        let mut dict = Dict::at(at.span());
+        dict.text("type", "tmpfs", at.span());
+        dict.text(
+            "target",
+            clean(&mount.mount_path),
+            at.get("mountPath").span(),
+        );
+        let mut options = Dict::at(at.span());
+        if let Some(size) = size {
+            options.int("size", size, at.span());
+        }
+        options.int("mode", 0o777, at.span());
+        dict.dict("tmpfs", options);
         self.volumes.push(dict.done());
     }
 
@@ -234,6 +254,9 @@ fn kind(
         let limit = dir.size_limit.as_ref().and_then(|q| Quantity::parse(&q.0));
         let gid = pod.fs_group();
         if dir.medium.as_deref() == Some("Memory") {
+            if is_own_memory(pod.workload, v) {
+                return Some(Source::Memory(limit.map(Quantity::units)));
+            }
             let key = build.volume(&key, at.span(), Some(limit.map(Quantity::units)));
             return Some(Source::Named(key));
         }
@@ -341,6 +364,21 @@ fn put_volume(
     options.bool("nocopy", true, at.span());
     dict.dict("volume", options);
     out.volumes.push(dict.done());
+}
+
+/// Whether a volume is memory that one container mounts, as a whole, and nobody else.
+pub fn is_own_memory(workload: &Workload<'_>, volume: &Volume) -> bool {
+    let dir = volume.empty_dir.as_ref();
+    let init = workload.pod.init_containers.iter().flatten();
+    let mounts = init
+        .chain(&workload.pod.containers)
+        .flat_map(|c| c.volume_mounts.iter().flatten())
+        .filter(|m| m.name == volume.name);
+    let mounts: Vec<_> = mounts.collect();
+    let whole = |m: &&VolumeMount| m.sub_path.is_none() && m.sub_path_expr.is_none();
+    dir.is_some_and(|d| d.medium.as_deref() == Some("Memory"))
+        && mounts.len() <= 1
+        && mounts.iter().all(whole)
 }
 
 /// Whether the volume of a mount is mounted without a part anywhere in the pod.

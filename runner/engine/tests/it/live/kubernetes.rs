@@ -1,0 +1,275 @@
+//! Manifests on a real engine: what the containers have is what the manifests say.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prodmirror_engine::live::{ExecRequest, LiveError, LiveStack};
+use prodmirror_model::compile::{Inputs, compile};
+use prodmirror_model::plan::{HostFacts, Plan};
+use prodmirror_model::project::Project;
+use prodmirror_model::secret::Secret;
+use prodmirror_model::stack::Variable;
+use serde_json::{Value, json};
+
+use super::rig::{Rig, on_engine};
+
+const IMAGE: &str = "registry.shop.example/shop/runtime:1";
+
+const MANIFESTS: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: app }
+data: { LEVEL: debug, site.conf: "listen 8080;\n" }
+binaryData: { logo.png: iVD+/w== }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: app }
+stringData: { token: correct-horse }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      shareProcessNamespace: true
+      terminationGracePeriodSeconds: 7
+      securityContext: { fsGroup: 3000, sysctls: [{ name: net.ipv4.ip_local_port_range, value: "20000 30000" }] }
+      initContainers:
+        - name: prepare
+          image: IMAGE
+          command: [sh, -c, "echo prepared > /shared/index.html"]
+          volumeMounts: [{ name: shared, mountPath: /shared }]
+        - name: proxy
+          image: IMAGE
+          restartPolicy: Always
+          command: [sh, -c, "sleep 1; echo started > /shared/proxy; exec sleep 1000"]
+          startupProbe: { exec: { command: [test, -s, /shared/proxy] }, periodSeconds: 1, failureThreshold: 60 }
+          volumeMounts: [{ name: shared, mountPath: /shared }]
+      containers:
+        - name: app
+          image: IMAGE
+          command: [sh, -c]
+          args: ["test -s /shared/proxy || exit 9; cd /shared; exec python3 -m $(MODULE) 8080"]
+          env:
+            - { name: MODULE, value: http.server }
+            - { name: LEVEL, valueFrom: { configMapKeyRef: { name: app, key: LEVEL } } }
+            - { name: TOKEN, valueFrom: { secretKeyRef: { name: app, key: token } } }
+            - { name: URL, value: "http://u:$(TOKEN)@$$(LEVEL)/" }
+            - { name: POD_IP, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+          ports: [{ name: http, containerPort: 8080 }]
+          readinessProbe: { httpGet: { path: /index.html, port: http }, periodSeconds: 1 }
+          resources: { requests: { cpu: 100m }, limits: { cpu: 1500m, memory: 96Mi } }
+          securityContext:
+            runAsUser: 10001
+            runAsGroup: 10002
+            runAsNonRoot: true
+            readOnlyRootFilesystem: true
+            allowPrivilegeEscalation: false
+            capabilities: { drop: [ALL] }
+          volumeMounts:
+            - { name: shared, mountPath: /shared }
+            - { name: site, mountPath: /etc/apt }
+            - { name: site, mountPath: /etc/one.conf, subPath: site.conf }
+            - { name: token, mountPath: /run/token }
+        - name: side
+          image: IMAGE
+          command: [sleep, "1000"]
+          volumeMounts: [{ name: shared, mountPath: /shared }]
+      volumes:
+        - { name: shared, emptyDir: {} }
+        - { name: site, configMap: { name: app } }
+        - { name: token, secret: { secretName: app, defaultMode: 0400 } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: site }
+spec: { selector: { app: web }, ports: [{ port: 80, targetPort: http }] }
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: db }
+spec:
+  serviceName: db
+  selector: { matchLabels: { app: db } }
+  template:
+    metadata: { labels: { app: db } }
+    spec:
+      containers:
+        - name: db
+          image: IMAGE
+          command: [sleep, "1000"]
+          livenessProbe: { exec: { command: ["true"] } }
+          volumeMounts: [{ name: data, mountPath: /etc/apt }]
+  volumeClaimTemplates: [{ metadata: { name: data }, spec: {} }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: db }
+spec: { clusterIP: None, selector: { app: db }, ports: [{ port: 1 }] }
+"#;
+
+fn planned(rig: &Rig, manifests: &str) -> Plan {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("mirror.yaml", "project: kube\nproduction: [app.yaml]\n");
+    write("app.yaml", &manifests.replace("IMAGE", IMAGE));
+    let project = Project::load(dir.path()).unwrap_or_else(|p| panic!("{p}"));
+    let inputs = Inputs {
+        agent_image: rig.agent.clone(),
+        ..Inputs::default()
+    };
+    let compiled = compile(&project, &inputs).unwrap_or_else(|p| panic!("{p}"));
+    let stack = compiled.ready().unwrap_or_else(|p| panic!("{p}"));
+    let values: BTreeMap<String, Secret> = stack
+        .variables
+        .iter()
+        .map(|(name, v)| match v {
+            Variable::Text(secret) => (name.clone(), secret.clone()),
+            other => panic!("{name}: {other:?}"),
+        })
+        .collect();
+    let known = rig.engine.facts();
+    let host = HostFacts {
+        api: known.api,
+        cpus: known.cpus,
+        nofile_limit: known.nofile_limit,
+        log_driver: known.log_driver.clone(),
+        runtimes: known.runtimes.clone(),
+    };
+    let plan = stack.plan(&project, &values, host);
+    plan.unwrap_or_else(|p| panic!("{p}"))
+}
+
+async fn sh(stack: &LiveStack, service: &str, script: &str) -> String {
+    let done = stack
+        .exec(ExecRequest {
+            service: service.into(),
+            command: ["sh", "-c", script].map(Into::into).into(),
+            ..ExecRequest::default()
+        })
+        .await
+        .unwrap();
+    let both = [&done.stdout[..], &done.stderr[..]].concat();
+    String::from_utf8_lossy(&both).trim().to_owned()
+}
+
+async fn inspect(rig: &Rig, stack: &LiveStack, role: &str, service: &str) -> Value {
+    let objects = rig.left(stack.run()).await;
+    let object = objects.iter().find(|o| {
+        o.label("dev.prodmirror.role") == role && o.label("dev.prodmirror.service") == service
+    });
+    let shown = rig.engine.inspect_raw(object.unwrap()).await.unwrap();
+    serde_json::from_str(&shown).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_have_what_manifests_say() {
+    on_engine(|rig| async move {
+        let stack = rig.up(planned(&rig, MANIFESTS)).await;
+        let stack = stack.unwrap_or_else(|e| panic!("{e}: {:?}", e.log()));
+        let app = inspect(&rig, &stack, "service", "site").await;
+        let (config, host) = (&app["Config"], &app["HostConfig"]);
+        let env: Vec<&str> = config["Env"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(config["Image"], IMAGE);
+        assert_eq!(config["Entrypoint"], json!(["sh", "-c"]));
+        let run = "test -s /shared/proxy || exit 9; cd /shared; exec python3 -m http.server 8080";
+        assert_eq!(config["Cmd"], json!([run]));
+        assert!(env.contains(&"LEVEL=debug"), "{env:?}");
+        assert!(env.contains(&"TOKEN=correct-horse"), "{env:?}");
+        assert!(env.contains(&"URL=http://u:correct-horse@$(LEVEL)/"), "{env:?}");
+        assert_eq!(config["User"], "10001:10002");
+        assert_eq!(config["StopTimeout"], 7);
+        assert_eq!(config["Healthcheck"]["Test"], json!(["NONE"]));
+        assert_eq!(host["GroupAdd"], json!(["3000"]));
+        assert_eq!(host["CpuPeriod"], 100_000);
+        assert_eq!(host["CpuQuota"], 150_000);
+        assert_eq!(host["CpuShares"], 102);
+        assert_eq!(host["Memory"], 96 << 20);
+        assert_eq!(host["MemorySwap"], 96 << 20);
+        assert_eq!(host["ReadonlyRootfs"], true);
+        assert_eq!(host["CapDrop"], json!(["ALL"]));
+        assert_eq!(host["SecurityOpt"], json!(["no-new-privileges:true"]));
+
+        // The address, which nobody knew before.
+        let own = sh(&stack, "site", "echo $POD_IP").await;
+        assert_eq!(sh(&stack, "site", "hostname -i").await, own);
+        // The network, the processes and the empty directory are the pod's.
+        let get = |url: &str| format!("python3 -c 'import urllib.request as r; print(r.urlopen(\"{url}\", timeout=5).read().decode())'");
+        assert_eq!(sh(&stack, "site-side", &get("http://127.0.0.1:8080/index.html")).await, "prepared");
+        let seen = sh(&stack, "site-side", "cat /proc/*/cmdline 2>/dev/null | tr '\\0' ' '").await;
+        assert!(seen.contains("http.server 8080"), "{seen}");
+        assert_eq!(sh(&stack, "site-side", "stat -c %a:%g /shared").await, "2777:3000");
+        assert_eq!(sh(&stack, "site", "touch /shared/x && stat -c %u:%g /shared/x").await, "10001:3000");
+        let range = sh(&stack, "site", "cat /proc/sys/net/ipv4/ip_local_port_range").await;
+        assert_eq!(range.split_whitespace().collect::<Vec<_>>(), ["20000", "30000"]);
+
+        // A ConfigMap hides what the image has there, and cannot be written.
+        assert_eq!(sh(&stack, "site", "ls /etc/apt").await, "LEVEL\nlogo.png\nsite.conf");
+        assert_eq!(sh(&stack, "site", "cat /etc/apt/site.conf /etc/one.conf").await, "listen 8080;\nlisten 8080;");
+        assert_eq!(sh(&stack, "site", "readlink /etc/apt/site.conf; stat -Lc %a:%g /etc/apt/site.conf").await, "..data/site.conf\n644:3000");
+        assert_eq!(sh(&stack, "site", "od -An -tx1 /etc/apt/logo.png").await, "89 50 fe ff");
+        let refused = sh(&stack, "site", "touch /etc/apt/new").await;
+        assert!(refused.contains("Read-only file system"), "{refused}");
+        assert_eq!(sh(&stack, "site", "stat -Lc %a:%g /run/token/token; cat /run/token/token; stat -fLc %T /run/token/token").await, "440:3000\ncorrect-horsetmpfs");
+
+        // Names, and ports that the pod does not have itself.
+        let names = "getent hosts site site.default site.default.svc site.default.svc.cluster.local | wc -l";
+        assert_eq!(sh(&stack, "db", names).await, "4");
+        for name in ["site", "site.default.svc.cluster.local"] {
+            assert_eq!(sh(&stack, "db", &get(&format!("http://{name}/index.html"))).await, "prepared");
+        }
+        assert_eq!(sh(&stack, "site-side", "getent hosts db-0.db.default.svc.cluster.local | wc -l").await, "1");
+        assert_eq!(sh(&stack, "db", "hostname; ls -A /etc/apt").await, "db-0");
+        let db = inspect(&rig, &stack, "service", "db").await;
+        let claim = db["Mounts"][0]["Name"].as_str().unwrap().to_owned();
+        assert!(claim.ends_with("data-db-0"), "{claim}");
+
+        // What is secret is shown by the environment alone.
+        for object in rig.left(stack.run()).await {
+            let shown = rig.engine.inspect_raw(&object).await.unwrap();
+            let own = object.label("dev.prodmirror.service") == "site" && object.label("dev.prodmirror.role") == "service";
+            assert!(own || !shown.contains("correct-horse"), "{shown}");
+        }
+        let run = stack.run().to_owned();
+        stack.down(None).await;
+        rig.assert_clean(&run).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_production_would_not_start_does_not_start() {
+    on_engine(|rig| async move {
+        let pod = |container: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - {{name: c, image: IMAGE, command: [sleep, '1000'], {container}}}\n");
+        for (container, expected) in [
+            ("securityContext: {runAsNonRoot: true}", "runs as a user of which production knows only the name"),
+            ("securityContext: {runAsNonRoot: true, runAsUser: 0}", "runs as root"),
+            ("startupProbe: {tcpSocket: {port: 81}, periodSeconds: 1, failureThreshold: 2}", "its startup probe has not passed in time"),
+        ] {
+            let begun = std::time::Instant::now();
+            match rig.up(planned(&rig, &pod(container))).await {
+                Err(LiveError::Service(f)) => assert!(f.to_string().contains(expected), "{container}: {f}"),
+                Err(e) => panic!("{container}: {e}"),
+                Ok(_) => panic!("{container}: it started"),
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_may_crash_until_what_it_needs_is_there() {
+    on_engine(|rig| async move {
+        let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - name: c\n    image: IMAGE\n    command: [sh, -c, 'read a b < /proc/uptime; n=$(cat /data/n 2>/dev/null || echo 0); echo $((n+1)) > /data/n; test $n -ge 7 || exit 1; exec sleep 1000']\n    readinessProbe: {exec: {command: [sh, -c, 'test $(cat /data/n) -ge 8']}}\n    volumeMounts: [{name: data, mountPath: /data}]\n  volumes: [{name: data, emptyDir: {}}]\n";
+        let stack = rig.up(planned(&rig, text)).await;
+        let stack = stack.unwrap_or_else(|e| panic!("{e}: {:?}", e.log()));
+        assert_eq!(sh(&stack, "web", "cat /data/n").await, "8");
+        stack.down(None).await;
+    })
+    .await;
+}
