@@ -180,7 +180,7 @@ fn push(
     groups: &mut Vec<Group>,
     format: Option<&'static Format>,
     path: &std::path::Path,
-    file: std::sync::Arc<SourceFile>,
+    file: Arc<SourceFile>,
 ) {
     let name = |f: Option<&Format>| f.map(|f| f.name);
     let fits = groups
@@ -208,7 +208,7 @@ fn classify(
     source: &ProjectSource,
     path: &std::path::Path,
     declared: Option<Option<&'static Format>>,
-) -> Result<(Option<&'static Format>, std::sync::Arc<SourceFile>), Problem> {
+) -> Result<(Option<&'static Format>, Arc<SourceFile>), Problem> {
     let shown = path.strip_prefix(&project.root).unwrap_or(path);
     let file = SourceFile::read(path, shown.to_string_lossy())
         .map_err(|p| p.or_at(&source.written.span))?;

@@ -110,7 +110,7 @@ fn template(file: &SourceFile, problem: Problem) -> Problem {
         .filter(|(_, text)| !text.trim_start().starts_with('#'))
         .find(|(n, text)| text.contains("{{") && is_near(*n));
     match first {
-        Some((n, text)) if n + 1 <= line + 1 || line == 0 => {
+        Some((n, text)) if n <= line || line == 0 => {
             let shown = text.trim().chars().take(60).collect::<String>();
             let mut p = Problem::new(
                 ProblemKind::Unsupported,
