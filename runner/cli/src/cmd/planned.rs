@@ -3,9 +3,9 @@
 use prodmirror_engine::agent::{RunCa, trust};
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::image::{Policy, Wanted as WantedImage};
+use prodmirror_engine::live::nofile_limit;
 use prodmirror_model::diag::{ProblemKind, Problems};
 use prodmirror_model::lock::Lock;
-use prodmirror_engine::live::nofile_limit;
 use prodmirror_model::mirror::highest_nofile;
 use prodmirror_model::plan::{self, Plan};
 

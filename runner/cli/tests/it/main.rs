@@ -4,13 +4,13 @@
 
 mod audit;
 mod bad_input;
+mod diff;
 mod lost;
+mod project;
 mod refused;
 mod rig;
 mod run;
 mod signals;
-mod diff;
-mod project;
 
 use std::process::Command;
 

@@ -20,9 +20,7 @@ pub use container::{ContainerState, CreatedContainer, HealthCheck, NewContainer}
 pub use error::EngineError;
 pub use exec::{ExecIo, ExecSpec};
 pub use facts::HostFacts;
-pub use image::{
-    Distribution, ImageConfig, ImageFacts, NewImage, PullProgress, RegistryLogin,
-};
+pub use image::{Distribution, ImageConfig, ImageFacts, NewImage, PullProgress, RegistryLogin};
 pub use object::{Found, FoundKind, NewNetwork, NewVolume, UsedSubnet};
 pub use stream::{Attached, EngineEvent, LogQuery, LogStream, Output, OutputFrom};
 

@@ -274,10 +274,7 @@ mod tests {
         assert!(matches!(see(&gone, None, Some(&pin)), Seen::Missing(_)));
         assert_eq!(see(&away, Some(&here), None), Seen::Is(registry(ONE)));
         let never_pushed = image(TWO, &[]);
-        assert_eq!(
-            see(&away, Some(&never_pushed), None),
-            Seen::Is(local(TWO))
-        );
+        assert_eq!(see(&away, Some(&never_pushed), None), Seen::Is(local(TWO)));
         assert!(matches!(see(&away, None, None), Seen::Unanswered(_)));
     }
 

@@ -23,7 +23,7 @@ impl Platform {
             "aarch64" => "arm64",
             other => other,
         };
-        let variant = variant.filter(|v| !v.is_empty() && !(arch == "arm64" && *v == "v8"));
+        let variant = variant.filter(|v| !(v.is_empty() || arch == "arm64" && *v == "v8"));
         Self {
             os: os.to_owned(),
             arch: arch.to_owned(),

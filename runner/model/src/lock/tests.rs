@@ -8,7 +8,7 @@ use super::*;
 use crate::diag::{ProblemKind, Problems};
 use crate::fidelity::{Class, Severity};
 use crate::mirror::{Mirror, Service};
-use crate::plan::{ContainerPlan, Hooks, NetworkOf, Plan};
+use crate::plan::{Care, ContainerPlan, Hooks, NetworkOf, Plan};
 use crate::source::SourceFile;
 
 fn digest(n: u8) -> Digest {

@@ -136,7 +136,7 @@ fn planned(rig: &Rig, manifests: &str) -> Plan {
     let host = HostFacts {
         api: known.api,
         cpus: known.cpus,
-        nofile_limit: known.nofile_limit,
+        nofile_limit: None,
         log_driver: known.log_driver.clone(),
         runtimes: known.runtimes.clone(),
     };
