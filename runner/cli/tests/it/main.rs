@@ -1,6 +1,7 @@
 //! The built program, run as people run it.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![expect(clippy::print_stdout, reason = "a test says why it was skipped")]
 
 mod audit;
 mod bad_input;

@@ -119,10 +119,10 @@ impl Change {
         let mut diff = Vec::new();
         match (left.map(|f| &f.value), right.map(|f| &f.value)) {
             (Some(Value::Lines(a)), Some(Value::Lines(b))) => diff = contents::diff(a, b),
-            (Some(Value::Secret { hosts: a, .. }), Some(Value::Secret { hosts: b, .. })) => {
-                if a != b {
-                    means = format!("they name other hosts: {} and {}", list(a), list(b));
-                }
+            (Some(Value::Secret { hosts: a, .. }), Some(Value::Secret { hosts: b, .. }))
+                if a != b =>
+            {
+                means = format!("they name other hosts: {} and {}", list(a), list(b));
             }
             _ => {}
         }

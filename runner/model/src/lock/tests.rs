@@ -388,6 +388,7 @@ fn container(service: &str, image: &str) -> ContainerPlan {
         hooks: Hooks::default(),
         ports: Vec::new(),
         one_shot: false,
+        care: Care::default(),
     }
 }
 
