@@ -61,7 +61,7 @@ pub const CASES: &[Case] = &[
         "services:\n  web:\n    image: nginx:1.25\n    secrets: [key]\n    environment: { API_KEY: k }\nsecrets:\n  key: { file: ./full }\n"),
     case!("deprecated-field",
         "version: \"3\"\nservices:\n  web:\n    image: nginx:1.25\n    links: [db]\n  db:\n    image: postgres:15.1\n"
-        => ["compose.yaml:1:10 low spec", "compose.yaml:5:13 low service:web"],
+        => ["compose.yaml:5:13 low service:web", "compose.yaml:1:10 low spec"],
         "services:\n  web:\n    image: nginx:1.25\n"),
     case!("placeholder", |w| { w.write("app.conf", "# changeme\nkey = changeme\n"); w.write("good.conf", "# changeme\nkey = k\n"); w },
         "services:\n  web:\n    image: nginx:1.25\n    environment: { A: changeme, URL: \"https://api.example.com/\", C: \"<your token>\" }\n    volumes: [\"./app.conf:/etc/app.conf\"]\n"

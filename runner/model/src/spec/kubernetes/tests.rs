@@ -285,11 +285,11 @@ fn config_maps_and_secrets_are_files() {
     );
     let directories = &t.beyond.extension.directories["www"];
     assert_eq!(*directories, ["/etc/site", "/run/key"]);
-    assert_eq!(t.beyond.extension.base64, ["web.logo", "web.key.bin"]);
+    assert_eq!(t.beyond.extension.base64, ["web.logo", "web-key.key.bin"]);
     assert_eq!(document["configs"]["web.logo"]["content"], "/wD+");
     assert_eq!(
-        document["secrets"]["web.key.bin"]["environment"],
-        "WEB_KEY_BIN"
+        document["secrets"]["web-key.key.bin"]["environment"],
+        "WEB_KEY_KEY_BIN"
     );
 }
 
