@@ -172,6 +172,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     };
     compiled.fidelity.add(read.records);
     unset_variables(&loaded, &mut compiled);
+    one_variable_each(project, &mut compiled.problems);
     declared_secrets(&loaded, &read.beyond, &mut compiled, project);
     compiled.fidelity.accept(&project.fidelity);
     let mut reading = loaded.warnings;
@@ -251,6 +252,25 @@ fn images(project: &Project, inputs: &Inputs) -> Images {
         });
     }
     images
+}
+
+/// A rendered stack asks for a secret by a variable, which must be its own.
+fn one_variable_each(project: &Project, problems: &mut Problems) {
+    let mut taken: BTreeMap<String, &Spanned<String>> = BTreeMap::new();
+    for s in &project.secrets {
+        let variable = variable_of(&s.name);
+        if let Some(first) = taken.insert(variable.clone(), &s.name) {
+            problems.push(
+                Problem::at(
+                    ProblemKind::Conflict,
+                    &s.name.span,
+                    format!("two secrets would be the variable {variable} of the stack"),
+                )
+                .related(&first.span, "the other one is here")
+                .help("call one of them by another of its names"),
+            );
+        }
+    }
 }
 
 /// A variable that is unset is a fact about production that nobody knows.

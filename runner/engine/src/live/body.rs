@@ -351,6 +351,7 @@ mod tests {
             ports: Vec::new(),
             one_shot: false,
             care: Care::default(),
+            end: None,
         }
     }
 

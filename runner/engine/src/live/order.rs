@@ -53,7 +53,7 @@ impl Order {
                     Condition::CompletedSuccessfully => {
                         order.wanted_completed.insert(d.service.clone())
                     }
-                    Condition::Started => false,
+                    Condition::Started | Condition::Ended => false,
                 };
             }
         }
@@ -233,6 +233,7 @@ mod tests {
             ports: Vec::new(),
             one_shot: false,
             care: Care::default(),
+            end: None,
         }
     }
 

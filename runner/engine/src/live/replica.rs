@@ -276,12 +276,13 @@ async fn await_dependency(
             (_, Condition::Started) => s.begun,
             (Phase::Healthy | Phase::Unhealthy, Condition::Healthy) => true,
             (_, Condition::Healthy) => s.begun && !s.checked,
-            (_, Condition::CompletedSuccessfully) => false,
+            (_, Condition::CompletedSuccessfully | Condition::Ended) => false,
         };
         let status = ctx.until(ctx.board.wait(other, decided)).await?;
         let met = matches!(
             (&status.phase, dependency.condition),
             (_, Condition::Started)
+                | (Phase::Ended { .. }, Condition::Ended)
                 | (Phase::Healthy, Condition::Healthy)
                 | (
                     Phase::Ended { code: 0, .. },

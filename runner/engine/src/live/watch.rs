@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use prodmirror_model::plan::ContainerPlan;
+use prodmirror_model::plan::{ContainerPlan, End};
 
 use super::board::{Phase, ReplicaKey};
 use super::context::{Context, key_of};
@@ -152,6 +152,9 @@ pub fn verdict(ctx: &Context, key: &ReplicaKey) -> Option<Failed> {
     if ctx.order.optional.contains(&key.0) {
         return None;
     }
+    if plan.end == Some(End::Harmless) && !ctx.order.wanted_completed.contains(&plan.service) {
+        return None;
+    }
     if code == 0 && may_complete(ctx, plan, status.checked) {
         return None;
     }
@@ -165,6 +168,9 @@ pub fn verdict(ctx: &Context, key: &ReplicaKey) -> Option<Failed> {
 /// Whether exit code 0 is a good end for a service: it is meant to end, or nobody needs it
 /// to go on.
 fn may_complete(ctx: &Context, plan: &ContainerPlan, checked: bool) -> bool {
+    if plan.end == Some(End::Fatal) {
+        return plan.one_shot;
+    }
     plan.one_shot
         || ctx.order.wanted_completed.contains(&plan.service)
         || !(checked || ctx.order.wanted_healthy.contains(&plan.service))

@@ -144,6 +144,8 @@ pub enum Condition {
     Healthy,
     /// It ended with exit code 0.
     CompletedSuccessfully,
+    /// It ended, whatever its exit code. Compose has no word for it.
+    Ended,
 }
 
 /// A condition on another service.

@@ -31,11 +31,12 @@ pub fn plan(mirror: &Mirror, options: &PlanOptions) -> Result<Plan, Problems> {
     let mut builder = Builder {
         mirror,
         options,
-        order: order(mirror)?,
+        order: after_ends(order(mirror)?, &extension),
         project: match extension.production.as_str() {
             "" => mirror.name.value.clone(),
             name => name.to_owned(),
         },
+        extension: &extension,
         plan: Plan {
             project: mirror.name.value.clone(),
             networks: network::networks(mirror, options),
@@ -61,6 +62,19 @@ pub fn plan(mirror: &Mirror, options: &PlanOptions) -> Result<Plan, Problems> {
         return Err(problems);
     }
     Ok(plan)
+}
+
+/// Puts in what Compose has no word for: to wait for an end with any exit code.
+fn after_ends(mut order: Order, extension: &Extension) -> Order {
+    for (service, awaited) in &extension.after_end {
+        let needs = order.waits_for.get_mut(service).into_iter().flatten();
+        for need in needs.filter(|n| awaited.contains(&n.service)) {
+            if need.condition == Condition::Started {
+                need.condition = Condition::Ended;
+            }
+        }
+    }
+    order
 }
 
 /// Records of the rules that hold for every container alike.
@@ -98,6 +112,12 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Whether others wait for the end of a service.
+    fn is_awaited(&self, service: &Service) -> bool {
+        let mut waits = self.extension.after_end.values().flatten();
+        waits.any(|name| *name == service.name.value)
+    }
+
     /// Plans all containers of a service.
     fn add(&mut self, service: &Service) {
         let network = network::network_of(self.mirror, service, self.options, &mut self.problems);
@@ -128,8 +148,9 @@ impl Builder<'_> {
             let waits_for = self.order.waits_for.get(name);
             self.plan.containers.push(ContainerPlan {
                 depends_on: waits_for.cloned().unwrap_or_default(),
-                one_shot: is_one_shot(self.mirror, service),
                 care: care(&self.extension, name),
+                one_shot: is_one_shot(self.mirror, service) || self.is_awaited(service),
+                end: self.extension.ends.get(&service.name.value).copied(),
                 ..container(draft, network.clone())
             });
         }
@@ -164,6 +185,7 @@ fn container(mut draft: Draft<'_>, network: NetworkOf) -> ContainerPlan {
         ports: ports(service),
         one_shot: false,
         care: Care::default(),
+        end: None,
     }
 }
 

@@ -38,6 +38,7 @@ use crate::fidelity::Fidelity;
 pub use crate::mirror::Condition;
 use crate::secret::Secret;
 use crate::stack::extension::{Probes, VolumeRoot};
+pub use crate::stack::extension::End;
 
 /// Everything that one stack consists of.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -122,6 +123,8 @@ pub struct ContainerPlan {
     pub one_shot: bool,
     /// What an orchestrator does for it that the engine does not.
     pub care: Care,
+    /// What its end means for the pod or task that it is a part of, where it is said.
+    pub end: Option<End>,
 }
 
 /// What an orchestrator does for a container that the engine does not.

@@ -14,7 +14,19 @@ pub fn variable_of(secret: &str) -> String {
     if crate::project::is_variable(secret) {
         return secret.to_owned();
     }
-    secret.replace(['-', '.'], "_").to_ascii_uppercase()
+    let word = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    let name: String = secret.chars().map(word).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
+        format!("_{name}")
+    } else {
+        name
+    }
 }
 
 /// A secret whose value `mirror.yaml` gives is read from its variable.

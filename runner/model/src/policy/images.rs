@@ -104,18 +104,18 @@ fn build(name: &str, service: &mut Service, report: &mut Report) {
         service.image.pull_policy = None;
     }
     let built = service.image.build.take();
+    let open = service.image.reference.take_if(|r| is_placeholder(r));
     if service.image.reference.is_some() || service.provider.is_some() {
         return;
     }
-    let span = built
-        .as_ref()
-        .map_or(&service.name.span, |b| &b.span)
-        .clone();
+    let places = built.as_ref().map(|b| &b.span);
+    let places = places.or(open.as_ref().map(|o| &o.span));
+    let span = places.unwrap_or(&service.name.span).clone();
     let key = crate::stack::encode::key(name);
-    let why = if built.is_some() {
-        "production builds it"
-    } else {
-        "the spec names none"
+    let why = match (&built, &open) {
+        (Some(_), _) => "production builds it".to_owned(),
+        (None, Some(open)) => format!("`{}` is the placeholder of a template", open.value),
+        (None, None) => "the spec names none".to_owned(),
     };
     let help =
         format!("name the image in mirror.yaml:\nimages:\n  under_test:\n    {key}: REFERENCE");
@@ -137,9 +137,36 @@ fn build(name: &str, service: &mut Service, report: &mut Report) {
     service.image.reference = Some(format!("missing.invalid/{}", name.to_lowercase()).into());
 }
 
+/// Whether a reference is a part of a template that was not filled in: it has signs that no
+/// reference has.
+fn is_placeholder(reference: &str) -> bool {
+    reference.contains(['<', '>', '{', '}', '$', '%', '"'])
+        || reference.contains(char::is_whitespace)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn placeholders_are_told_from_references() {
+        for text in [
+            "<IMAGE>",
+            "{{repo}}/web:1",
+            "$ECR_REPO",
+            "r.example/web:${TAG}",
+            "%IMAGE%",
+        ] {
+            assert!(is_placeholder(text), "{text}");
+        }
+        for text in [
+            "nginx",
+            "r.example:5000/a/b:1.0_x@sha256:0123",
+            "public.ecr.aws/x/y:latest",
+        ] {
+            assert!(!is_placeholder(text), "{text}");
+        }
+    }
 
     #[test]
     fn references_have_a_registry() {

@@ -275,8 +275,13 @@ fn secret_source(
         Env(Spanned<String>),
         File(Spanned<String>),
     }
-    if !is_variable(&name.replace(['-', '.'], "_")) {
-        return Err(not_a_variable(name));
+    if !is_secret_name(name) {
+        return Err(Problem::at(
+            ProblemKind::InvalidValue,
+            &name.span,
+            format!("`{}` is not the name of a secret", name.as_str()),
+        )
+        .help("letters, digits, and any of `_ - . / : @ + =`"));
     }
     match from_node::<Written>(node)
         .map_err(|p| p.help("write one of { stub: VALUE }, { env: NAME }, { file: PATH }"))?
@@ -297,6 +302,12 @@ fn secret_source(
             .map(SecretSource::File)
             .map_err(|p| p.help("use { env: NAME } for a value from outside of the project")),
     }
+}
+
+/// Names of variables, of Compose secrets, and of secrets and parameters in stores.
+fn is_secret_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_-./:@+=".contains(c);
+    name.contains(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits)
 }
 
 fn not_a_variable(name: &Spanned<String>) -> Problem {

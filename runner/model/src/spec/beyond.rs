@@ -49,5 +49,7 @@ impl Beyond {
         to.patient.extend(from.patient);
         to.non_root.extend(from.non_root);
         to.volume_roots.extend(from.volume_roots);
+        to.ends.extend(from.ends);
+        to.after_end.extend(from.after_end);
     }
 }

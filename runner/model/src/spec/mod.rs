@@ -9,13 +9,16 @@
 
 pub mod beyond;
 pub mod compose;
+pub mod ecs;
 pub mod kubernetes;
 mod read;
+pub mod swarm;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use beyond::{Beyond, Front};
+pub(crate) use read::sha256;
 pub use read::{Production, ReadRequest, read};
 
 use crate::diag::{Problem, Problems};
@@ -38,7 +41,7 @@ pub struct Format {
 }
 
 /// All formats that are translated; the first one that recognises a file has it.
-pub const FORMATS: &[&Format] = &[&kubernetes::FORMAT];
+pub const FORMATS: &[&Format] = &[&kubernetes::FORMAT, &ecs::FORMAT];
 
 /// The name of the format that is read as it is.
 pub const COMPOSE: &str = "compose";

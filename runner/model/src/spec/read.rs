@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::compose::{self, LoadRequest, Loaded};
-use super::{Beyond, COMPOSE, FORMATS, Format, Source, Sources, Translation};
+use super::{Beyond, COMPOSE, FORMATS, Format, Source, Sources, Translation, swarm};
 use crate::diag::{Problem, ProblemKind, Problems, nearest};
 use crate::fidelity::Record;
 use crate::project::{Project, ProjectSource};
@@ -52,14 +52,18 @@ struct Group {
 /// Everything that refuses the files, each with its place.
 pub fn read(request: &ReadRequest<'_>) -> Result<Production, Problems> {
     let project = request.project;
-    let groups = group(project, request.rendered)?;
     let mut load = request.load.clone();
     load.files.clear();
+    load.stack_name = project.title();
+    let groups = group(project, request.rendered, &mut load.stacks)?;
     let mut production = Translated::default();
     let mut problems = Problems::default();
     for group in groups {
         let Some(format) = group.format else {
-            production.formats.push(COMPOSE);
+            let stack = group.files.iter().any(|f| load.stacks.contains(f));
+            production
+                .formats
+                .push(if stack { swarm::NAME } else { COMPOSE });
             load.files.extend(group.files);
             continue;
         };
@@ -82,6 +86,7 @@ pub fn read(request: &ReadRequest<'_>) -> Result<Production, Problems> {
     loaded.inputs.extend(production.inputs);
     loaded.warnings.extend(production.warnings);
     production.formats.dedup();
+    production.records.append(&mut loaded.records);
     Ok(Production {
         loaded,
         beyond: production.beyond,
@@ -114,7 +119,7 @@ impl Translated {
         self.warnings.extend(translation.warnings);
         self.inputs.extend(sources.iter().map(|s| compose::Input {
             path: s.path.clone(),
-            sha256: hex(&Sha256::digest(s.file.text.as_bytes())),
+            sha256: sha256(&s.file),
         }));
         self.inputs.extend(translation.inputs);
         // The translation of all files stands in the place of the first one.
@@ -126,6 +131,11 @@ impl Translated {
     }
 }
 
+/// The SHA-256 of a file's text, in lowercase hexadecimal.
+pub(crate) fn sha256(file: &SourceFile) -> String {
+    hex(&Sha256::digest(file.text.as_bytes()))
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut out, b| {
@@ -134,10 +144,11 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Neighbouring files of one format, put together.
+/// Neighbouring files of one format, put together. Stack files are noted in `stacks`.
 fn group(
     project: &Project,
     rendered: &BTreeMap<PathBuf, Arc<SourceFile>>,
+    stacks: &mut BTreeSet<PathBuf>,
 ) -> Result<Vec<Group>, Problems> {
     let mut groups: Vec<Group> = Vec::new();
     let mut problems = Problems::default();
@@ -164,7 +175,13 @@ fn group(
                 continue;
             }
             match classify(project, source, path, declared) {
-                Ok((format, file)) => push(&mut groups, format, path, file),
+                Ok((format, file)) => {
+                    let said = source.format.as_ref().map(|f| f.as_str() == swarm::NAME);
+                    if format.is_none() && said.unwrap_or_else(|| swarm::looks_like(&file)) {
+                        stacks.insert(path.clone());
+                    }
+                    push(&mut groups, format, path, file);
+                }
                 Err(problem) => problems.push(problem),
             }
         }
@@ -218,13 +235,13 @@ fn classify(
 
 /// A format by its name in `mirror.yaml`; none = Compose.
 fn by_name(name: &Spanned<String>) -> Result<Option<&'static Format>, Problem> {
-    if name.as_str() == COMPOSE {
+    if [COMPOSE, swarm::NAME].contains(&name.as_str()) {
         return Ok(None);
     }
     if let Some(format) = FORMATS.iter().find(|f| f.name == name.as_str()) {
         return Ok(Some(format));
     }
-    let known = || FORMATS.iter().map(|f| f.name).chain([COMPOSE]);
+    let known = || FORMATS.iter().map(|f| f.name).chain([COMPOSE, swarm::NAME]);
     let help = match nearest(name, known()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),

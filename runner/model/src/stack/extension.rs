@@ -75,6 +75,14 @@ pub struct Extension {
     /// Owner and rights that the top of a fresh volume has, by volume.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volume_roots: BTreeMap<String, VolumeRoot>,
+    /// What the end of a service means for the pod or task that it is a part of, where it is
+    /// said. (Plain Compose lets the others go on.)
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ends: BTreeMap<String, End>,
+    /// Services that wait until others have ended, whatever their exit code, by the one that
+    /// waits. (Plain Compose starts them at once.)
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub after_end: BTreeMap<String, Vec<String>>,
 }
 
 /// What stands for the address that a service gets, where [`Extension::own_address`] lists it.
@@ -168,6 +176,16 @@ pub struct VolumeRoot {
     /// Group.
     #[serde(default)]
     pub gid: u32,
+}
+
+/// What the end of a service means for the pod or task that it is a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The whole ends with it: it is a failure, with any exit code.
+    Fatal,
+    /// Nothing: the others go on, with any exit code.
+    Harmless,
 }
 
 /// A service that stands in for a host outside of the mirror.

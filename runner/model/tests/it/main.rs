@@ -9,11 +9,14 @@
 
 mod compose;
 mod corpus_files;
+mod ecs;
+mod ecs_corpus;
 mod engine_corpus;
 mod kubernetes;
 mod mirror_corpus;
 mod pipeline;
 mod plan_corpus;
+mod swarm;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -21,11 +24,14 @@ fn main() {
     let args = Arguments::from_args();
     let trials: Vec<Trial> = [
         compose::trials(),
+        ecs::trials(),
+        ecs_corpus::trials(),
         engine_corpus::trials(),
         kubernetes::trials(),
         mirror_corpus::trials(),
         pipeline::trials(),
         plan_corpus::trials(),
+        swarm::trials(),
     ]
     .into_iter()
     .flatten()

@@ -54,7 +54,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A trial with a private Docker Compose v2 (`ci/compose-private` prints where one is).
-fn docker_compose(name: &str, test: fn(&Path) -> Result<(), Failed>) -> Trial {
+pub fn docker_compose(name: &str, test: fn(&Path) -> Result<(), Failed>) -> Trial {
     match std::env::var_os("PRODMIRROR_COMPOSE").map(PathBuf::from) {
         Some(program) if program.is_file() => Trial::test(name, move || test(&program)),
         _ => Trial::test(name, || Ok(()))
@@ -548,7 +548,7 @@ fn our_config(text: &str, variables: &[&str]) -> Result<Json, String> {
     Ok(loaded.map_err(|e| e.to_string())?.root.to_json())
 }
 
-fn same_config(program: &Path, text: &str, variables: &[&str]) -> Result<(), String> {
+pub fn same_config(program: &Path, text: &str, variables: &[&str]) -> Result<(), String> {
     let mut differences = Vec::new();
     let (ours, theirs) = (
         our_config(text, variables)?,

@@ -177,13 +177,15 @@ impl Value for Duration {
 }
 
 /// Conditions with their names.
-const CONDITIONS: [(Condition, &str); 3] = [
+const CONDITIONS: [(Condition, &str); 4] = [
     (Condition::Started, "service_started"),
     (Condition::Healthy, "service_healthy"),
     (
         Condition::CompletedSuccessfully,
         "service_completed_successfully",
     ),
+    // Written only; the stack's extension says what Compose cannot.
+    (Condition::Ended, "service_started"),
 ];
 
 /// The name that Compose has for a condition.

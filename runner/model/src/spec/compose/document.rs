@@ -14,6 +14,7 @@ use super::session::{Context, Session};
 use super::unique;
 use crate::diag::{Problem, ProblemKind};
 use crate::source::Span;
+use crate::spec::swarm;
 use crate::yaml::{Mapping, Node, Value};
 
 /// What a file is read for.
@@ -34,6 +35,9 @@ pub(super) fn load_files(
     let mut document = Node::map(Span::generated());
     for file in files {
         document = load_file(session, context, file, document, Mode::Whole)?.0;
+    }
+    if !session.stacks.services.is_empty() {
+        swarm::finish(&mut document, &session.stack_name, &mut session.stacks);
     }
     defaults::fill(&mut document);
     defaults::check(&document)?;
@@ -76,6 +80,9 @@ pub(super) fn load_file(
             ));
         }
         interpolate::interpolate(&mut document, &context.env, &mut session.notes)?;
+        if session.stack_files.contains(path) {
+            stack_file(session, &mut document)?;
+        }
         if mode == Mode::Whole {
             extends::apply(session, context, &mut document, &resets, path)?;
         }
@@ -88,6 +95,19 @@ pub(super) fn load_file(
         last_resets = resets;
     }
     Ok((loaded, last_resets))
+}
+
+/// A document of a stack file, by the rules of Swarm.
+fn stack_file(session: &mut Session<'_>, document: &mut Node) -> Result<(), Problem> {
+    swarm::check(document, &mut session.stacks);
+    let mut problems = std::mem::take(&mut session.stacks.problems).into_iter();
+    match problems.next() {
+        Some(first) => {
+            session.also.extend(problems);
+            Err(first)
+        }
+        None => Ok(()),
+    }
 }
 
 /// One document over what was loaded before, in the canonical form.

@@ -1,5 +1,7 @@
 //! Before the first file: the project's variables, its files, its directory and its name.
 
+use std::sync::Arc;
+
 use super::files::{PathKind, first_existing, is_remote, remote_refused};
 use super::lexical;
 use super::request::{Environment, LoadRequest, ValueSource};
@@ -112,7 +114,12 @@ fn read_variables(
         .get("COMPOSE_DISABLE_ENV_FILE")
         .is_some_and(|v| matches!(v.as_str(), "1" | "t" | "T" | "true" | "True" | "TRUE"));
     let default = lexical::join(dir, ".env");
-    if paths.is_empty() && !disabled && session.store.kind(&default) == Some(PathKind::File) {
+    let of_stacks = !req.files.is_empty() && req.files.iter().all(|f| req.stacks.contains(f));
+    if paths.is_empty()
+        && !disabled
+        && !of_stacks
+        && session.store.kind(&default) == Some(PathKind::File)
+    {
         paths.push(default);
     }
     let paths: Vec<_> = paths.into_iter().map(|p| (p, None)).collect();
@@ -180,7 +187,11 @@ pub(super) fn project_name(
     }
     let mut named: Option<Node> = None;
     for path in &project.files {
-        for doc in session.store.documents(path, None)?.iter() {
+        let documents = match session.translated.get(path) {
+            Some(document) => Arc::new(vec![document.clone()]),
+            None => session.store.documents(path, None)?,
+        };
+        for doc in documents.iter() {
             let name = doc.get("name");
             if let Some(name) = name.filter(|n| n.as_str().is_some_and(|s| !s.is_empty())) {
                 named = Some(name.clone());

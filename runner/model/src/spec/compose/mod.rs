@@ -34,7 +34,7 @@ mod unique;
 mod values;
 mod volume;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use request::{
@@ -44,6 +44,7 @@ pub use request::{
 
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::source::Span;
+use crate::spec::swarm::Stacks;
 use crate::yaml::Node;
 use environment::Project;
 use files::{Disk, FileAccess, Given, Store};
@@ -79,6 +80,8 @@ pub fn load_text(request: &TextRequest) -> Result<Loaded, Problems> {
         services: request.services.clone(),
         project_name: request.project_name.clone(),
         translated: BTreeMap::new(),
+        stacks: BTreeSet::new(),
+        stack_name: String::new(),
     };
     run(&asked, &Given(&request.files), Some((name, &request.text)))
 }
@@ -101,6 +104,9 @@ fn run(
         extended: HashMap::new(),
         also: Vec::new(),
         translated: translated(request),
+        stack_files: stack_files(request),
+        stack_name: request.stack_name.clone(),
+        stacks: Stacks::default(),
     };
     if let (Some((name, text)), Some(path)) = (text, request.files.first()) {
         let dir = request.working_dir.to_string_lossy();
@@ -115,6 +121,7 @@ fn run(
             variables: session.notes.variables,
             environment,
             warnings: session.notes.warnings,
+            records: session.stacks.records,
         }),
         Err(mut problems) => {
             problems.0.append(&mut session.also);
@@ -133,6 +140,15 @@ fn translated(request: &LoadRequest) -> HashMap<String, Node> {
             let path = lexical::absolute(&dir, &path.to_string_lossy());
             (path, node.clone())
         })
+        .collect()
+}
+
+/// The files that are stack files, by absolute path.
+fn stack_files(request: &LoadRequest) -> BTreeSet<String> {
+    let dir = request.working_dir.to_string_lossy();
+    let files = request.stacks.iter();
+    files
+        .map(|path| lexical::absolute(&dir, &path.to_string_lossy()))
         .collect()
 }
 

@@ -1,10 +1,11 @@
 //! What a load is asked for, and what it gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::diag::Problem;
+use crate::fidelity::Record;
 use crate::source::Span;
 use crate::yaml::Node;
 
@@ -39,6 +40,11 @@ pub struct LoadRequest {
     /// translator made of them: a document with the keys of a Compose file, in which every
     /// value stands for itself (a `$` is a `$`). It is merged in the file's place.
     pub translated: BTreeMap<PathBuf, Node>,
+    /// Files of [`files`](Self::files) that are read as `docker stack deploy` reads them. When
+    /// all are, no `.env` is read.
+    pub stacks: BTreeSet<PathBuf>,
+    /// The name that those are deployed under.
+    pub stack_name: String,
 }
 
 /// A Compose text that is already in memory (a rendered stack), and all that it may read.
@@ -81,6 +87,8 @@ pub struct Loaded {
     pub environment: Environment,
     /// What is worth knowing but refuses nothing.
     pub warnings: Vec<Problem>,
+    /// What Swarm ignores or fills in of stack files.
+    pub records: Vec<Record>,
 }
 
 /// A file that was read.

@@ -1,6 +1,6 @@
 //! One load: what its phases share.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::dotenv::{self, Around, Vars};
@@ -9,6 +9,7 @@ use super::files::Store;
 use super::request::{Environment, Setting, ValueSource, Variable, VariableUse};
 use crate::diag::{Problem, ProblemKind};
 use crate::source::Span;
+use crate::spec::swarm::Stacks;
 use crate::yaml::Node;
 
 /// What the phases of one load share.
@@ -25,6 +26,12 @@ pub(super) struct Session<'a> {
     pub also: Vec<Problem>,
     /// Documents that stand in the place of files of other formats, by absolute path.
     pub translated: HashMap<String, Node>,
+    /// Files that are read as `docker stack deploy` reads them, by absolute path.
+    pub stack_files: BTreeSet<String>,
+    /// The name that those are deployed under.
+    pub stack_name: String,
+    /// What was found in them.
+    pub stacks: Stacks,
 }
 
 /// Where one set of files stands: the project's own, or an included one.

@@ -120,6 +120,6 @@ fn request(dir: &Path) -> LoadRequest {
                 .and_then(Node::scalar_text)
                 .unwrap_or("case".into()),
         ),
-        translated: BTreeMap::new(),
+        ..LoadRequest::default()
     }
 }
