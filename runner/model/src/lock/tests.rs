@@ -389,6 +389,7 @@ fn container(service: &str, image: &str) -> ContainerPlan {
         ports: Vec::new(),
         one_shot: false,
         care: Care::default(),
+        end: None,
     }
 }
 

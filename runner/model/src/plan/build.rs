@@ -36,7 +36,6 @@ pub fn plan(mirror: &Mirror, options: &PlanOptions) -> Result<Plan, Problems> {
             "" => mirror.name.value.clone(),
             name => name.to_owned(),
         },
-        extension: &extension,
         plan: Plan {
             project: mirror.name.value.clone(),
             networks: network::networks(mirror, options),

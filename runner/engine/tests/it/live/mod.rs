@@ -2,6 +2,7 @@
 
 mod agree;
 mod connect;
+mod ecs;
 mod files;
 mod kubernetes;
 mod lease;

@@ -37,6 +37,7 @@ pub fn service(name: &str, arguments: &[&str]) -> Service {
         ports: Vec::new(),
         one_shot: false,
         care: Care::default(),
+        end: None,
     })
 }
 

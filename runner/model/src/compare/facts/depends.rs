@@ -10,6 +10,7 @@ pub(super) fn facts(case: &mut Case<'_>) {
             Condition::Started => "started",
             Condition::Healthy => "healthy",
             Condition::CompletedSuccessfully => "completed",
+            Condition::Ended => "ended",
         }
         .to_owned();
         if !d.required() {
