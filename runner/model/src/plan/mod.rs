@@ -37,8 +37,8 @@ pub use split::{NETWORK_FIELDS, NETWORK_HOST_FIELDS, NETWORK_SYSCTLS, Split, end
 use crate::fidelity::Fidelity;
 pub use crate::mirror::Condition;
 use crate::secret::Secret;
-use crate::stack::extension::{Probes, VolumeRoot};
 pub use crate::stack::extension::End;
+use crate::stack::extension::{Probes, VolumeRoot};
 
 /// Everything that one stack consists of.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -169,7 +169,7 @@ async fn start(rig: &Rig, dir: &Path) -> prodmirror_engine::live::LiveStack {
     let facts = HostFacts {
         api: known.api,
         cpus: known.cpus,
-        nofile_limit: known.nofile_limit,
+        nofile_limit: None,
         log_driver: known.log_driver.clone(),
         runtimes: known.runtimes.clone(),
     };
