@@ -20,6 +20,8 @@ pub struct GcOptions {
     pub dry_run: bool,
     /// How long it may take.
     pub deadline: Duration,
+    /// Leave alone what is younger: its own keeper and reaper come first.
+    pub older_than: Duration,
 }
 
 impl Default for GcOptions {
@@ -27,6 +29,7 @@ impl Default for GcOptions {
         Self {
             dry_run: false,
             deadline: Duration::from_secs(120),
+            older_than: Duration::ZERO,
         }
     }
 }
@@ -61,8 +64,13 @@ pub async fn gc(engine: &Engine, options: &GcOptions) -> Result<GcReport, Proble
             .push(object);
     }
     let now = jiff::Timestamp::now().as_second() + engine.facts().clock_ahead_ms / 1000;
+    let least = i64::try_from(options.older_than.as_secs()).unwrap_or(i64::MAX);
+    let old = |o: &Found| o.created.is_none_or(|c| c.saturating_add(least) <= now);
     let mut report = GcReport::default();
     for (run, objects) in runs {
+        if least > 0 && !objects.iter().all(old) {
+            continue;
+        }
         // A run may have stacks that are held in different ways.
         let (lapsed, live): (Vec<_>, Vec<_>) = {
             let judged: Vec<_> = objects.iter().map(|o| judge(o, &objects, now)).collect();

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::super::label;
 use super::super::sweep::sweep;
+use super::gc::{GcOptions, gc};
 use crate::docker::{Engine, EngineEnv};
 
 /// What the runner writes before it closes the pipe on purpose.
@@ -28,6 +29,10 @@ const TRY_FOR: Duration = Duration::from_secs(3600);
 const SWEEP_WITHIN: Duration = Duration::from_secs(60);
 /// Between two sweeps: the engine may still finish what the runner asked for last.
 const BETWEEN: Duration = Duration::from_millis(1500);
+/// Between two looks at what other runs left.
+const LOOK_EVERY: Duration = Duration::from_secs(4);
+/// How old the youngest object of a dead run must be before others remove it.
+const LEFT_FOR: Duration = Duration::from_secs(15);
 /// Before another reaper is started in place of one that died.
 const RESPAWN_AFTER: Duration = Duration::from_millis(200);
 
@@ -60,11 +65,14 @@ pub struct ReaperTask {
 /// The engine stayed away for an hour, or objects could not be removed.
 pub async fn reap(task: &ReaperTask, input: impl AsyncRead + Unpin) -> Result<usize, Problem> {
     let mut lines = BufReader::new(input).lines();
+    let around = tokio::spawn(look_around(task.engine.clone()));
     while let Ok(Some(line)) = lines.next_line().await {
         if line == RELEASE {
+            around.abort();
             return Ok(0);
         }
     }
+    around.abort();
     let filter = [format!("{}={}", label::RUN, task.run)];
     let begun = Instant::now();
     let mut removed = 0;
@@ -93,6 +101,25 @@ pub async fn reap(task: &ReaperTask, input: impl AsyncRead + Unpin) -> Result<us
     match problem.filter(|_| clean < 2) {
         Some(problem) => Err(problem),
         None => Ok(removed),
+    }
+}
+
+/// Removes what others left on this host whose runner, reaper and keeper died together, as long
+/// as its own runner lives. There is a moment in which a run's first object exists and nobody
+/// else could.
+async fn look_around(engine: EngineEnv) {
+    let options = GcOptions {
+        dry_run: false,
+        deadline: SWEEP_WITHIN,
+        older_than: LEFT_FOR,
+    };
+    loop {
+        // The first look comes late enough for short runs to have none.
+        tokio::time::sleep(LOOK_EVERY).await;
+        // An engine that is away is its own run's to tell of.
+        if let Ok(engine) = Engine::connect(&engine).await {
+            let _ = gc(&engine, &options).await;
+        }
     }
 }
 

@@ -248,6 +248,40 @@ async fn a_released_lease_leaves_what_is_kept() {
     .await;
 }
 
+/// Runner, reaper and keeper that die together leave nobody; the reaper of a run beside sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_reaper_removes_what_nobody_is_left_for() {
+    on_engine(|rig| async move {
+        let dead = rig.run();
+        let mut runner = Runner::start(&dead, "nobody");
+        runner.await_line("up");
+        runner.kill();
+        let beside = rig.run();
+        let mut neighbour = Runner::start(&beside, "reaper");
+        neighbour.await_line("up");
+        let begun = Instant::now();
+        while !rig.left(&dead).await.is_empty() {
+            let after = begun.elapsed();
+            assert!(
+                after < Duration::from_secs(60),
+                "still there after {after:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert!(!rig.left(&beside).await.is_empty());
+        neighbour.kill();
+        while !rig.left(&beside).await.is_empty() {
+            let after = begun.elapsed();
+            assert!(
+                after < Duration::from_secs(120),
+                "still there after {after:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn gc_takes_what_dead_runners_left_and_nothing_else() {
     on_engine(|rig| async move {
