@@ -209,6 +209,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::plan::{PlanOptions, plan};
+    use crate::source::SourceFile;
+    use crate::yaml::parse_one;
 
     #[test]
     fn what_is_read_back_is_told_field_by_field() {
@@ -244,6 +247,58 @@ mod tests {
                 ("Image", Class::Mirrored, "i"),
                 ("User", Class::Substituted, "8"),
             ]
+        );
+    }
+
+    /// What an engine would show of a container that is as planned, but for its user.
+    fn observed(service: &str, replica: u32, id: &str, user: &str, ipc: &str) -> Observed {
+        Observed {
+            service: service.into(),
+            replica,
+            own: json!({
+                "Id": id,
+                "Config": {"Image": "i", "User": user},
+                "HostConfig": {"IpcMode": ipc},
+            }),
+            sandbox: None,
+        }
+    }
+
+    #[test]
+    fn replicas_stubs_and_ids_of_a_stack() {
+        let text = "name: t\nx-prodmirror: {version: 1, project: t, stubs: {s: {host: h.example, ports: [443], config: k}}}\nservices:\n  \
+             a: {image: i, user: '7', scale: 2}\n  b: {image: i, ipc: 'service:c'}\n  \
+             c: {image: i, ipc: shareable}\n  s: {image: i}\n\
+             networks: {default: {name: t_default}}\n";
+        let node = parse_one(&SourceFile::new("c.yaml", text)).unwrap();
+        let mirror = Mirror::from_compose(&node).unwrap();
+        let plan = plan(&mirror, &PlanOptions::default()).unwrap();
+        let observation = Observation {
+            containers: vec![
+                observed("a", 1, "ida1", "7", "private"),
+                observed("a", 2, "ida2", "8", "private"),
+                observed("b", 1, "idb", "", "container:idc"),
+                observed("c", 1, "idc", "", "shareable"),
+                observed("s", 1, "ids", "9", "private"),
+            ],
+            networks: BTreeMap::new(),
+        };
+        let records = read_back_stack(&mirror, &plan, Path::new("/"), &observation);
+        let of = |object: &str, field: &str| {
+            let found = records
+                .iter()
+                .find(|r| r.object == object && r.field == field);
+            found.map(|r| (r.class, r.actual.clone()))
+        };
+        assert_eq!(
+            of("service:a", "User"),
+            Some((Class::Substituted, "8".into()))
+        );
+        let ipc = of("service:b", "HostConfig.IpcMode");
+        assert_eq!(ipc, Some((Class::Mirrored, "service:c".into())));
+        assert!(
+            records.iter().all(|r| r.object != "service:s"),
+            "{records:?}"
         );
     }
 }
