@@ -67,6 +67,9 @@ pub enum Format {
 pub enum Verb {
     /// Check project, specs and scenarios without starting anything
     Check(CheckArgs),
+    /// Say where a value of production comes from, and what the stack makes of it
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
     /// Print the stack that would be started: a Compose file that is safe by itself
     Render,
     /// Print what the engine would be asked to do
@@ -114,6 +117,22 @@ pub enum Verb {
     /// Forwards the ports of a mirror until it is gone (started by `up -d` itself)
     #[command(hide = true)]
     Forward(ForwardArgs),
+}
+
+/// What paths of `explain` look like.
+const EXPLAIN_HELP: &str = "\
+Paths:
+  orders                     a service
+  orders.image               a field of it, as Compose calls it
+  orders.env.DATABASE_URL    `env` is short for `environment`
+  db.volumes[/data]          an item of a list, by its target, its source, or its number
+  network.front              also volume., config., secret.";
+
+/// `explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The value
+    pub path: String,
 }
 
 /// `check`

@@ -76,6 +76,21 @@ pub fn github(problems: &[Problem], redactor: &Redactor) -> String {
         .collect()
 }
 
+/// Places that say something, drawn like a problem that is none.
+pub fn places(p: &Problem, look: Look, redactor: &Redactor) -> String {
+    let plain = || {
+        let text = redactor.redact(&p.to_string()).into_owned();
+        format!("{}\n\n", visible(&text.replacen("warning: ", "", 1)))
+    };
+    if look.width < NARROW {
+        return plain();
+    }
+    let mut all = Drawn::all(p, redactor);
+    all.iter_mut()
+        .for_each(|d| d.severity = miette::Severity::Advice);
+    draw(&all, look).unwrap_or_else(plain)
+}
+
 /// One problem with the lines it is about.
 pub fn one(p: &Problem, look: Look, redactor: &Redactor) -> String {
     if look.width < NARROW {
@@ -83,6 +98,15 @@ pub fn one(p: &Problem, look: Look, redactor: &Redactor) -> String {
         let text = redactor.redact(&text);
         return format!("{}\n\n", visible(&text));
     }
+    // The drawing is a comfort; the problem itself must be said in any case.
+    draw(&Drawn::all(p, redactor), look).unwrap_or_else(|| {
+        let text = redactor.redact(&p.to_string()).into_owned();
+        format!("{}: {}\n\n", noun_of(p.severity), visible(&text))
+    })
+}
+
+/// The drawings one below the other; none when the library cannot draw one.
+fn draw(all: &[Drawn], look: Look) -> Option<String> {
     let theme = if look.colour {
         GraphicalTheme::unicode()
     } else {
@@ -93,16 +117,14 @@ pub fn one(p: &Problem, look: Look, redactor: &Redactor) -> String {
         .with_links(false)
         .with_context_lines(2);
     let mut out = String::new();
-    let drawn = Drawn::all(p, redactor)
+    let drawn = all
         .iter()
         .all(|d| handler.render_report(&mut out, d).is_ok());
     if !drawn {
-        // The drawing is a comfort; the problem itself must be said in any case.
-        let text = redactor.redact(&p.to_string()).into_owned();
-        return format!("{}: {}\n\n", noun_of(p.severity), visible(&text));
+        return None;
     }
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
-    format!("{}\n\n", lines.join("\n").trim_matches('\n'))
+    Some(format!("{}\n\n", lines.join("\n").trim_matches('\n')))
 }
 
 fn totals(problems: &[Problem], look: Look) -> String {
@@ -129,7 +151,8 @@ fn noun_of(severity: Severity) -> &'static str {
     }
 }
 
-fn redact_value(v: &mut Value, redactor: &Redactor) {
+/// Takes secrets out of every text of a JSON value.
+pub fn redact_value(v: &mut Value, redactor: &Redactor) {
     match v {
         Value::String(s) => redactor.redact_shown(s),
         Value::Array(all) => all.iter_mut().for_each(|v| redact_value(v, redactor)),

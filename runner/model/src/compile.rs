@@ -23,8 +23,7 @@ use crate::source::{SourceFile, Span};
 use crate::spec::Beyond;
 use crate::spec::compose::{LoadRequest, Loaded};
 use crate::stack::{self, Assembled, Extension, RenderRequest, Variable, secret_ref};
-use crate::yaml::Node;
-use crate::yaml::Spanned;
+use crate::yaml::{Node, Spanned};
 
 /// What a project is compiled with. Nothing is taken from the process.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +55,8 @@ pub struct Compiled {
     pub production: Mirror,
     /// What production's files say beyond Compose.
     pub beyond: Beyond,
+    /// The normal form of those files: every value knows its place, and how it came there.
+    pub document: Node,
     /// The stack; absent when a problem kept it from being made.
     pub stack: Option<Stack>,
     /// What differs from production.
@@ -164,6 +165,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     let mut compiled = Compiled {
         production,
         beyond: read.beyond.clone(),
+        document: loaded.root.clone(),
         stack: None,
         fidelity: applied.fidelity,
         externals: applied.externals,

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod compile;
 pub mod diag;
 pub mod event;
+pub mod explain;
 pub mod fidelity;
 pub mod lock;
 pub mod mirror;

@@ -10,7 +10,7 @@ use prodmirror_model::redact::Redactor;
 use crate::args::{Cli, Format, Global, Verb};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::explain;
+use crate::explain as drawing;
 use crate::report::look::Look;
 use crate::report::terminal;
 
@@ -20,6 +20,7 @@ mod completions;
 mod diff;
 mod engine;
 mod exec;
+mod explain;
 mod fidelity;
 mod forward;
 mod images;
@@ -62,11 +63,11 @@ impl Session {
     /// standard output.
     pub fn tell(&self, problems: &Problems, redactor: &Redactor) {
         if self.global.format == Format::Json {
-            self.print(&explain::json(&problems.0, redactor));
+            self.print(&drawing::json(&problems.0, redactor));
         } else if !problems.0.is_empty() {
-            self.note(&explain::human(&problems.0, self.look(), redactor));
+            self.note(&drawing::human(&problems.0, self.look(), redactor));
             if self.context.var("GITHUB_ACTIONS") == Some("true") {
-                self.print(&explain::github(&problems.0, redactor));
+                self.print(&drawing::github(&problems.0, redactor));
             }
         }
     }
@@ -99,6 +100,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Audit(args) => with_runtime(audit::run(&session, &args)),
         Verb::Diff(args) => with_runtime(diff::run(&session, &args)),
         Verb::Check(args) => check::run(&session, &args),
+        Verb::Explain(args) => explain::run(&session, &args),
         Verb::Render => render::run(&session),
         Verb::Report(args) => report::run(&session, &args),
         Verb::Images(args) => with_runtime(images::run(&session, &args)),

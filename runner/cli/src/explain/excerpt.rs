@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use prodmirror_model::policy::sensitive::{has_password, is_secret_name};
 use prodmirror_model::redact::Redactor;
 use prodmirror_model::source::Span;
 
@@ -44,6 +45,7 @@ impl Excerpt {
         };
         let blotted = redactor.blot(&file.text);
         let hide_values = is_env_file(&file.name);
+        let is_capture = file.name.ends_with(".json");
         let mut excerpt = Self {
             name: file.name.clone(),
             text: String::new(),
@@ -55,6 +57,8 @@ impl Excerpt {
             }
             let line = if hide_values {
                 without_values(line)
+            } else if is_capture {
+                without_variables(line)
             } else {
                 line.to_owned()
             };
@@ -198,9 +202,65 @@ fn without_values(line: &str) -> String {
     name + &hidden
 }
 
+/// A line of JSON with letters and digits hidden in the values of `"NAME=VALUE"` that look like
+/// secrets: what `docker inspect` prints of a container's environment.
+fn without_variables(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once('"') {
+        let end = closing_quote(after);
+        let (text, tail) = after.split_at(end);
+        out.push_str(before);
+        out.push('"');
+        match text.split_once('=') {
+            Some((name, value)) if is_secret_name(name) || has_password(value) => {
+                out.push_str(name);
+                out.push('=');
+                let hide = |c: char| if c.is_alphanumeric() { '*' } else { c };
+                out.extend(value.chars().map(hide));
+            }
+            _ => out.push_str(text),
+        }
+        rest = match tail.strip_prefix('"') {
+            Some(tail) => {
+                out.push('"');
+                tail
+            }
+            None => tail,
+        };
+    }
+    out + rest
+}
+
+/// Where a JSON string ends whose opening quote is before the text.
+fn closing_quote(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.find(|c: char| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(text.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_of_captured_environments_are_hidden() {
+        for (line, shown) in [
+            (
+                r#"  "DB_PASSWORD=s3\"c=t", "A=b""#,
+                r#"  "DB_PASSWORD=**\"*=*", "A=b""#,
+            ),
+            (r#""URL=pg://u:pw@h/x"]"#, r#""URL=**://*:**@*/*"]"#),
+            (r#""A": "x", "cut"#, r#""A": "x", "cut"#),
+            (r#""API_TOKEN=open"#, r#""API_TOKEN=****"#),
+        ] {
+            assert_eq!(without_variables(line), shown);
+        }
+    }
 
     #[test]
     fn values_of_env_files_are_hidden() {

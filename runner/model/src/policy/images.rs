@@ -7,6 +7,9 @@ use crate::project::{Images, find};
 
 use super::rule::Report;
 
+/// Where references lead that stand for an image which nobody named; no registry has this name.
+pub const MISSING: &str = "missing.invalid/";
+
 /// Puts in the images under test and rewrites references.
 pub fn apply(mirror: &mut Mirror, images: &Images, report: &mut Report) {
     for e in &images.under_test {
@@ -104,7 +107,7 @@ fn build(name: &str, service: &mut Service, report: &mut Report) {
         service.image.pull_policy = None;
     }
     let built = service.image.build.take();
-    let open = service.image.reference.take_if(|r| is_placeholder(r));
+    let open = service.image.reference.take_if(|r| is_placeholder(r) || r.starts_with(MISSING));
     if service.image.reference.is_some() || service.provider.is_some() {
         return;
     }
@@ -114,6 +117,7 @@ fn build(name: &str, service: &mut Service, report: &mut Report) {
     let key = crate::stack::encode::key(name);
     let why = match (&built, &open) {
         (Some(_), _) => "production builds it".to_owned(),
+        (None, Some(open)) if open.starts_with(MISSING) => "the spec names none".to_owned(),
         (None, Some(open)) => format!("`{}` is the placeholder of a template", open.value),
         (None, None) => "the spec names none".to_owned(),
     };
@@ -134,7 +138,7 @@ fn build(name: &str, service: &mut Service, report: &mut Report) {
     record.rule = "image".to_owned();
     report.records.push(record);
     // The rest of the stack can be looked at all the same; no registry has this name.
-    service.image.reference = Some(format!("missing.invalid/{}", name.to_lowercase()).into());
+    service.image.reference = Some(format!("{MISSING}{}", name.to_lowercase()).into());
 }
 
 /// Whether a reference is a part of a template that was not filled in: it has signs that no

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 pub use egress::{STUB_CONFIG, names_of};
 pub use externals::{Decision, External, Mention};
 pub use files::variable_of;
+pub use images::MISSING as MISSING_IMAGE;
 pub use rule::{Does, Look, Rule};
 pub use table::RULES;
 

@@ -10,6 +10,7 @@
 pub mod beyond;
 pub mod compose;
 pub mod ecs;
+mod inspect;
 pub mod kubernetes;
 mod read;
 pub mod swarm;
@@ -41,7 +42,7 @@ pub struct Format {
 }
 
 /// All formats that are translated; the first one that recognises a file has it.
-pub const FORMATS: &[&Format] = &[&kubernetes::FORMAT, &ecs::FORMAT];
+pub static FORMATS: &[&Format] = &[&kubernetes::FORMAT, &ecs::FORMAT, &inspect::FORMAT];
 
 /// The name of the format that is read as it is.
 pub const COMPOSE: &str = "compose";
@@ -83,6 +84,7 @@ pub struct Translation {
     pub records: Vec<Record>,
     /// Further files that were read, by path, with their bytes' SHA-256 in lowercase hex.
     pub inputs: Vec<compose::Input>,
-    /// What is worth knowing but refuses nothing.
+    /// What is worth knowing; and errors that are better told together with all else that
+    /// is found in the project (values that `mirror.yaml` has to give).
     pub warnings: Vec<Problem>,
 }

@@ -74,6 +74,30 @@ pub enum ViaKind {
     Supply,
 }
 
+impl ViaKind {
+    /// What happened, in words that stand beside the place where it did.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Alias => "through this alias".to_owned(),
+            Self::MergeKey => "merged in by `<<`".to_owned(),
+            Self::Variable { name, from } => match from.as_str() {
+                "default" => format!("`{name}` is not set; the default beside it is taken"),
+                "unset" => format!("`{name}` is not set; the empty string is taken"),
+                "shell" => format!("`{name}` comes from the shell"),
+                "reader" => format!("`{name}` is set by the reader"),
+                file => format!("`{name}` comes from {file}"),
+            },
+            Self::Extends => "through `extends`".to_owned(),
+            Self::Include => "through `include`".to_owned(),
+            Self::Override => "a later file took the place of this".to_owned(),
+            Self::EnvFile => "from an env file".to_owned(),
+            Self::Reference { of } => format!("taken from {of}"),
+            Self::Default => "it goes without saying".to_owned(),
+            Self::Supply => "`supply` in mirror.yaml gives it".to_owned(),
+        }
+    }
+}
+
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {

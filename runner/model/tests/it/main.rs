@@ -12,6 +12,7 @@ mod corpus_files;
 mod ecs;
 mod ecs_corpus;
 mod engine_corpus;
+mod inspect;
 mod kubernetes;
 mod mirror_corpus;
 mod pipeline;
@@ -27,6 +28,7 @@ fn main() {
         ecs::trials(),
         ecs_corpus::trials(),
         engine_corpus::trials(),
+        inspect::trials(),
         kubernetes::trials(),
         mirror_corpus::trials(),
         pipeline::trials(),

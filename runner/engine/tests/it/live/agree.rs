@@ -191,7 +191,7 @@ fn mirror(text: &str) -> Mirror {
     Mirror::from_compose(&loaded.root).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn facts(rig: &Rig) -> HostFacts {
+pub fn facts(rig: &Rig) -> HostFacts {
     let known = rig.engine.facts();
     HostFacts {
         api: known.api,
@@ -214,7 +214,7 @@ fn network_names(objects: &[Found], mirror: &Mirror) -> BTreeMap<String, String>
         .collect()
 }
 
-async fn inspected(
+pub async fn inspected(
     rig: &Rig,
     objects: &[Found],
     role: &str,

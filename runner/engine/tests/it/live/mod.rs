@@ -4,6 +4,7 @@ mod agree;
 mod connect;
 mod ecs;
 mod files;
+mod inspected;
 mod kubernetes;
 mod lease;
 mod nofile;
