@@ -9,6 +9,7 @@ mod limits;
 mod netlink;
 mod output;
 mod probe;
+mod relay;
 mod sandbox;
 mod stub;
 mod tunnel;
@@ -17,7 +18,7 @@ use output::Failure;
 use prodmirror_agent::wire::Event;
 
 const USAGE: &str =
-    "prodmirror-agent <sandbox|stub|keeper|tunnel|front|hold|limits|probe|version> [--config PATH]";
+    "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|hold|limits|probe|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -58,6 +59,7 @@ async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
     match mode {
         "sandbox" => sandbox::run(config::read(&rest)?).await,
         "stub" => stub::run(config::read(&rest)?).await,
+        "relay" => relay::run(config::read(&rest)?).await,
         "keeper" => keeper::run(config::read(&rest)?).await,
         "tunnel" => tunnel::run().await,
         "front" => front::run(&rest).await,

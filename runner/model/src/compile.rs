@@ -17,6 +17,7 @@ use crate::fidelity::{Class, Fidelity, Record, Severity};
 use crate::mirror::{Input, Mirror};
 use crate::plan::{HostFacts, Plan, PlanOptions, plan};
 use crate::policy::{self, External, variable_of};
+use crate::project::path;
 use crate::project::{Images, Named, Project, SecretSource, is_variable};
 use crate::secret::Secret;
 use crate::source::{SourceFile, Span};
@@ -173,6 +174,16 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         problems: applied.problems,
     };
     compiled.fidelity.add(read.records);
+    if let Some(flags) = &project.flags {
+        let what = "`flags` has no effect yet: services get their flags as production's specs say";
+        let p = Problem::at(ProblemKind::Unsupported, &flags.file.written.span, what).warning();
+        compiled
+            .problems
+            .push(p.help("leave it out until scenarios can set flags"));
+    }
+    let outside = |f: &Spanned<String>| path::inside(&project.root, &project.root, f).err();
+    let outside = loaded.value_files.iter().filter_map(outside);
+    compiled.problems.0.extend(outside);
     unset_variables(&loaded, &mut compiled);
     one_variable_each(project, &mut compiled.problems);
     declared_secrets(&loaded, &read.beyond, &mut compiled, project);
@@ -198,7 +209,8 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     });
     match made {
         Ok(stack) => {
-            recheck(&stack, &applied.extension, project, &mut compiled.problems);
+            let expected = (&applied.mirror, &applied.extension);
+            recheck(&stack, expected, project, &mut compiled.problems);
             compiled.stack = Some(stack);
         }
         Err(problems) => compiled.problems.0.extend(problems.0),
@@ -408,8 +420,13 @@ fn no_services(root: &Node) -> Problem {
 }
 
 /// A template may change everything but what keeps the stack from leading out.
-fn recheck(stack: &Stack, expected: &Extension, project: &Project, problems: &mut Problems) {
-    let found = policy::recheck(&stack.mirror, project);
+fn recheck(
+    stack: &Stack,
+    (mirror, expected): (&Mirror, &Extension),
+    project: &Project,
+    problems: &mut Problems,
+) {
+    let found = policy::recheck(&stack.mirror, mirror, project);
     problems
         .0
         .extend(found.0.into_iter().map(|p| stack.text.explain(p)));

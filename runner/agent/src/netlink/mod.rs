@@ -17,6 +17,8 @@ pub mod family {
     pub const INET: u8 = 1;
     /// IPv4.
     pub const IPV4: u8 = 2;
+    /// Frames of interfaces.
+    pub const NETDEV: u8 = 5;
     /// IPv6.
     pub const IPV6: u8 = 10;
 }

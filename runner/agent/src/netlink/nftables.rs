@@ -19,20 +19,41 @@ const CHANGE: u16 = REQUEST | libc::NLM_F_ACK as u16;
 const CREATE: u16 = CHANGE | libc::NLM_F_CREATE as u16;
 const APPEND: u16 = CREATE | libc::NLM_F_APPEND as u16;
 
-/// Hook of packets that leave the namespace's own processes.
-const LOCAL_OUT: u32 = 3;
 const REGISTER: u32 = 1;
 const REGISTER_PORT: u32 = 2;
 
 /// What a base chain is hooked to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Hook {
+    /// Where packets are looked at.
+    pub place: Place,
     /// `filter` or `nat`.
     pub kind: &'static str,
     /// Order among the chains of the hook.
     pub priority: i32,
     /// Whether what reaches the chain's end is dropped.
     pub drop: bool,
+}
+
+/// Places where packets are looked at, by the kernel's numbers.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// What the namespace's own processes send (families of the Internet).
+    LocalOut,
+    /// What is about to leave by an interface (families of the Internet).
+    PostRouting,
+    /// Every frame that leaves by an interface (family [`family::NETDEV`]), of these interfaces.
+    Egress(Vec<String>),
+}
+
+impl Place {
+    fn number(&self) -> u32 {
+        match self {
+            Self::LocalOut => 3,
+            Self::PostRouting => 4,
+            Self::Egress(_) => 1,
+        }
+    }
 }
 
 /// A table in the making. It replaces one of the same name, all at once.
@@ -73,9 +94,13 @@ impl Table {
     pub fn chain(&mut self, name: &str, hook: Option<Hook>) {
         let mut chain = Attributes::new().text(1, self.name).text(3, name);
         if let Some(hook) = hook {
-            let place = Attributes::new()
-                .be32(1, LOCAL_OUT)
+            let mut place = Attributes::new()
+                .be32(1, hook.place.number())
                 .be32(2, hook.priority as u32);
+            if let Place::Egress(interfaces) = &hook.place {
+                let named = |list: Attributes, name: &String| list.text(1, name);
+                place = place.nest(4, interfaces.iter().fold(Attributes::new(), named));
+            }
             chain = chain
                 .nest(4, place)
                 .be32(5, u32::from(!hook.drop))
@@ -147,6 +172,8 @@ pub enum Comparison {
 #[derive(Debug, Clone, Copy)]
 #[repr(u32)]
 pub enum Meta {
+    /// Its mark (4 bytes, host byte order).
+    Mark = 3,
     /// Name of the interface it leaves by (16 bytes).
     OutName = 7,
     /// Family of its network header (1 byte).
@@ -159,6 +186,8 @@ pub enum Meta {
 #[derive(Debug, Clone, Copy)]
 #[repr(u32)]
 pub enum Header {
+    /// Ethernet.
+    Link = 0,
     /// IP.
     Network = 1,
     /// TCP, UDP, ICMP.
@@ -169,6 +198,29 @@ pub enum Header {
 pub fn meta(key: Meta) -> Expression {
     let data = Attributes::new().be32(1, REGISTER).be32(2, key as u32);
     Expression { name: "meta", data }
+}
+
+/// Gives the packet a mark.
+pub fn set_mark(mark: u32) -> Vec<Expression> {
+    let set = Attributes::new()
+        .be32(2, Meta::Mark as u32)
+        .be32(3, REGISTER);
+    vec![
+        load(REGISTER, &mark.to_ne_bytes()),
+        Expression {
+            name: "meta",
+            data: set,
+        },
+    ]
+}
+
+fn load(register: u32, value: &[u8]) -> Expression {
+    Expression {
+        name: "immediate",
+        data: Attributes::new()
+            .be32(1, register)
+            .nest(2, Attributes::new().bytes(1, value)),
+    }
 }
 
 /// Loads bytes of the packet.
@@ -286,12 +338,6 @@ pub fn reject_prohibited() -> Expression {
 
 /// Sends a connection to another IPv4 address and port.
 pub fn redirect_to(address: Ipv4Addr, port: u16) -> Vec<Expression> {
-    let load = |register: u32, value: &[u8]| Expression {
-        name: "immediate",
-        data: Attributes::new()
-            .be32(1, register)
-            .nest(2, Attributes::new().bytes(1, value)),
-    };
     let nat = Attributes::new()
         .be32(1, 1)
         .be32(2, u32::from(family::IPV4))

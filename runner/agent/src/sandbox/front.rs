@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::sink::{Answer, CHECK_NAME, Sink, listen};
 use crate::dns::{self, Code, ENGINE_RESOLVER, Question};
 use crate::netlink::nftables::{
-    Comparison, Expression, Header, Hook, Meta, Table, accept, compare, meta, payload, redirect_to,
+    Comparison, Expression, Header, Hook, Meta, Place, Table, accept, compare, meta, payload,
+    redirect_to,
 };
 use crate::netlink::{Protocol, Socket, family};
 use crate::output::Failure;
@@ -64,6 +65,7 @@ fn redirection() -> Table {
     table.chain(
         CHAIN,
         Some(Hook {
+            place: Place::LocalOut,
             kind: "nat",
             priority: PRIORITY,
             drop: false,

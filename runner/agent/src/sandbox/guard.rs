@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use prodmirror_agent::wire::{Cidr, SandboxConfig};
 
 use crate::netlink::nftables::{
-    Comparison, Expression, Header, Hook, Meta, Table, accept, compare, connection_state,
+    Comparison, Expression, Header, Hook, Meta, Place, Table, accept, compare, connection_state,
     drop_packet, go_to, limit, log, mask, meta, payload, reject_prohibited, reject_tcp,
 };
 use crate::netlink::{Protocol, Socket, family, nflog, route};
@@ -81,6 +81,7 @@ fn rules(config: &SandboxConfig, with_log: bool) -> Table {
     table.chain(
         OUT,
         Some(Hook {
+            place: Place::LocalOut,
             kind: "filter",
             priority: 0,
             drop: true,

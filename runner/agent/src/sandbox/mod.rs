@@ -2,6 +2,7 @@
 //! and answers the names that nobody declared.
 
 mod denials;
+mod frames;
 mod front;
 mod guard;
 mod once;
@@ -19,8 +20,10 @@ pub async fn run(config: SandboxConfig) -> Result<u8, Failure> {
     } else {
         None
     };
+    let mut frames = None;
     if config.guard {
         guard::lead_everything_here();
+        frames = Some(frames::guard());
     }
     let denied_events = denials.as_ref().map(|denials| denials.is_some());
     if let Some(log) = denials.flatten() {
@@ -36,6 +39,7 @@ pub async fn run(config: SandboxConfig) -> Result<u8, Failure> {
         dns: Some(config.dns),
         dns_front,
         denied_events,
+        frames,
         ..Ready::new("sandbox")
     }));
     hold::reap().await

@@ -92,6 +92,18 @@ pub enum Event {
         /// The cause.
         why: String,
     },
+    /// Relay: a connection to its destination ended.
+    Relayed {
+        /// The relay's name.
+        relay: String,
+        /// The client's address.
+        from: IpAddr,
+        /// The destination, `host:port`.
+        to: String,
+        /// Why it did not come about, or broke.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// Keeper: the lease lapsed, removal begins.
     Lapsed {
         /// The run.
@@ -164,10 +176,13 @@ pub struct Ready {
     /// Sandbox: rejected attempts are reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied_events: Option<bool>,
-    /// Stub: its name.
+    /// Sandbox: frames that programs write themselves are kept in (from Linux 5.16 on).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<bool>,
+    /// Stub and relay: its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Stub: the ports it listens on.
+    /// Stub and relay: the ports it listens on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<u16>>,
     /// Keeper: the run it keeps.

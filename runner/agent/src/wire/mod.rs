@@ -4,12 +4,14 @@ mod ask;
 mod config;
 mod event;
 mod net;
+mod relay;
 mod stub;
 
 pub use ask::Ask;
 pub use config::{DnsFront, KeeperConfig, SandboxConfig};
 pub use event::{DeniedWhy, Event, LogKind, Ready};
 pub use net::{Cidr, CidrError};
+pub use relay::{RelayConfig, RelayPort};
 pub use stub::{ListenConfig, RawConfig, RawKind, RespondConfig, RouteConfig, StubConfig};
 pub use stub::{TlsConfig, WhenConfig};
 

@@ -419,3 +419,17 @@ fn json_is_for_programs() {
     assert_eq!(json["problems"][0]["line"], 2);
     assert_eq!(json["problems"][0]["file"], "mirror.yaml");
 }
+
+#[test]
+fn flags_have_no_effect_yet() {
+    let project = Project::with(&[
+        (
+            "mirror.yaml",
+            "production: [compose.yaml]\nflags: { file: flags.json }\n",
+        ),
+        ("flags.json", "{}"),
+    ]);
+    project
+        .run(&["check"])
+        .is(0, &["`flags` has no effect yet", "mirror.yaml:2:16"]);
+}

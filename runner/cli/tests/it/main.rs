@@ -6,12 +6,18 @@
 mod audit;
 mod bad_input;
 mod diff;
+mod engine;
+mod forms;
+mod held;
+mod host;
 mod lost;
 mod project;
 mod refused;
 mod rig;
 mod run;
+mod secrets;
 mod signals;
+mod way_out;
 
 use std::process::Command;
 

@@ -16,13 +16,22 @@ pub struct Said {
 impl Project {
     /// A project with a production of one service, a scenario, and these files over them.
     pub fn with(files: &[(&str, &str)]) -> Self {
-        let project = Self(tempfile::tempdir().unwrap());
+        Self::of(tempfile::tempdir().unwrap(), files)
+    }
+
+    fn of(dir: tempfile::TempDir, files: &[(&str, &str)]) -> Self {
+        let project = Self(dir);
         project.write("mirror.yaml", b"project: t\nproduction: [compose.yaml]\n");
         project.write("compose.yaml", b"services:\n  web:\n    image: example/web:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n");
         for (name, text) in files {
             project.write(name, text.as_bytes());
         }
         project
+    }
+
+    /// As [`Self::with`], in a directory below this one.
+    pub fn within(above: &Path, files: &[(&str, &str)]) -> Self {
+        Self::of(tempfile::tempdir_in(above).unwrap(), files)
     }
 
     pub fn write(&self, name: &str, bytes: &[u8]) {
@@ -45,21 +54,28 @@ impl Project {
             status,
             stdout,
             stderr,
-        } = Command::new(env!("CARGO_BIN_EXE_prodmirror"))
+        } = self.command(args, env).output().unwrap();
+        Said {
+            code: status.code().unwrap_or(-1),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        }
+    }
+}
+
+impl Project {
+    /// The program as [`Self::run_with`] runs it.
+    pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prodmirror"));
+        command
             .args(args)
             .current_dir(self.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.path())
             .env("NO_COLOR", "1")
-            .envs(env.iter().copied())
-            .output()
-            .unwrap();
-        Said {
-            code: status.code().unwrap_or(-1),
-            out: String::from_utf8(stdout).unwrap(),
-            err: String::from_utf8(stderr).unwrap(),
-        }
+            .envs(env.iter().copied());
+        command
     }
 }
 

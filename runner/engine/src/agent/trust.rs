@@ -52,11 +52,7 @@ pub fn trust(
             certify(c, spec, ca)?;
         }
     }
-    for c in plan
-        .containers
-        .iter_mut()
-        .filter(|c| !stubs.contains_key(&c.service))
-    {
+    for c in plan.containers.iter_mut().filter(|c| !c.is_agent()) {
         introduce(c, ca);
     }
     let mut record = Record::new(

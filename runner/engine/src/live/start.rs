@@ -219,7 +219,7 @@ fn spawn_all(ctx: &Arc<Context>) -> JoinSet<Result<(), LiveError>> {
     // In this order they ask for the engine's CPUs: long chains of dependents first.
     for position in 0..ctx.order.containers.len() {
         let plan = &ctx.plan.containers[ctx.order.containers[position]];
-        if stub::is_stub(plan) {
+        if plan.is_stand_in() {
             tasks.spawn(stub::start(ctx.clone(), position));
         } else {
             tasks.spawn(replica::start(ctx.clone(), position));

@@ -1,5 +1,5 @@
-//! Stand-ins for external services: the agent itself, on the stack's networks under the
-//! external names. It needs no sandbox.
+//! Stand-ins for external services, and relays to those that are allowed: the agent itself, on
+//! the stack's networks under the external names. It needs no sandbox.
 
 use std::sync::Arc;
 
@@ -16,14 +16,6 @@ use super::label::Role;
 use super::replica::await_files;
 use super::sandbox::networks_of;
 use crate::docker::NewContainer;
-
-/// Repository of the image by which a plan asks for the agent itself.
-const AGENT: &str = "prodmirror/agent";
-
-/// Whether a planned container is a stand-in that the agent plays.
-pub fn is_stub(plan: &ContainerPlan) -> bool {
-    plan.image == AGENT || plan.image.starts_with("prodmirror/agent:")
-}
 
 /// Starts a stand-in and returns when it answers.
 pub async fn start(ctx: Arc<Context>, position: usize) -> Result<(), LiveError> {
@@ -80,12 +72,16 @@ async fn create(ctx: &Context, plan: &ContainerPlan, position: usize) -> Result<
     } else {
         binds = ctx.files.binds(position, |s| part(s, |m| &m.1));
     }
+    let host = plan.body.get("HostConfig").cloned().unwrap_or_default();
     let body = json!({
         "Image": ctx.made.agent,
         "Cmd": plan.body.get("Cmd").cloned().unwrap_or(Value::Null),
         "Env": plan.body.get("Env").cloned().unwrap_or(Value::Null),
         "Labels": ctx.tags.replica_labels(Role::Stub, &plan.service, plan.replica),
         "HostConfig": {
+            "ExtraHosts": host.get("ExtraHosts").cloned().unwrap_or(json!([])),
+            // It stands in several networks and must not route between them.
+            "Sysctls": {"net.ipv4.ip_forward": "0"},
             "NetworkMode": first.map_or("none", |(_, n)| n.id.as_str()),
             "CapDrop": ["ALL"],
             "CapAdd": ["NET_BIND_SERVICE"],

@@ -9,7 +9,7 @@ use super::context::{Context, key_of};
 use super::error::LiveError;
 use super::files::{Shelf, archive};
 use super::label::Role;
-use super::{sandbox, stub};
+use super::sandbox;
 use crate::docker::{EngineError, NewContainer};
 
 /// Where the uploading container has the volume of files.
@@ -84,7 +84,7 @@ fn holder(ctx: &Context) -> Option<ReplicaKey> {
         .find_map(|(position, i)| {
             let plan = &ctx.plan.containers[*i];
             let owner = match &plan.network {
-                NetworkOf::Own if !stub::is_stub(plan) => Some(key_of(plan)),
+                NetworkOf::Own if !plan.is_stand_in() => Some(key_of(plan)),
                 NetworkOf::Service(s) => ctx.sandboxes.owner(s, plan.replica),
                 _ => None,
             };
@@ -98,7 +98,7 @@ fn holder(ctx: &Context) -> Option<ReplicaKey> {
         .any(|(position, i)| {
             let plan = &ctx.plan.containers[*i];
             let no_sandbox = matches!(plan.network, NetworkOf::None | NetworkOf::Foreign(_))
-                || stub::is_stub(plan);
+                || plan.is_stand_in();
             no_sandbox && ctx.files.uses(position, Shelf::Memory)
         });
     holder.filter(|_| !alone)

@@ -49,6 +49,8 @@ impl WayIn {
                 "NetworkMode": first,
                 "AutoRemove": true,
                 "ReadonlyRootfs": true,
+                // It stands in several networks and must not route between them.
+                "Sysctls": {"net.ipv4.ip_forward": "0"},
                 "CapDrop": ["ALL"],
                 "SecurityOpt": ["no-new-privileges"],
                 // Every byte of every connection would land in it.

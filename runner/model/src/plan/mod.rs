@@ -141,6 +141,25 @@ pub struct Care {
     pub non_root: bool,
 }
 
+/// Repository of the image by which a plan asks for the agent itself.
+const AGENT: &str = "prodmirror/agent";
+
+impl ContainerPlan {
+    /// Whether the agent plays it.
+    pub fn is_agent(&self) -> bool {
+        let rest = self.image.strip_prefix(AGENT);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    }
+
+    /// Whether the agent stands in it for what is outside: as a stub, or as a relay to an
+    /// allowed destination. Nobody else is in its network, which therefore needs no guard; the
+    /// network of an agent that only holds it for others does.
+    pub fn is_stand_in(&self) -> bool {
+        let mode = self.body.get("Cmd").and_then(|cmd| cmd.get(0)?.as_str());
+        self.is_agent() && matches!(mode, Some("stub" | "relay"))
+    }
+}
+
 /// Where a container's network namespace comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,6 +10,7 @@ use crate::diag::{Problem, ProblemKind};
 use crate::fidelity::{Class, Record, Severity};
 use crate::mirror::{Attachment, FileObject, FileUse, Mirror, Service, Sourced};
 use crate::project::{Egress, Fate, Project, Stub};
+use crate::source::Span;
 use crate::stack::extension::{Extension, StubSpec};
 
 /// Where a stub finds its configuration in its container.
@@ -30,21 +31,17 @@ struct Group<'p> {
 pub fn apply(
     mirror: &mut Mirror,
     project: &Project,
-    agent_image: &str,
-    closed: &[String],
+    helper: &Helper<'_>,
     extension: &mut Extension,
     report: &mut Report,
 ) {
     for e in &project.egress {
         record(e, report);
-        match e.fate {
-            Fate::Allow => extension.egress.allow.push(e.to.to_string()),
-            Fate::Deny => extension.egress.deny.push(e.to.to_string()),
-            Fate::Stub { .. } => {}
+        if matches!(e.fate, Fate::Deny) {
+            extension.egress.deny.push(e.to.to_string());
         }
     }
     let taken = names_of(mirror);
-    let mut of_host: BTreeMap<&str, usize> = BTreeMap::new();
     for group in groups(project) {
         if let Some(owner) = taken.get(group.host) {
             report.problems.push(
@@ -60,13 +57,8 @@ pub fn apply(
             );
             continue;
         }
-        let n = of_host.entry(group.host).or_default();
-        *n += 1;
-        let mut name = format!("stub-{}", group.host.replace(['.', '_'], "-"));
-        if *n > 1 {
-            name = format!("{name}-{n}");
-        }
-        add(mirror, &group, &name, agent_image, closed);
+        let name = free_name(mirror, "stub", group.host);
+        add(mirror, &group, &name, helper);
         extension.stubs.insert(
             name.clone(),
             StubSpec {
@@ -170,29 +162,14 @@ pub fn names_of(mirror: &Mirror) -> BTreeMap<String, String> {
     names
 }
 
-fn add(mirror: &mut Mirror, group: &Group<'_>, name: &str, agent_image: &str, closed: &[String]) {
+fn add(mirror: &mut Mirror, group: &Group<'_>, name: &str, helper: &Helper<'_>) {
     let ports: Vec<u16> = group.ports.iter().map(|(p, _)| *p).collect();
-    let used: Vec<String> = mirror
-        .networks
-        .keys()
-        .filter(|key| !closed.contains(key))
-        .filter(|key| {
-            mirror
-                .services
-                .values()
-                .any(|s| s.network.attachments.contains_key(*key))
-        })
-        .cloned()
-        .collect();
     let at = group.at.at.span.clone();
     let text = |t: &str| Sourced::new(t.to_owned(), at.clone());
-    let mut s = Service {
-        name: text(name),
-        ..Service::default()
-    };
-    run_agent(&mut s, agent_image, &["stub", "--config", STUB_CONFIG], &at);
+    let config = group.stub.agent_config(group.host, &ports);
+    let mut s = helper.service(mirror, name, &at, ("stub", STUB_CONFIG), &config);
     s.network.expose = ports.iter().map(|p| text(&p.to_string())).collect();
-    for key in used {
+    for key in used_networks(mirror, helper.closed) {
         let attachment = Attachment {
             explicit: true,
             declared: Sourced::new((), at.clone()),
@@ -201,22 +178,80 @@ fn add(mirror: &mut Mirror, group: &Group<'_>, name: &str, agent_image: &str, cl
         };
         s.network.attachments.insert(key, attachment);
     }
-    s.config_files = vec![Sourced::new(
-        FileUse {
-            source: Some(text(name)),
-            target: Some(text(STUB_CONFIG)),
-            ..FileUse::default()
-        },
-        at.clone(),
-    )];
-    let config = group.stub.agent_config(group.host, &ports);
-    let object = FileObject {
-        declared: Sourced::new((), at.clone()),
-        content: Some(Sourced::new(pretty(&config), at.clone())),
-        ..FileObject::default()
-    };
-    mirror.config_files.insert(name.to_owned(), object);
     mirror.services.insert(name.to_owned(), s);
+}
+
+/// A name for the service that stands for a host, which nothing in the mirror has yet.
+pub(super) fn free_name(mirror: &Mirror, kind: &str, host: &str) -> String {
+    let base = format!("{kind}-{}", host.replace(['.', '_'], "-"));
+    let numbered = (2..).map(|n| format!("{base}-{n}"));
+    let mut names = std::iter::once(base.clone()).chain(numbered);
+    let free = |name: &String| {
+        !mirror.services.contains_key(name) && !mirror.config_files.contains_key(name)
+    };
+    names.find(free).unwrap_or(base)
+}
+
+/// The networks with services in which production can reach what is outside.
+pub(super) fn used_networks(mirror: &Mirror, closed: &[String]) -> Vec<String> {
+    mirror
+        .networks
+        .keys()
+        .filter(|key| !closed.contains(key))
+        .filter(|key| {
+            let mut services = mirror.services.values();
+            services.any(|s| s.network.attachments.contains_key(*key))
+        })
+        .cloned()
+        .collect()
+}
+
+/// What services that the agent plays are made from.
+pub struct Helper<'h> {
+    /// Reference of the agent's image.
+    pub agent_image: &'h str,
+    /// Networks that production itself keeps closed.
+    pub closed: &'h [String],
+    /// Name of the stack.
+    pub stack: &'h str,
+}
+
+impl Helper<'_> {
+    /// A service in which the agent runs in a mode, without networks. Its configuration is put
+    /// into the mirror, under the service's name.
+    pub(super) fn service(
+        &self,
+        mirror: &mut Mirror,
+        name: &str,
+        at: &Span,
+        (mode, config_path): (&str, &str),
+        config: &serde_json::Value,
+    ) -> Service {
+        let text = |t: &str| Sourced::new(t.to_owned(), at.clone());
+        let mut s = Service {
+            name: text(name),
+            ..Service::default()
+        };
+        run_agent(
+            &mut s,
+            self.agent_image,
+            &[mode, "--config", config_path],
+            at,
+        );
+        let file = FileUse {
+            source: Some(text(name)),
+            target: Some(text(config_path)),
+            ..FileUse::default()
+        };
+        s.config_files = vec![Sourced::new(file, at.clone())];
+        let object = FileObject {
+            declared: Sourced::new((), at.clone()),
+            content: Some(Sourced::new(pretty(config), at.clone())),
+            ..FileObject::default()
+        };
+        mirror.config_files.insert(name.to_owned(), object);
+        s
+    }
 }
 
 fn pretty(config: &serde_json::Value) -> String {

@@ -13,6 +13,7 @@ mod images;
 mod mounts;
 mod namespaces;
 mod net;
+mod relay;
 mod rights;
 pub mod rule;
 pub mod sensitive;
@@ -26,6 +27,7 @@ pub use egress::{STUB_CONFIG, names_of};
 pub use externals::{Decision, External, Mention};
 pub use files::variable_of;
 pub use images::MISSING as MISSING_IMAGE;
+pub use relay::{RELAY_CONFIG, WAY_OUT};
 pub use rule::{Does, Look, Rule};
 pub use table::RULES;
 
@@ -108,6 +110,7 @@ pub fn apply(request: Request<'_>) -> Applied {
         ..beyond.extension.clone()
     };
     let closed = closed_networks(&mirror);
+    let pinned = relay::pinned(&mirror);
     unmapped(&mirror, &mut report);
     images::apply(&mut mirror, images, &mut report);
     holders::apply(&mut mirror, beyond, agent_image);
@@ -128,11 +131,17 @@ pub fn apply(request: Request<'_>) -> Applied {
     add_missing_objects(&mut mirror, &stack, &mut report);
     data::apply(&mirror, project, &mut extension, &mut report);
     sensitive::mark(&mut mirror, project);
-    egress::apply(
+    let helper = egress::Helper {
+        agent_image,
+        closed: &closed,
+        stack: &stack,
+    };
+    egress::apply(&mut mirror, project, &helper, &mut extension, &mut report);
+    relay::apply(
         &mut mirror,
         project,
-        agent_image,
-        &closed,
+        &pinned,
+        &helper,
         &mut extension,
         &mut report,
     );
@@ -160,9 +169,11 @@ pub fn apply(request: Request<'_>) -> Applied {
 /// Looks at a stack that was read back: a template may have brought in a way out.
 ///
 /// What it gives are errors, each for something that [`apply`] would have taken away.
-pub fn recheck(stack: &Mirror, project: &Project) -> Problems {
+/// `expected` is what [`apply`] gave: its relays, and only they, may be in their network.
+pub fn recheck(stack: &Mirror, expected: &Mirror, project: &Project) -> Problems {
     let mut mirror = stack.clone();
     let mut report = Report::default();
+    report.problems = relay::seal(&mut mirror, expected);
     unmapped(&mirror, &mut report);
     let name = mirror.name.value.clone();
     let mut walk = Walk {

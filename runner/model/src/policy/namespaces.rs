@@ -90,7 +90,12 @@ pub fn uts(s: &mut Service, case: &mut Case<'_>) {
 
 /// `cgroup: host`.
 pub fn cgroup(s: &mut Service, case: &mut Case<'_>) {
+    let declared = s.namespaces.cgroup.clone();
     host_only(&mut s.namespaces.cgroup, "cgroup", case, false);
+    // What an engine takes by itself depends on the host's control groups.
+    if let (Some(declared), None) = (declared, &s.namespaces.cgroup) {
+        s.namespaces.cgroup = Some(declared.with(NamespaceMode::Private));
+    }
 }
 
 /// `userns_mode: host`.

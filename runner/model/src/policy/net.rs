@@ -5,15 +5,12 @@ use std::net::IpAddr;
 use super::rule::{Case, Found};
 use crate::fidelity::{Class, Severity};
 use crate::mirror::{Network, Service};
+use crate::project::Fate;
 
 /// `extra_hosts` to addresses that are not the container's own.
 pub fn extra_host(s: &mut Service, case: &mut Case<'_>) {
-    let declared: Vec<String> = case
-        .project
-        .egress
-        .iter()
-        .map(|e| e.to.host.clone())
-        .collect();
+    let egress = &case.project.egress;
+    let declared = |host: &str| egress.iter().find(|e| e.to.host.eq_ignore_ascii_case(host));
     s.network.extra_hosts.retain(|entry| {
         let address = entry.address.trim_matches(['[', ']']);
         let own = address
@@ -25,13 +22,14 @@ pub fn extra_host(s: &mut Service, case: &mut Case<'_>) {
         let field = format!("extra_hosts[{}]", entry.host);
         let value = entry.value.to_string();
         let found = Found::at(field, &value, &entry.span);
-        if declared.contains(&entry.host.to_ascii_lowercase()) {
+        if let Some(e) = declared(&entry.host) {
             let found = found.now(format!("what `egress` declares for {}", entry.host));
-            return !case.found_as(
-                found,
-                Severity::Info,
-                "the declared stand-in answers instead",
-            );
+            let why = match e.fate {
+                Fate::Stub { .. } => "the declared stand-in answers instead",
+                Fate::Allow => "a relay leads to it, on the allowed ports",
+                Fate::Deny => "denied in mirror.yaml",
+            };
+            return !case.found_as(found, Severity::Info, why);
         }
         !case.found(found)
     });

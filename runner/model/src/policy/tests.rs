@@ -6,13 +6,13 @@ use crate::project::Project;
 use crate::source::SourceFile;
 use crate::yaml::parse_one;
 
-struct World {
+pub(super) struct World {
     _dir: tempfile::TempDir,
-    project: Project,
+    pub(super) project: Project,
 }
 
 /// A project whose `mirror.yaml` has these lines beside `production`.
-fn project(lines: &str) -> World {
+pub(super) fn project(lines: &str) -> World {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("compose.yaml", "services: {}\n");
@@ -30,7 +30,7 @@ impl World {
         Mirror::from_compose(&node).unwrap()
     }
 
-    fn apply(&self, compose: &str) -> Applied {
+    pub(super) fn apply(&self, compose: &str) -> Applied {
         apply(Request {
             mirror: self.mirror(compose),
             project: &self.project,
@@ -97,7 +97,7 @@ fn ways() -> Vec<Way> {
         way("host-pid", "pid: host", "host", "pid", ""),
         way("host-ipc", "ipc: host", "host", "ipc", ""),
         way("host-uts", "uts: host", "host", "uts", ""),
-        way("host-cgroup", "cgroup: host", "host", "cgroup", ""),
+        way("host-cgroup", "cgroup: host", "host", "\"cgroup\":\"host\"", "\"cgroup\":\"private\""),
         way("host-users", "userns_mode: host", "host", "userns_mode", ""),
         way("foreign-namespace", "pid: container:prod", "container:prod", "pid", ""),
         way("privileged", "privileged: true", "true", "privileged", ""),
@@ -331,9 +331,9 @@ fn a_second_time_changes_nothing() {
         "networks: { default: {}, other: { driver: overlay } }\nvolumes: { d: { name: x } }\n",
     );
     let once = world.apply(&all);
-    let changes = recheck(&once.mirror, &world.project);
+    let changes = recheck(&once.mirror, &once.mirror, &world.project);
     assert_eq!(changes, Problems::default());
-    let changes = recheck(&world.mirror(&all), &world.project).to_string();
+    let changes = recheck(&world.mirror(&all), &once.mirror, &world.project).to_string();
     for part in [
         "`privileged`",
         "service `web0`: `network_mode",

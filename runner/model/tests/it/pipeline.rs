@@ -435,7 +435,7 @@ fn read_back(project: &Project, applied: &policy::Applied) -> Result<(), String>
     if !differences.is_empty() {
         return Err(differences.join("\n    "));
     }
-    let changes = policy::recheck(&back, project);
+    let changes = policy::recheck(&back, &back, project);
     if !changes.0.is_empty() {
         return Err(format!("the policy would change it again: {changes}"));
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
 use prodmirror_engine::bus::{BusOptions, Sink as _};
 use prodmirror_model::event::{Event, Evidence, Mismatch, Outcome, What};
 use prodmirror_model::redact::Redactor;
@@ -10,6 +9,11 @@ use prodmirror_model::secret::Secret;
 
 use super::tape::{StepEnd, Tape, at, id};
 use super::*;
+use forms::forms;
+
+// The tests of the whole program look for the same forms.
+#[path = "../../../tests/it/forms.rs"]
+mod forms;
 
 const SECRETS: [&str; 3] = [
     "hunter2-Ünsäfe/&<\"'$+ key",
@@ -21,47 +25,6 @@ const SECRETS: [&str; 3] = [
 /// that XML does not have, and text that looks like markup.
 const NASTY: &str = "\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7} NUL \0 bell \u{7} \u{fffd}\u{fffd} ]]> \
     ]]]]>> <![CDATA[x]]> &#0; &nbsp; </testcase> <!-- -- --> <?x?> \u{fffe}\u{ffff}\u{85}\u{9b}1m\u{2028} \r\n end\r";
-
-/// The forms in which a secret is looked for afterwards, made without the code under test.
-fn forms(secret: &str) -> Vec<Vec<u8>> {
-    let b64 = base64::engine::general_purpose::STANDARD;
-    let b64url = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let percent = |keep: &str| {
-        secret.bytes().fold(String::new(), |s, b| {
-            if b.is_ascii_alphanumeric() || keep.as_bytes().contains(&b) {
-                s + &char::from(b).to_string()
-            } else {
-                s + &format!("%{b:02X}")
-            }
-        })
-    };
-    let json = serde_json::to_string(secret).unwrap();
-    let mut all = vec![
-        secret.to_owned(),
-        json[1..json.len() - 1].to_owned(),
-        percent("-_.~"),
-        percent("-_.!~*'()"),
-        percent("*-._").replace("%20", "+"),
-        b64.encode(secret),
-        b64url.encode(secret),
-        secret.bytes().map(|b| format!("{b:02x}")).collect(),
-        secret.bytes().map(|b| format!("{b:02X}")).collect(),
-        secret.replace('\'', "'\\''"),
-        secret
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('"', "&quot;"),
-        format!("{secret:?}").trim_matches('"').to_owned(),
-    ];
-    for before in ["x", "xy"] {
-        let text = b64.encode(format!("{before}{secret}zz"));
-        // Characters that hold bits of the secret only.
-        let start = (before.len() * 8).div_ceil(6);
-        let end = (before.len() + secret.len()) * 8 / 6;
-        all.push(text[start..end].to_owned());
-    }
-    all.into_iter().map(String::into_bytes).collect()
-}
 
 /// A run whose every text holds something nasty and `extra`.
 fn nasty_tape(extra: &[String]) -> Tape {

@@ -60,6 +60,7 @@ fn environment(
             continue;
         }
         let file = session.store.text(path, Some(&item.span))?;
+        session.notes.value_file(path, &item.span);
         let mut around = ServiceAround {
             project: env,
             service: &from_environment,
@@ -145,6 +146,7 @@ fn labels(session: &mut Session<'_>, service: &mut Mapping, span: &Span) -> Resu
             ));
         }
         let file = session.store.text(path, Some(&item.span))?;
+        session.notes.value_file(path, &item.span);
         let earlier = vars.clone();
         let mut around = ServiceAround {
             project: &Environment::default(),

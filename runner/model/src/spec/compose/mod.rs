@@ -120,6 +120,7 @@ fn run(
             inputs: session.store.inputs,
             variables: session.notes.variables,
             environment,
+            value_files: session.notes.value_files,
             warnings: session.notes.warnings,
             records: session.stacks.records,
         }),

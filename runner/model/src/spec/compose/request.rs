@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::diag::Problem;
 use crate::fidelity::Record;
 use crate::source::Span;
-use crate::yaml::Node;
+use crate::yaml::{Node, Spanned};
 
 /// Which Compose files to read, and with what around them.
 ///
@@ -85,6 +85,8 @@ pub struct Loaded {
     /// All variables of the project: the shell's and those of its env files. Configs and
     /// secrets with `environment:` take their values here.
     pub environment: Environment,
+    /// Every `env_file` and `label_file` of services that was read, with the place that names it.
+    pub value_files: Vec<Spanned<String>>,
     /// What is worth knowing but refuses nothing.
     pub warnings: Vec<Problem>,
     /// What Swarm ignores or fills in of stack files.

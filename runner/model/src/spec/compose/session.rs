@@ -10,7 +10,7 @@ use super::request::{Environment, Setting, ValueSource, Variable, VariableUse};
 use crate::diag::{Problem, ProblemKind};
 use crate::source::Span;
 use crate::spec::swarm::Stacks;
-use crate::yaml::Node;
+use crate::yaml::{Node, Spanned};
 
 /// What the phases of one load share.
 pub(super) struct Session<'a> {
@@ -48,6 +48,8 @@ pub(super) struct Context {
 /// What interpolation found out on its way.
 #[derive(Default)]
 pub(super) struct Notes {
+    /// Files whose values go into services, where they are named.
+    pub value_files: Vec<Spanned<String>>,
     /// Variables that were asked for.
     pub variables: BTreeMap<String, Variable>,
     /// What is worth knowing.
@@ -57,6 +59,12 @@ pub(super) struct Notes {
 }
 
 impl Notes {
+    /// Remembers a file whose values go into a service.
+    pub fn value_file(&mut self, path: &str, named_at: &Span) {
+        let file = Spanned::new(path.to_owned(), named_at.clone());
+        self.value_files.push(file);
+    }
+
     /// Adds a warning, once.
     pub fn warn(&mut self, problem: Problem) {
         let problem = problem.warning();
