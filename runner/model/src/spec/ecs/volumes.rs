@@ -221,7 +221,8 @@ fn absolute(path: Spanned<String>, dir: &Path, notes: &mut Notes) -> Spanned<Str
     if path.starts_with('/') || windows {
         return path;
     }
-    let full = dir.join(path.as_str()).to_string_lossy().into_owned();
+    let full: std::path::PathBuf = dir.join(path.as_str()).components().collect();
+    let full = full.to_string_lossy().into_owned();
     let fact = Fact {
         field: &format!("volumes[{}].host.sourcePath", path.as_str()),
         declared: path.value.clone(),
