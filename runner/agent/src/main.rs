@@ -17,8 +17,7 @@ mod tunnel;
 use output::Failure;
 use prodmirror_agent::wire::Event;
 
-const USAGE: &str =
-    "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|hold|limits|probe|version> [--config PATH]";
+const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|hold|limits|probe|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;

@@ -107,7 +107,10 @@ fn build(name: &str, service: &mut Service, report: &mut Report) {
         service.image.pull_policy = None;
     }
     let built = service.image.build.take();
-    let open = service.image.reference.take_if(|r| is_placeholder(r) || r.starts_with(MISSING));
+    let open = service
+        .image
+        .reference
+        .take_if(|r| is_placeholder(r) || r.starts_with(MISSING));
     if service.image.reference.is_some() || service.provider.is_some() {
         return;
     }

@@ -172,8 +172,10 @@ pub fn apply(request: Request<'_>) -> Applied {
 /// `expected` is what [`apply`] gave: its relays, and only they, may be in their network.
 pub fn recheck(stack: &Mirror, expected: &Mirror, project: &Project) -> Problems {
     let mut mirror = stack.clone();
-    let mut report = Report::default();
-    report.problems = relay::seal(&mut mirror, expected);
+    let mut report = Report {
+        problems: relay::seal(&mut mirror, expected),
+        ..Report::default()
+    };
     unmapped(&mirror, &mut report);
     let name = mirror.name.value.clone();
     let mut walk = Walk {

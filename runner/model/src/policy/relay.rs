@@ -276,7 +276,7 @@ fn describe(s: &Service) -> impl PartialEq + use<> {
         (
             files.collect::<Vec<_>>(),
             s.mounts.list.len(),
-            s.env.iter().count(),
+            s.env.len(),
         ),
         s.network.mode.is_some(),
     )
