@@ -49,6 +49,17 @@ pub struct Inputs {
     pub rendered: BTreeMap<PathBuf, Arc<SourceFile>>,
 }
 
+/// The normal form of production's files. It holds secrets that these files hold, so debug
+/// output does not show it.
+#[derive(Clone)]
+pub struct Document(pub Node);
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Document(***)")
+    }
+}
+
 /// What became of a project.
 #[derive(Debug)]
 pub struct Compiled {
@@ -57,7 +68,7 @@ pub struct Compiled {
     /// What production's files say beyond Compose.
     pub beyond: Beyond,
     /// The normal form of those files: every value knows its place, and how it came there.
-    pub document: Node,
+    pub document: Document,
     /// The stack; absent when a problem kept it from being made.
     pub stack: Option<Stack>,
     /// What differs from production.
@@ -166,7 +177,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     let mut compiled = Compiled {
         production,
         beyond: read.beyond.clone(),
-        document: loaded.root.clone(),
+        document: Document(loaded.root.clone()),
         stack: None,
         fidelity: applied.fidelity,
         externals: applied.externals,

@@ -63,7 +63,7 @@ pub struct Explained {
 /// # Errors
 /// [`ProblemKind::UnknownReference`] with the nearest path that there is.
 pub fn explain(project: &Project, compiled: &Compiled, path: &str) -> Result<Explained, Problem> {
-    let found = Found::locate(&compiled.document, path)?;
+    let found = Found::locate(&compiled.document.0, path)?;
     let mask = Mask { compiled };
     let value = mask.json(found.node, &found.trail);
     let stack = compiled.stack.as_ref().and_then(|stack| {
@@ -479,7 +479,7 @@ data: { data: { empty: true } }
         assert_eq!(
             words(&e),
             [
-                "mirror.yaml: the image under test @ mirror.yaml:4:36",
+                "mirror.yaml: the image under test @ mirror.yaml:4:34",
                 "`TAG` comes from .env @ .env:1:1",
             ]
         );

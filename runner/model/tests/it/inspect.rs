@@ -402,7 +402,7 @@ fn shop() -> Result<(), Failed> {
     let (_, written) = compile_at(&shop_root().join("mirror.yaml"))?;
     let stack = captured.ready().map_err(|p| p.to_string())?;
     let mut found = Vec::new();
-    let (a, b) = (written.document.to_json(), captured.document.to_json());
+    let (a, b) = (written.document.0.to_json(), captured.document.0.to_json());
     differences("", &a["services"], &b["services"], &mut |path, how| {
         let key = path.split('/').nth(2).unwrap_or("");
         let line = format!("{path} {how}");

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::rules::{Rules, Trail};
 use super::volume;
 use crate::diag::{Problem, ProblemKind};
-use crate::yaml::{Node, Value};
+use crate::yaml::{Node, Value, ViaKind};
 
 /// What an entry of a list is for.
 #[derive(Clone, Copy)]
@@ -79,6 +79,14 @@ fn walk(node: &mut Node, rules: &Rules<Key>, trail: &Trail<'_>) -> Result<(), Pr
             let mut kept: IndexMap<String, Node> = IndexMap::with_capacity(items.len());
             for (i, item) in std::mem::take(items).into_iter().enumerate() {
                 let name = name_of(key, &item, &trail.item(i))?;
+                let item = match kept.get(&name) {
+                    // The later one remembers the one whose place it took.
+                    Some(before) if before.span.is_real() && !before.same_value(&item) => {
+                        let span = before.span.clone();
+                        item.via(ViaKind::Override, span)
+                    }
+                    _ => item,
+                };
                 kept.insert(name, item);
             }
             items.extend(kept.into_values());

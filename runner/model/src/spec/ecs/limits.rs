@@ -105,23 +105,25 @@ fn memory(container: &mut Object<'_>, service: &mut Part, task: &TaskLimits, not
     let soft = container
         .count("memoryReservation", notes)
         .filter(|n| n.value > 0);
-    match (&own, &task.memory) {
-        (Some(own), _) => service.set("mem_limit", bytes(own)),
-        (None, Some(whole)) => {
-            let fact = Fact {
-                field: "memory (task)",
-                declared: format!("{} MiB for all containers together", whole.value),
-                actual: &format!(
-                    "{} MiB for each container without a limit of its own",
-                    whole.value
-                ),
-                reason: "the engine has no limit for several containers together",
-                span: &whole.span,
-            };
-            notes.substituted(Severity::Low, fact);
-            service.set("mem_limit", bytes(whole));
-        }
-        (None, None) => {}
+    if let Some(whole) = &task.memory {
+        let actual = match &own {
+            Some(own) => format!("its own limit of {} MiB", own.value),
+            None => format!(
+                "{} MiB for each container without a limit of its own",
+                whole.value
+            ),
+        };
+        let fact = Fact {
+            field: "memory (task)",
+            declared: format!("{} MiB for all containers together", whole.value),
+            actual: &actual,
+            reason: "the engine has no limit for several containers together",
+            span: &whole.span,
+        };
+        notes.substituted(Severity::Low, fact);
+    }
+    if let Some(limit) = own.as_ref().or(task.memory.as_ref()) {
+        service.set("mem_limit", bytes(limit));
     }
     if let Some(soft) = soft {
         service.set("mem_reservation", bytes(&soft));
