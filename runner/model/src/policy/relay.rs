@@ -273,11 +273,7 @@ fn describe(s: &Service) -> impl PartialEq + use<> {
             .map(|(k, v)| (k.clone(), v.value.clone()))
             .collect::<Vec<_>>(),
         (hosts.collect::<Vec<_>>(), networks),
-        (
-            files.collect::<Vec<_>>(),
-            s.mounts.list.len(),
-            s.env.len(),
-        ),
+        (files.collect::<Vec<_>>(), s.mounts.list.len(), s.env.len()),
         s.network.mode.is_some(),
     )
 }
