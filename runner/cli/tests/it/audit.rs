@@ -14,7 +14,10 @@ const SCHEMA: &str = include_str!("../schema/sarif-2.1.0.json");
 
 fn valid_sarif(said: &Said) -> Value {
     let document: Value = serde_json::from_str(&said.out).unwrap();
-    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    // Its pattern has a `]` that only ECMAScript takes for itself.
+    let run = schema["definitions"]["run"]["properties"]["language"].as_object_mut();
+    assert!(run.unwrap().remove("pattern").is_some());
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(&document)
@@ -91,7 +94,7 @@ fn production_that_cannot_be_read_is_invalid() {
     )]);
     project
         .run(&["audit"])
-        .is(2, &["did you mean `floating-tag`?", "mirror.yaml:2:23"]);
+        .is(2, &["did you mean `floating-tag`?", "mirror.yaml:2:24"]);
 }
 
 #[test]

@@ -163,10 +163,10 @@ fn judged(action: &ProbeAction, done: Result<ExecOutput, EngineError>) -> Result
     }
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     let events = said.lines().filter_map(|l| serde_json::from_str(l).ok());
-    let mut error = events.filter_map(|event| match event {
+    let mut errors = events.filter_map(|event| match event {
         Event::Probe { error, .. } => error,
         Event::Error { what, why } => Some(format!("{what}: {why}")),
         _ => None,
     });
-    Err(error.next_back().unwrap_or(said))
+    Err(errors.next_back().unwrap_or(said))
 }

@@ -116,6 +116,9 @@ impl Change {
             _ => Kind::RightOnly,
         };
         let mut means = means(any.aspect, &any.field).to_owned();
+        if kind != Kind::Differs && any.aspect == "environment" {
+            "what reads it takes its default or fails where it is missing".clone_into(&mut means);
+        }
         let mut diff = Vec::new();
         match (left.map(|f| &f.value), right.map(|f| &f.value)) {
             (Some(Value::Lines(a)), Some(Value::Lines(b))) => diff = contents::diff(a, b),

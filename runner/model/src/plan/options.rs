@@ -62,6 +62,9 @@ pub struct PlanOptions {
     pub values: BTreeMap<String, Secret>,
     /// Configuration files and secrets, by key, whose content is written in base64.
     pub base64: BTreeSet<String>,
+    /// Services that the engine restarts as production does, because they crash until what they
+    /// need is there.
+    pub patient: BTreeSet<String>,
 }
 
 impl PlanOptions {
@@ -77,6 +80,7 @@ impl PlanOptions {
         let extension = Extension::of(mirror).unwrap_or_default();
         Self {
             base64: extension.base64.into_iter().collect(),
+            patient: extension.patient.into_iter().collect(),
             open_networks: networks.map(|(key, _)| key.clone()).collect(),
             foreign_networks: modes.map(|(name, _)| name.clone()).collect(),
             project_dir,

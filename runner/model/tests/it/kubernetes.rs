@@ -14,11 +14,15 @@ use prodmirror_model::project::{Project, ProjectSource};
 use prodmirror_model::source::{SourceFile, Span};
 use prodmirror_model::spec::kubernetes::FORMAT;
 use prodmirror_model::yaml::Spanned;
+use serde_json::Value as Json;
 
 use crate::corpus_files::{files, trial};
 
 pub fn trials() -> Vec<Trial> {
-    vec![trial("kubernetes::corpus", corpus)]
+    vec![
+        trial("kubernetes::corpus", corpus),
+        trial("kubernetes::pairs", pairs),
+    ]
 }
 
 /// Files that are read by themselves, and directories that are read as a whole.
@@ -146,6 +150,51 @@ fn corpus(corpus: &Path) -> Result<(), Failed> {
     if specs.len() < 250 || !wrong.is_empty() {
         return Err(wrong.join("\n").into());
     }
+    Ok(())
+}
+
+/// The same application in two descriptions is the same mirror.
+fn pairs(corpus: &Path) -> Result<(), Failed> {
+    let services = |dir: &str, ending: &str, format: &str| -> BTreeMap<String, Json> {
+        let files = files(&corpus.join(dir), ending);
+        let mut project = project(corpus, &files);
+        project.production[0].format = Some(Spanned::new(format.to_owned(), Span::generated()));
+        let compiled = compiled(&project).unwrap_or_else(|p| panic!("{dir}: {p}"));
+        let services = compiled.production.to_compose()["services"].clone();
+        serde_json::from_value(services).unwrap()
+    };
+    let voting = "dockersamples+example-voting-app";
+    let specs = format!("{voting}/k8s-specifications");
+    let kubernetes = services(&specs, ".yaml", "kubernetes");
+    let compose = services(voting, "docker-compose.yml", "compose");
+    for (name, service) in &compose {
+        let Some(other) = kubernetes.get(name) else {
+            return Err(format!("no service `{name}`").into());
+        };
+        if service.get("build").is_none() {
+            assert_eq!(service["image"], other["image"], "{name}");
+        }
+    }
+    // The demonstration of Google is there as a release, and as what kustomize makes of its base.
+    let shop = "GoogleCloudPlatform+microservices-demo";
+    let release = format!("{shop}/release");
+    let release = services(&release, "kubernetes-manifests.yaml", "kubernetes");
+    let built = format!("{shop}/kustomize");
+    let built = services(&built, "rendered.oracle.yaml", "kubernetes");
+    assert!(release.keys().eq(built.keys()));
+    for (name, service) in &release {
+        for key in [
+            "environment",
+            "mem_limit",
+            "cpu_quota",
+            "user",
+            "cap_drop",
+            "networks",
+        ] {
+            assert_eq!(service.get(key), built[name].get(key), "{name} {key}");
+        }
+    }
+    println!("{} and {} services agree", compose.len(), release.len());
     Ok(())
 }
 

@@ -31,6 +31,9 @@ pub fn text(report: &Report<'_>, look: Look) -> String {
             (aspect, shown, left) = (c.aspect, 0, 0);
         }
         if c.object != object {
+            if !object.is_empty() {
+                out.push('\n');
+            }
             object = &c.object;
             let _ = writeln!(out, "{}", look.strong(&title(object)));
         }

@@ -3,6 +3,7 @@
 //! of each rule.
 
 mod allowed;
+mod pods;
 mod refused;
 mod steps;
 mod substituted;
@@ -44,6 +45,7 @@ fn every_rule_is_shown_and_the_reference_says_where() {
         include_str!("substituted.rs"),
         include_str!("steps.rs"),
         include_str!("allowed.rs"),
+        include_str!("pods.rs"),
     ] {
         for test in module.split("#[test]\nfn ").skip(1) {
             let name = test.split('(').next().unwrap();

@@ -54,8 +54,11 @@ pub(in crate::plan) fn allows_logging(pair: Pair<'_>) -> bool {
     }
 }
 
-/// Turns restarts off.
+/// Turns restarts off, but for services that start only by them: each of theirs is told.
 pub(in crate::plan) fn restart(draft: &mut Draft<'_>, rule: &Deviation) {
+    if draft.options.patient.contains(&draft.service.name.value) {
+        return;
+    }
     let Some(policy) = draft.host().shift_remove("RestartPolicy") else {
         return;
     };
