@@ -153,7 +153,8 @@ impl Bench {
             .filter_map(|e| Some(e.ok()?.path().join("events.jsonl")))
             .filter(|p| p.exists())
             .collect();
-        runs.sort();
+        // Two runs may begin in one second, so their names do not tell which is the last.
+        runs.sort_by_key(|p| std::fs::metadata(p).and_then(|m| m.modified()).unwrap());
         read(runs.last().unwrap())
     }
 }
