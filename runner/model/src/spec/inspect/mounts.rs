@@ -149,7 +149,7 @@ fn typed(node: &Node) -> Option<Mount> {
         target: text(node, "Target")?.to_owned(),
         read_only: super::field::is_on(node, "ReadOnly"),
         options: Mapping::default(),
-        span: node.span.clone(),
+        span: place(node),
     };
     let (bind, volume) = (object(node, "BindOptions"), object(node, "VolumeOptions"));
     if let Some(p) = filled(bind, "Propagation").filter(|p| p.as_str() != Some("rprivate")) {
@@ -168,6 +168,12 @@ fn typed(node: &Node) -> Option<Mount> {
         }
     }
     Some(mount)
+}
+
+/// Where a mount says what is mounted.
+fn place(node: &Node) -> Span {
+    let source = filled(node, "Source").or(filled(node, "Name"));
+    source.map_or(&node.span, |n| &n.span).clone()
 }
 
 /// Mounts that nobody asked the host for: volumes that an image or the container declares, and
@@ -210,7 +216,7 @@ fn come_about(d: &Draft<'_>, reader: &Reader<'_>, asked: &[Mount]) -> Vec<Mount>
                 target: target.to_owned(),
                 read_only: node.get("RW").is_some_and(|n| !super::field::says(n)),
                 options: Mapping::default(),
-                span: node.span.clone(),
+                span: place(node),
             };
             for option in text(node, "Mode").unwrap_or("").split(',') {
                 mode(&mut mount, option, &node.span);

@@ -438,7 +438,7 @@ fn block(missing: &[Missing]) -> String {
         lines.push(format!("    {}:", encode::key(service)));
         for m in missing.iter().filter(|m| m.service == service) {
             let key = encode::key(&m.target);
-            lines.push(format!("      {key}: {}   # {}", m.suggestion, m.source));
+            lines.push(format!("      {key}: {}", m.suggestion));
         }
     }
     lines.join("\n")

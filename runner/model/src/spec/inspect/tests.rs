@@ -384,7 +384,7 @@ fn content_of_files_is_asked_for_all_at_once() {
     let text = problems(&t);
     assert!(
         text.ends_with(
-            "supply:\n  files:\n    web:\n      /etc/a.conf: { file: a.conf }   # /srv/a.conf\n      /state: { empty: true }   # /srv/state"
+            "supply:\n  files:\n    web:\n      /etc/a.conf: { file: a.conf }\n      /state: { empty: true }"
         ),
         "{text}"
     );
