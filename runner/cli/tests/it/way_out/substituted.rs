@@ -367,7 +367,7 @@ fn looks_harmless(stack: &Stack<'_>, outside: &Outside) {
             "{at}"
         );
         // Engines with the first version of cgroups have it so for all that do not say.
-        if at.contains("-spaces-") {
+        if found.name.ends_with("-spaces-1") {
             assert_ne!(text("CgroupnsMode"), "host", "{at}");
         }
         assert_eq!(text("Runtime"), "runc", "{at}");
