@@ -18,8 +18,8 @@ use serde::Deserialize;
 
 use crate::docker::RegistryLogin;
 
-/// How long it may take: it is only an addition.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take: it is only an addition, but a busy host must not change the lock.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where Docker keeps the authorities of registries.
 const CERTS: &str = "/etc/docker/certs.d";
@@ -73,11 +73,12 @@ async fn read(repository: &str, digest: &Digest, login: Option<&RegistryLogin>) 
     let _ = rustls::crypto::ring::default_provider().install_default();
     let authorities = authorities(Path::new(CERTS), &registry);
     let accepted = [OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
-    let mut protocols = vec![ClientProtocol::Https];
-    // An engine speaks plain HTTP with registries on its own host only.
-    if is_loopback(&registry) {
-        protocols.push(ClientProtocol::Http);
-    }
+    // An engine speaks plain HTTP with registries on its own host only, which mostly have no
+    // TLS: a client for it reads every authority of this host first, so it comes second there.
+    let protocols = match is_loopback(&registry) {
+        true => vec![ClientProtocol::Http, ClientProtocol::Https],
+        false => vec![ClientProtocol::Https],
+    };
     for protocol in protocols {
         let config = ClientConfig {
             protocol,
