@@ -10,7 +10,6 @@ use prodmirror_engine::run::Stop;
 use prodmirror_model::audit::ImageFacts;
 use prodmirror_model::compare::Fingerprint;
 use prodmirror_model::diag::{ProblemKind, Problems};
-use prodmirror_model::mirror::Mirror;
 use prodmirror_model::redact::Redactor;
 use prodmirror_model::stack::secret_ref::holds_secret;
 
@@ -19,26 +18,16 @@ use crate::exit::Exit;
 use crate::look_at::Looked;
 use crate::signals;
 
-/// What the images of services hold, by reference. Images that cannot be had are told and left
-/// out.
+/// What images hold, by reference. Those that cannot be had are told and left out.
 ///
 /// # Errors
 /// The exit code when the engine cannot be reached or somebody interrupts.
 pub async fn images(
     session: &Session,
-    mirrors: &[&Mirror],
+    references: BTreeSet<String>,
     project: &str,
     offline: bool,
 ) -> Result<BTreeMap<String, Fingerprint>, Exit> {
-    let mut references = BTreeSet::new();
-    for service in mirrors.iter().flat_map(|m| m.services.values()) {
-        let reference = service.image.reference.as_ref();
-        references.extend(
-            reference
-                .map(|r| r.value.clone())
-                .filter(|r| !holds_secret(r)),
-        );
-    }
     let engine = session.engine().await?;
     let mut probe = Probe {
         session,
@@ -49,7 +38,8 @@ pub async fn images(
         by_id: BTreeMap::new(),
     };
     let mut found = BTreeMap::new();
-    for reference in references {
+    let known = references.into_iter().filter(|r| !holds_secret(r));
+    for reference in known {
         if let Some(inside) = probe.one(&reference).await? {
             found.insert(reference, inside);
         }
@@ -66,8 +56,10 @@ pub async fn facts(
     looked: &Looked,
     offline: bool,
 ) -> Result<BTreeMap<String, ImageFacts>, Exit> {
-    let mirror = &looked.compiled.production;
-    let found = images(session, &[mirror], &looked.project.title(), offline).await?;
+    let services = looked.compiled.production.services.values();
+    let references = services.filter_map(|s| s.image.reference.as_ref());
+    let references = references.map(|r| r.value.clone()).collect();
+    let found = images(session, references, &looked.project.title(), offline).await?;
     Ok(found.into_iter().map(|(r, f)| (r, facts_of(&f))).collect())
 }
 

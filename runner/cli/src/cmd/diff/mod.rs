@@ -5,7 +5,7 @@ mod json;
 mod report;
 mod side;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use prodmirror_model::compare::{Comparison, Side, compare};
 use prodmirror_model::diag::Problems;
@@ -93,10 +93,24 @@ async fn look_into(
     args: &DiffArgs,
     (a, b): (&mut Environment, &mut Environment),
 ) -> Result<(), Exit> {
-    let mirrors = [&a.looked.compiled.production, &b.looked.compiled.production];
-    // An image that both have the same cannot differ inside.
+    let ours = &a.looked.compiled.production.services;
+    let theirs = &b.looked.compiled.production.services;
+    let mut wanted = BTreeSet::new();
+    for (name, service) in ours {
+        let one = service.image.reference.as_ref();
+        let other = theirs.get(name).and_then(|s| s.image.reference.as_ref());
+        // The same image cannot differ inside.
+        if let (Some(one), Some(other)) = (one, other)
+            && one != other
+        {
+            wanted.extend([one.value.clone(), other.value.clone()]);
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
     let project = a.looked.project.title();
-    let found: BTreeMap<_, _> = probe::images(session, &mirrors, &project, args.offline).await?;
+    let found = probe::images(session, wanted, &project, args.offline).await?;
     a.fingerprints.clone_from(&found);
     b.fingerprints = found;
     Ok(())
