@@ -77,7 +77,11 @@ async fn an_image_without_a_shell() {
     let options = Options::new(&image.project);
     let found = fingerprint(&image.engine, &image.name, &options, &Stop::new()).await;
     let left = image.containers().await;
-    image.engine.remove_nameless_image(&image.name).await.unwrap();
+    image
+        .engine
+        .remove_nameless_image(&image.name)
+        .await
+        .unwrap();
     let found = found.unwrap();
     assert_eq!(found.packages["python"]["a"], "1.2");
     assert_eq!(found.facts["libc"], "glibc 2.36-9");
@@ -111,7 +115,11 @@ async fn its_container_goes_whatever_ends_it() {
     )
     .await;
     let left = image.containers().await;
-    image.engine.remove_nameless_image(&image.name).await.unwrap();
+    image
+        .engine
+        .remove_nameless_image(&image.name)
+        .await
+        .unwrap();
     assert_eq!(left, 0);
     // Either may be faster than a stop that comes at once; that nothing stays is the point.
     for ended in [stopped, late].into_iter().filter_map(Result::err) {
