@@ -263,8 +263,13 @@ fn reaches_nothing(stack: &Stack<'_>, outside: &Outside) {
     .to_vec();
     command.extend(addresses().iter().map(ToString::to_string));
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let printed = stack.exec("probe", &command);
-    assert!(printed.lines().any(|l| l == "[]"), "{printed}");
+    // A busy engine may lose what a command printed; an answer that names a way stands.
+    let answer = |said: &str| said.lines().find(|l| l.starts_with('[')).map(str::to_owned);
+    let mut printed = stack.exec("probe", &command);
+    if answer(&printed).is_none() {
+        printed = stack.exec("probe", &command);
+    }
+    assert_eq!(answer(&printed).as_deref(), Some("[]"), "{printed}");
     outside.host.is_silent();
     for address in addresses() {
         let at = SocketAddr::new(address, outside.published);
