@@ -142,11 +142,11 @@ impl<'r> Look<'r> {
         }
     }
 
-    /// All services with their keys, but for those that only hold a network for others.
+    /// All services with their keys, but for those that only hold networks or stand before others.
     pub fn services(&self) -> impl Iterator<Item = (&'r str, &'r Service)> {
         let all = self.mirror.services.iter().map(|(k, s)| (k.as_str(), s));
-        let holders = &self.beyond.holders;
-        all.filter(move |(k, _)| !holders.contains_key(*k))
+        let beyond = self.beyond;
+        all.filter(move |(k, _)| !beyond.is_ours(k))
     }
 
     /// Whether a service does its work and ends.
@@ -177,6 +177,17 @@ impl<'r> Look<'r> {
                 mode.and_then(|m| m.service()) == Some(key)
             })
         }
+    }
+
+    /// The services that are reached at the same address as one: those of its pod or task.
+    pub fn group(&self, key: &str) -> Vec<(&'r str, &'r Service)> {
+        let mode = |s: &'r Service| s.network.mode.as_ref().and_then(|m| m.service());
+        let own = self.mirror.services.get(key).and_then(mode);
+        let holder = own.unwrap_or(key);
+        let all = self.mirror.services.iter();
+        all.filter(|(k, s)| *k == key || *k == holder || mode(s) == Some(holder))
+            .map(|(k, s)| (k.as_str(), s))
+            .collect()
     }
 
     /// What is known of a service's image.

@@ -42,6 +42,30 @@ pub(super) struct Listens {
 }
 
 impl Listens {
+    /// What is known of the ports at a service's address: its own, those of the others in its
+    /// pod or task, and those at which they are called.
+    pub(super) fn at(look: &Look<'_>, key: &str) -> Self {
+        let mut all = Self {
+            ports: BTreeSet::new(),
+            mentioned: BTreeSet::new(),
+        };
+        for (key, service) in look.group(key) {
+            let one = Self::of(look, key, service);
+            all.ports.extend(one.ports);
+            all.mentioned.extend(one.mentioned);
+            let front = look.beyond.fronts.get(key);
+            for forward in front.iter().flat_map(|f| &f.forwards) {
+                let called = forward
+                    .split('=')
+                    .next()
+                    .and_then(|p| p.parse::<u16>().ok());
+                all.ports.extend(called);
+                all.mentioned.extend(called);
+            }
+        }
+        all
+    }
+
     /// What the description of a service says of its ports.
     pub(super) fn of(look: &Look<'_>, key: &str, service: &Service) -> Self {
         let mut ports = declared(service);

@@ -244,6 +244,40 @@ fn the_shop_has_nothing_serious() {
     assert_eq!(audit.warnings.0, []);
 }
 
+/// What each description of the shop is found to have, above `low`.
+#[test]
+fn the_shop_in_other_formats_has_nothing_high() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for file in ["kubernetes", "ecs", "swarm", "inspect"] {
+        let project = Project::load(&root.join(format!("{file}.mirror.yaml"))).unwrap();
+        let inputs = Inputs {
+            stand_ins: true,
+            ..Inputs::default()
+        };
+        let compiled = compile(&project, &inputs).unwrap_or_else(|p| panic!("{file}: {p}"));
+        let audit = audit(Request {
+            mirror: &compiled.production,
+            beyond: &compiled.beyond,
+            project: &project,
+            problems: &compiled.reading,
+            surroundings: &Surroundings::default(),
+        })
+        .unwrap();
+        let open: Vec<Finding> = audit.open().cloned().collect();
+        let high: Vec<Finding> = open
+            .iter()
+            .filter(|f| f.severity >= Severity::High)
+            .cloned()
+            .collect();
+        assert_eq!(lines(&high), [""; 0], "{file}");
+        let ours = |f: &Finding| {
+            let name = f.object.strip_prefix("service:");
+            name.is_some_and(|n| compiled.beyond.is_ours(n))
+        };
+        assert!(!open.iter().any(ours), "{file}: {:#?}", lines(&open));
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_value_makes_it_panic(value in proptest::prelude::any::<String>(), name in "[A-Z_]{1,12}") {

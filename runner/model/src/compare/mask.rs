@@ -6,6 +6,7 @@ use regex::{Captures, Regex};
 
 use crate::audit::words::known_token;
 use crate::policy::sensitive::is_secret_name;
+use crate::stack::extension::OWN_ADDRESS;
 use crate::stack::secret_ref::{Part, parts};
 
 #[expect(
@@ -28,7 +29,7 @@ static URL: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(://[^:/?#\s"'@]*:)([^
 /// A text with `${NAME}` where the value of a declared secret stands.
 pub fn references(text: &str) -> String {
     let part = |p| match p {
-        Part::Text(t) => t.to_owned(),
+        Part::Text(t) => t.replace(OWN_ADDRESS, "(its own address)"),
         Part::Secret(name) => format!("${{{name}}}"),
     };
     parts(text).into_iter().map(part).collect()

@@ -91,7 +91,7 @@ impl Cases {
             facts: BTreeMap::new(),
         };
         let services = side.mirror.services.iter();
-        for (name, service) in services.filter(|(n, _)| !side.beyond.holders.contains_key(*n)) {
+        for (name, service) in services.filter(|(n, _)| !side.beyond.is_ours(n)) {
             let mut case = Case {
                 name,
                 service,

@@ -35,6 +35,11 @@ pub struct Front {
 }
 
 impl Beyond {
+    /// Whether a service is none of production's, but holds a network or stands before one.
+    pub fn is_ours(&self, service: &str) -> bool {
+        self.holders.contains_key(service) || self.fronts.contains_key(service)
+    }
+
     /// Takes over what another source says; the later one wins.
     pub fn merge(&mut self, later: Self) {
         self.holders.extend(later.holders);

@@ -32,7 +32,13 @@ pub fn find(look: &Look<'_>, found: &mut Found) {
             tell("hostname", &name, &name.span);
         }
         for attachment in service.network.attachments.values() {
-            for alias in attachment.aliases.iter().filter(|a| a.as_str() != key) {
+            // Swarm gives this one itself.
+            let of_stack = format!("{}_{key}", look.mirror.name.value);
+            let written = attachment
+                .aliases
+                .iter()
+                .filter(|a| a.as_str() != key && a.as_str() != of_stack);
+            for alias in written {
                 tell("networks.aliases", alias, &alias.span);
             }
         }

@@ -13,12 +13,13 @@ pub fn called(look: &Look<'_>, found: &mut Found) {
         let Some(service) = look.mirror.services.get(target) else {
             continue;
         };
-        let listens = Listens::of(look, target, service);
+        let listens = Listens::at(look, target);
         if !listens.contradict(port) {
             continue;
         }
         for m in named.found.iter().filter(|m| m.service != *target) {
-            let sure = !well_known(service).is_empty();
+            let group = look.group(target);
+            let sure = group.iter().any(|(_, s)| !well_known(s).is_empty());
             let finding = found.service(
                 &m.service,
                 m.field.clone(),

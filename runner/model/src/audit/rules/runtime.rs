@@ -56,7 +56,9 @@ fn limits(service: &Service) -> Option<&ResourceSet> {
 /// Services without a health check.
 pub fn health(look: &Look<'_>, found: &mut Found) {
     for (key, service) in look.services() {
-        if look.is_job(key, service) {
+        // Kubernetes' probes are checks too.
+        let probed = look.beyond.extension.probes.contains_key(key);
+        if probed || look.is_job(key, service) {
             continue;
         }
         let image = look.image(service);

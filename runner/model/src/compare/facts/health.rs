@@ -3,9 +3,11 @@
 use crate::compare::fact::Case;
 use crate::compare::mask;
 use crate::mirror::quantity::format_duration;
+use crate::stack::extension::ProbeSpec;
 
 /// Its command and its times.
 pub(super) fn facts(case: &mut Case<'_>) {
+    probes(case);
     let Some(health) = &case.service.health else {
         return;
     };
@@ -42,5 +44,20 @@ pub(super) fn facts(case: &mut Case<'_>) {
             retries.value.to_string(),
             &retries.span,
         );
+    }
+}
+
+/// Checks that an orchestrator makes.
+fn probes(case: &mut Case<'_>) {
+    let Some(probes) = case.side.beyond.extension.probes.get(case.name) else {
+        return;
+    };
+    let span = case.service.name.span.clone();
+    let text = |p: &ProbeSpec| mask::secrets(&serde_json::to_string(p).unwrap_or_default());
+    if let Some(startup) = &probes.startup {
+        case.put("probes.startup", text(startup), &span);
+    }
+    for (i, ready) in probes.ready.iter().enumerate() {
+        case.put(format!("probes.ready[{i}]"), text(ready), &span);
     }
 }

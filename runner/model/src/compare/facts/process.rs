@@ -12,6 +12,11 @@ pub(super) fn user(case: &mut Case<'_>) {
         case.put("user", user.value.clone(), &user.span);
     }
     list(case, "group_add", &case.service.process.groups);
+    let non_root = &case.side.beyond.extension.non_root;
+    if non_root.iter().any(|n| n == case.name) {
+        let span = case.service.name.span.clone();
+        case.put("runAsNonRoot", "true", &span);
+    }
 }
 
 /// Rights and confinement.
