@@ -33,7 +33,7 @@ pub fn find(look: &Look<'_>, found: &mut Found) {
         }
         for attachment in service.network.attachments.values() {
             // Swarm gives this one itself.
-            let of_stack = format!("{}_{key}", look.mirror.name.value);
+            let of_stack = format!("{}_{key}", look.project.title());
             let written = attachment
                 .aliases
                 .iter()
