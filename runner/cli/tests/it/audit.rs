@@ -256,6 +256,14 @@ fn keys_in_files_are_not_shown() {
 }
 
 #[test]
+fn placeholders_are_shown() {
+    let compose = "services:\n  web:\n    image: x:1.0\n    environment: { API_TOKEN: changeme }\n";
+    let said = Project::with(&[("compose.yaml", compose)]).run(&["audit"]);
+    let text = "`API_TOKEN` holds the placeholder `changeme`";
+    assert!(said.out.contains(text), "{}", said.out);
+}
+
+#[test]
 fn rules_are_listed() {
     let said = Project::with(&[]).run(&["audit", "--list"]);
     assert!(said.out.contains("floating-tag") && said.code == 0);

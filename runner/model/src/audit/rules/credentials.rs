@@ -136,6 +136,10 @@ pub fn secrets(texts: &[Text<'_>], bodies: &[Body<'_>]) -> Vec<Secret> {
     let mut out = Vec::new();
     for text in texts.iter().filter(|t| !holds_secret(t.value)) {
         let value = text.value.as_str();
+        // What stands for a secret is none, and has to be seen to be replaced.
+        if placeholder(value) == Some(value.trim()) {
+            continue;
+        }
         let whole = text.sensitive.then_some(value);
         let password = user_info(value).map(|(_, password)| password);
         let token = known_token(value).map(|(_, token)| token);

@@ -1,7 +1,8 @@
 //! Files and paths that production does not have.
 
 use crate::audit::{Found, Look};
-use crate::mirror::{FileObject, MountKind, Sourced};
+use crate::fidelity::Severity;
+use crate::mirror::{FileObject, Mount, MountKind, Sourced};
 
 /// Files that are not there.
 pub fn missing(look: &Look<'_>, found: &mut Found) {
@@ -10,7 +11,6 @@ pub fn missing(look: &Look<'_>, found: &mut Found) {
             // A written `../x` leads out of the project; what is there nobody can say.
             if leads_up(used.path) {
                 used.tell(
-                    look,
                     found,
                     format!("`{}` is outside of the project", used.path.value),
                 )
@@ -19,7 +19,13 @@ pub fn missing(look: &Look<'_>, found: &mut Found) {
             continue;
         };
         if !path.exists() {
-            used.tell(look, found, format!("`{shown}` does not exist"));
+            let finding = used.tell(found, format!("`{shown}` does not exist"));
+            if used.is_made {
+                finding
+                    .severity(Severity::Medium)
+                    .why("the engine makes an empty directory beside the deployed files: what is kept there stays on one host")
+                    .fix("keep data in a volume; if files are expected there, add them to the repository");
+            }
         }
     }
 }
@@ -34,7 +40,6 @@ pub fn untracked(look: &Look<'_>, found: &mut Found) {
             && std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none());
         if path.exists() && !empty && look.is_tracked(&shown) == Some(false) {
             used.tell(
-                look,
                 found,
                 format!("`{shown}` is here, but not in the repository"),
             );
@@ -47,7 +52,6 @@ pub fn laptop(look: &Look<'_>, found: &mut Found) {
     for used in outside(look) {
         if is_laptop(&used.path.value) {
             used.tell(
-                look,
                 found,
                 format!("`{}` is a path of somebody's own machine", used.path.value),
             );
@@ -63,7 +67,7 @@ pub fn host(look: &Look<'_>, found: &mut Found) {
         let provided =
             system.iter().any(|s| path.starts_with(s)) || path == "/" || path == "/etc/localtime";
         if !is_laptop(path) && !provided {
-            used.tell(look, found, format!("it needs `{path}` of the host"));
+            used.tell(found, format!("it needs `{path}` of the host"));
         }
     }
 }
@@ -73,15 +77,12 @@ struct Used<'l> {
     object: String,
     field: String,
     path: &'l Sourced<String>,
+    /// Whether it is a directory to write to, which the engine makes when it is not there.
+    is_made: bool,
 }
 
 impl Used<'_> {
-    fn tell<'f>(
-        &self,
-        _look: &Look<'_>,
-        found: &'f mut Found,
-        what: String,
-    ) -> &'f mut crate::audit::Finding {
+    fn tell<'f>(&self, found: &'f mut Found, what: String) -> &'f mut crate::audit::Finding {
         found.add(&self.object, self.field.clone(), &self.path.span, what)
     }
 }
@@ -102,6 +103,7 @@ fn all<'l>(look: &Look<'l>) -> Vec<Used<'l>> {
                 object: format!("service:{key}"),
                 field: format!("volumes[{}]", target.value),
                 path,
+                is_made: is_made(m),
             });
         }
     }
@@ -121,10 +123,23 @@ fn all<'l>(look: &Look<'l>) -> Vec<Used<'l>> {
                 object: format!("{kind}:{key}"),
                 field: "file".to_owned(),
                 path,
+                is_made: false,
             });
         }
     }
     out
+}
+
+/// Whether the engine makes the source of a bind, as a directory, and nothing says that a file
+/// was meant.
+fn is_made(m: &Mount) -> bool {
+    let options = m.bind.as_ref();
+    let create = options.and_then(|b| b.create_host_path.as_ref());
+    let read_only = m.read_only.as_ref().is_some_and(|r| r.value);
+    let source = m.source.as_ref().map_or("", |s| s.as_str());
+    let name = source.rsplit('/').next().unwrap_or(source);
+    let is_file = name.trim_start_matches('.').contains('.');
+    create.is_some_and(|c| c.value) && !read_only && !is_file
 }
 
 fn file_of(object: &FileObject) -> Option<&Sourced<String>> {

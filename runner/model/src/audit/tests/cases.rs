@@ -105,8 +105,8 @@ pub const CASES: &[Case] = &[
         => ["compose.yaml:2:32 high service:a"],
         "services:\n  a: { image: \"app:1.0\", user: \"app:1000\" }\n  b: { image: \"app:1.0\", user: \"10001\" }\n  c: { image: \"app:1.0\" }\n"),
     case!("missing-file", |w| { w.write("here.conf", "x\n"); w },
-        "services:\n  a:\n    image: app:1.0\n    volumes: [\"./gone.conf:/etc/a.conf\", \"../up.conf:/etc/b.conf\"]\n    configs: [c]\nconfigs:\n  c: { file: ./gone.yaml }\n"
-        => ["compose.yaml:4:15 high service:a", "compose.yaml:4:42 high service:a", "compose.yaml:7:14 high config:c"],
+        "services:\n  a:\n    image: app:1.0\n    volumes: [\"./gone.conf:/etc/a.conf\", \"../up.conf:/etc/b.conf\", \"./state:/state\", \"./certs:/certs:ro\"]\n    configs: [c]\nconfigs:\n  c: { file: ./gone.yaml }\n"
+        => ["compose.yaml:4:15 high service:a", "compose.yaml:4:42 high service:a", "compose.yaml:4:86 high service:a", "compose.yaml:4:68 medium service:a", "compose.yaml:7:14 high config:c"],
         "services:\n  a:\n    image: app:1.0\n    volumes: [\"./here.conf:/etc/a.conf\", \"data:/data\"]\nvolumes: { data: {} }\n"),
     case!("untracked-file", |w| { w.write("mine.conf", "x\n"); w.write("dir/a", "x\n"); w.write("kept.conf", "x\n"); w.write("sub/kept", "x\n"); tracked(w, &["kept.conf", "sub/kept"]) },
         "services:\n  a:\n    image: app:1.0\n    volumes: [\"./mine.conf:/etc/a.conf\", \"./dir:/dir\"]\n"
