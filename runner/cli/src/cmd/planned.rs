@@ -54,7 +54,6 @@ async fn engine_facts(
     opened: &Opened,
     engine: &Engine,
 ) -> Result<plan::HostFacts, Exit> {
-    let facts = engine.facts();
     let mut nofile = None;
     if let Some(stack) = opened.stack()
         && let Some(wanted) = highest_nofile(stack.mirror.services.values())
@@ -64,13 +63,7 @@ async fn engine_facts(
         let known = nofile_limit(engine, marks, wanted).await;
         nofile = known.map_err(|p| session.fail(p))?;
     }
-    Ok(plan::HostFacts {
-        api: facts.api,
-        cpus: facts.cpus,
-        nofile_limit: nofile,
-        log_driver: facts.log_driver.clone(),
-        runtimes: facts.runtimes.clone(),
-    })
+    Ok(engine.facts().for_plan(nofile))
 }
 
 /// The images that a plan needs, each once; those that a lock pins are never pulled by their tag.

@@ -44,15 +44,13 @@ impl Project {
     /// Starts the program here and does not wait for it.
     pub fn start(&self, args: &[&str], env: &[(&str, &str)]) -> Running<'_> {
         let out = |name: &str| File::create(self.path().join(name)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_prodmirror"))
-            .args(args)
-            .current_dir(self.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.path())
-            .env("NO_COLOR", "1")
-            .envs(std::env::var_os("DOCKER_HOST").map(|h| ("DOCKER_HOST", h)))
-            .envs(env.iter().copied())
+        let mut command = self.command(args, env);
+        if let Some(host) = std::env::var_os("DOCKER_HOST")
+            && !env.iter().any(|(name, _)| *name == "DOCKER_HOST")
+        {
+            command.env("DOCKER_HOST", host);
+        }
+        let child = command
             .stdin(Stdio::null())
             .stdout(out("stdout"))
             .stderr(out("stderr"))

@@ -44,6 +44,18 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// What a plan depends on, of what is known. `nofile_limit` is the highest limit of open
+    /// files that a container may have, where it was asked for ([`crate::live::nofile_limit`]).
+    pub fn for_plan(&self, nofile_limit: Option<u64>) -> prodmirror_model::plan::HostFacts {
+        prodmirror_model::plan::HostFacts {
+            api: self.api,
+            cpus: self.cpus,
+            nofile_limit,
+            log_driver: self.log_driver.clone(),
+            runtimes: self.runtimes.clone(),
+        }
+    }
+
     pub(super) async fn ask(client: &Docker, endpoint: &Endpoint) -> Result<Self, EngineError> {
         let before = jiff::Timestamp::now();
         let info = client.info().await?;

@@ -309,7 +309,6 @@ pub fn needs_containers(plan: &ContainerPlan) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use prodmirror_model::plan::{Care, Hooks};
     use prodmirror_model::secret::Secret;
 
     use super::*;
@@ -319,8 +318,6 @@ mod tests {
             service: "orders".into(),
             replica: 1,
             image: "shop/orders:1".into(),
-            platform: None,
-            pull_policy: None,
             body: json!({
                 "Image": "shop/orders:1",
                 "Hostname": "orders-host",
@@ -343,15 +340,7 @@ mod tests {
                 }},
             }),
             secret_env: BTreeMap::from([("KEY".to_owned(), Secret::new("s3cret"))]),
-            network: NetworkOf::Own,
-            files: Vec::new(),
-            depends_on: Vec::new(),
-            stop_grace: None,
-            hooks: Hooks::default(),
-            ports: Vec::new(),
-            one_shot: false,
-            care: Care::default(),
-            end: None,
+            ..ContainerPlan::default()
         }
     }
 

@@ -204,7 +204,7 @@ fn heights<'a>(
 
 #[cfg(test)]
 mod tests {
-    use prodmirror_model::plan::{Care, Dependency, Hooks};
+    use prodmirror_model::plan::Dependency;
 
     use super::*;
 
@@ -212,13 +212,7 @@ mod tests {
         ContainerPlan {
             service: service.into(),
             replica: 1,
-            image: String::new(),
-            platform: None,
-            pull_policy: None,
             body: serde_json::json!({}),
-            secret_env: BTreeMap::new(),
-            network: NetworkOf::Own,
-            files: Vec::new(),
             depends_on: deps
                 .iter()
                 .map(|(s, required)| Dependency {
@@ -228,12 +222,7 @@ mod tests {
                     restart: false,
                 })
                 .collect(),
-            stop_grace: None,
-            hooks: Hooks::default(),
-            ports: Vec::new(),
-            one_shot: false,
-            care: Care::default(),
-            end: None,
+            ..ContainerPlan::default()
         }
     }
 

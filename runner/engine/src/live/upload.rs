@@ -21,24 +21,7 @@ pub async fn files(ctx: Arc<Context>) -> Result<(), LiveError> {
         return Ok(());
     };
     let failed = |e: &EngineError| ctx.engine_failed("upload files", e);
-    let body = serde_json::json!({
-        "Image": ctx.made.agent,
-        "Cmd": ["hold"],
-        "Labels": ctx.tags.labels(Role::Files),
-        "HostConfig": {"NetworkMode": "none", "Binds": [format!("{volume}:{FILES_DIR}")]},
-    });
-    ctx.going()?;
-    let new = NewContainer {
-        name: ctx.tags.name("files"),
-        body,
-        platform: None,
-    };
-    let id = ctx
-        .engine
-        .create_container(&new)
-        .await
-        .map_err(|e| failed(&e))?
-        .id;
+    let id = create_holder(&ctx, "files", volume, FILES_DIR).await?;
     let tar = archive(ctx.files.entries(Shelf::Disk).to_vec());
     ctx.engine
         .put_archive_stream(&id, FILES_DIR, tar)
@@ -106,8 +89,22 @@ fn holder(ctx: &Context) -> Option<ReplicaKey> {
 
 /// Starts a container that does nothing but hold the secrets' volume; gives its id.
 async fn start_holder(ctx: &Context, volume: &str) -> Result<String, LiveError> {
-    let failed = |e: &EngineError| ctx.engine_failed("upload secrets", e);
-    let dir = sandbox::SECRETS_DIR;
+    let id = create_holder(ctx, "secrets", volume, sandbox::SECRETS_DIR).await?;
+    ctx.going()?;
+    ctx.engine
+        .start_container(&id)
+        .await
+        .map_err(|e| ctx.engine_failed("upload secrets", &e))?;
+    Ok(id)
+}
+
+/// Creates a container that has nothing but a volume; gives its id.
+async fn create_holder(
+    ctx: &Context,
+    what: &str,
+    volume: &str,
+    dir: &str,
+) -> Result<String, LiveError> {
     let body = serde_json::json!({
         "Image": ctx.made.agent,
         "Cmd": ["hold"],
@@ -117,20 +114,12 @@ async fn start_holder(ctx: &Context, volume: &str) -> Result<String, LiveError> 
     });
     ctx.going()?;
     let new = NewContainer {
-        name: ctx.tags.name("secrets"),
+        name: ctx.tags.name(what),
         body,
         platform: None,
     };
-    let id = ctx
-        .engine
-        .create_container(&new)
-        .await
-        .map_err(|e| failed(&e))?
-        .id;
-    ctx.going()?;
-    ctx.engine
-        .start_container(&id)
-        .await
-        .map_err(|e| failed(&e))?;
-    Ok(id)
+    let made = ctx.engine.create_container(&new).await;
+    Ok(made
+        .map_err(|e| ctx.engine_failed(format!("upload {what}"), &e))?
+        .id)
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::diag::{ProblemKind, Problems};
 use crate::fidelity::{Class, Severity};
 use crate::mirror::{Mirror, Service};
-use crate::plan::{Care, ContainerPlan, Hooks, NetworkOf, Plan};
+use crate::plan::{ContainerPlan, Plan};
 use crate::source::SourceFile;
 
 fn digest(n: u8) -> Digest {
@@ -371,8 +371,6 @@ fn container(service: &str, image: &str) -> ContainerPlan {
         service: service.into(),
         replica: 1,
         image: image.into(),
-        platform: None,
-        pull_policy: None,
         body: json!({
             "Image": image,
             "HostConfig": { "Mounts": [
@@ -380,16 +378,7 @@ fn container(service: &str, image: &str) -> ContainerPlan {
                 { "Type": "volume", "Source": "r.example:5000/redis:7", "Target": "/v" },
             ] },
         }),
-        secret_env: BTreeMap::new(),
-        network: NetworkOf::Own,
-        files: Vec::new(),
-        depends_on: Vec::new(),
-        stop_grace: None,
-        hooks: Hooks::default(),
-        ports: Vec::new(),
-        one_shot: false,
-        care: Care::default(),
-        end: None,
+        ..ContainerPlan::default()
     }
 }
 

@@ -175,16 +175,13 @@ fn container(mut draft: Draft<'_>, network: NetworkOf) -> ContainerPlan {
         secret_env,
         network,
         files: draft.files,
-        depends_on: Vec::new(),
         stop_grace: service.process.stop_grace.as_ref().map(|g| g.value),
         hooks: Hooks {
             post_start: service.post_start.iter().map(|h| hook(h)).collect(),
             pre_stop: service.pre_stop.iter().map(|h| hook(h)).collect(),
         },
         ports: ports(service),
-        one_shot: false,
-        care: Care::default(),
-        end: None,
+        ..ContainerPlan::default()
     }
 }
 

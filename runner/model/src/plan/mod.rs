@@ -88,7 +88,7 @@ pub struct VolumePlan {
 }
 
 /// One container of a service.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct ContainerPlan {
     /// Service name.
     pub service: String,
@@ -161,10 +161,11 @@ impl ContainerPlan {
 }
 
 /// Where a container's network namespace comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NetworkOf {
     /// A sandbox of its own, attached to the networks of its body.
+    #[default]
     Own,
     /// The sandbox of another service (its replica of the same number, else the first).
     Service(String),

@@ -302,34 +302,3 @@ fn what_was_cut_before_it_came_here() {
         assert_eq!(text, want);
     }
 }
-
-/// Run by hand with `--release -- --ignored --nocapture`: the machine decides the figure.
-#[test]
-#[ignore = "a measurement"]
-fn speed_without_a_match() {
-    let secrets: Vec<String> = (0..10)
-        .map(|i| {
-            format!(
-                "{:016x}/+&{i}",
-                0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(i + 1)
-            )
-        })
-        .collect();
-    let r = knowing(&secrets.iter().map(String::as_str).collect::<Vec<_>>());
-    let line = br#"{"level":"info","ts":"2026-01-01T00:00:00Z","msg":"GET /orders/17 200 12ms"}"#;
-    let mut input = Vec::new();
-    while input.len() < 64 << 20 {
-        input.extend_from_slice(line);
-        input.push(b'\n');
-    }
-    let begun = std::time::Instant::now();
-    let mut s = r.stream();
-    let mut out = Vec::with_capacity(input.len());
-    for piece in input.chunks(16 << 10) {
-        s.push(piece, &mut out);
-    }
-    s.finish(&mut out);
-    let took = begun.elapsed();
-    assert_eq!(out.len(), input.len());
-    println!("{:.0} MB/s", input.len() as f64 / 1e6 / took.as_secs_f64());
-}

@@ -192,14 +192,7 @@ fn mirror(text: &str) -> Mirror {
 }
 
 pub fn facts(rig: &Rig) -> HostFacts {
-    let known = rig.engine.facts();
-    HostFacts {
-        api: known.api,
-        cpus: known.cpus,
-        nofile_limit: None,
-        log_driver: known.log_driver.clone(),
-        runtimes: known.runtimes.clone(),
-    }
+    rig.engine.facts().for_plan(None)
 }
 
 /// The engine's names of the networks, with the spec's.

@@ -6,7 +6,6 @@ use std::path::Path;
 use prodmirror_engine::docker::Found;
 use prodmirror_engine::live::ExecRequest;
 use prodmirror_model::compile::{Inputs, compile};
-use prodmirror_model::plan::HostFacts;
 use prodmirror_model::project::Project;
 use prodmirror_model::secret::Secret;
 use serde_json::{Value, json};
@@ -165,14 +164,7 @@ async fn start(rig: &Rig, dir: &Path) -> prodmirror_engine::live::LiveStack {
     let values = values
         .map(|name| (name.clone(), Secret::new("s3cret")))
         .collect();
-    let known = rig.engine.facts();
-    let facts = HostFacts {
-        api: known.api,
-        cpus: known.cpus,
-        nofile_limit: None,
-        log_driver: known.log_driver.clone(),
-        runtimes: known.runtimes.clone(),
-    };
+    let facts = rig.engine.facts().for_plan(None);
     let plan = stack
         .plan(&project, &values, facts)
         .unwrap_or_else(|e| panic!("{e}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prodmirror_engine::live::{ExecRequest, LiveError, LiveStack};
 use prodmirror_model::compile::{Inputs, compile};
-use prodmirror_model::plan::{HostFacts, Plan};
+use prodmirror_model::plan::Plan;
 use prodmirror_model::project::Project;
 use prodmirror_model::secret::Secret;
 use prodmirror_model::stack::Variable;
@@ -132,14 +132,7 @@ fn planned(rig: &Rig, manifests: &str) -> Plan {
             other => panic!("{name}: {other:?}"),
         })
         .collect();
-    let known = rig.engine.facts();
-    let host = HostFacts {
-        api: known.api,
-        cpus: known.cpus,
-        nofile_limit: None,
-        log_driver: known.log_driver.clone(),
-        runtimes: known.runtimes.clone(),
-    };
+    let host = rig.engine.facts().for_plan(None);
     let plan = stack.plan(&project, &values, host);
     plan.unwrap_or_else(|p| panic!("{p}"))
 }

@@ -12,5 +12,4 @@ mod order;
 pub mod plan;
 mod reach;
 pub mod rig;
-mod speed;
 mod standing;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use prodmirror_model::plan::{
-    Care, Condition, ContainerPlan, Dependency, FileContent, FilePlan, Hooks, NetworkOf,
-    NetworkPlan, Plan,
+    Condition, ContainerPlan, Dependency, FileContent, FilePlan, NetworkPlan, Plan,
 };
 use prodmirror_model::secret::Secret;
 use serde_json::{Value, json};
@@ -19,25 +18,13 @@ pub fn service(name: &str, arguments: &[&str]) -> Service {
     Service(ContainerPlan {
         service: name.to_owned(),
         replica: 1,
-        image: String::new(),
-        platform: None,
-        pull_policy: None,
         body: json!({
             "Cmd": arguments,
             "Env": [],
             "HostConfig": {"NetworkMode": "default"},
             "NetworkingConfig": {"EndpointsConfig": {"default": {"Aliases": [name]}}},
         }),
-        secret_env: BTreeMap::new(),
-        network: NetworkOf::Own,
-        files: Vec::new(),
-        depends_on: Vec::new(),
-        stop_grace: None,
-        hooks: Hooks::default(),
-        ports: Vec::new(),
-        one_shot: false,
-        care: Care::default(),
-        end: None,
+        ..ContainerPlan::default()
     })
 }
 

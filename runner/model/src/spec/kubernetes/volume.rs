@@ -244,10 +244,7 @@ fn kind(
     if let Some(entries) = files::of(build, pod, c, v, at) {
         return Some(Source::Files(entries));
     }
-    let own = |what: &str| match pod.workload.kind {
-        Kind::Pod => format!("{}-{what}", pod.service),
-        _ => format!("{}-{what}", pod.service),
-    };
+    let own = |what: &str| format!("{}-{what}", pod.service);
     if let Some(dir) = &v.empty_dir {
         let at = at.get("emptyDir");
         let key = own(&v.name);
