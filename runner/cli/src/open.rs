@@ -150,6 +150,13 @@ impl Opened {
             .filter(|_| !self.problems.has_errors())
     }
 
+    /// The stack to look at: also one that has nothing in it, which cannot be started.
+    pub fn shown_stack(&self) -> Option<&Stack> {
+        let mut errors = self.problems.0.iter().filter(|p| p.is_error());
+        let empty = errors.all(|p| p.kind == ProblemKind::NothingRuns);
+        self.compiled.stack.as_ref().filter(|_| empty)
+    }
+
     /// Values of all variables of the stack.
     ///
     /// # Errors

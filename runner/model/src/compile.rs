@@ -152,9 +152,6 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     let (read, lacking) = stand_ins::load(project, inputs).map_err(say_where_to_set)?;
     let loaded = read.loaded;
     let mut production = Mirror::from_compose(&loaded.root)?;
-    if production.services.is_empty() {
-        return Err(no_services(&loaded.root).into());
-    }
     production.inputs = sources(project, &loaded);
     policy::sensitive::mark(&mut production, project);
     let images = images(project, inputs);
@@ -185,6 +182,9 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         problems: applied.problems,
     };
     compiled.fidelity.add(read.records);
+    if compiled.production.services.is_empty() {
+        compiled.problems.push(no_services(&loaded.root));
+    }
     if let Some(flags) = &project.flags {
         let what = "`flags` has no effect yet: services get their flags as production's specs say";
         let p = Problem::at(ProblemKind::Unsupported, &flags.file.written.span, what).warning();
@@ -423,11 +423,11 @@ fn fill(
 
 /// Nothing runs in production, as far as its files and the chosen profiles say.
 fn no_services(root: &Node) -> Problem {
-    let problem = Problem::new(ProblemKind::Missing, "production has no service");
+    let problem = Problem::new(ProblemKind::NothingRuns, "production has no service");
     let span = root.get("services").map_or(&root.span, |s| &s.span);
     problem
         .or_at(span)
-        .help("name the files that declare services under `production`, and the profiles that production uses")
+        .help("name the files that declare services or workloads under `production`, and the profiles that production uses")
 }
 
 /// A template may change everything but what keeps the stack from leading out.

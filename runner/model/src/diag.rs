@@ -35,6 +35,8 @@ pub enum ProblemKind {
     InvalidValue,
     /// Something required is absent.
     Missing,
+    /// Production has no service: there is nothing to start.
+    NothingRuns,
     /// A file that is named cannot be read.
     MissingFile,
     /// A required variable (`${NAME:?}`) is unset or empty.

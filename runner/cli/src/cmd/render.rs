@@ -15,7 +15,7 @@ pub fn run(session: &Session) -> Exit {
         }
     };
     session.tell(&opened.problems, &opened.redactor);
-    match opened.stack() {
+    match opened.shown_stack() {
         Some(stack) => {
             session.print(&opened.redactor.redact(&stack.text.file.text));
             Exit::Ok

@@ -10,6 +10,7 @@ mod engine;
 mod forms;
 mod held;
 mod host;
+mod kustomize;
 mod lost;
 mod project;
 mod refused;

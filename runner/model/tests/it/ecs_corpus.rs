@@ -1,8 +1,6 @@
 //! Every ECS file of the corpus ends read, read with drops, or refused with a reason; what is
 //! read ends as a stack that Docker Compose reads as we do.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Failed, Trial};
@@ -15,7 +13,7 @@ use prodmirror_model::source::SourceFile;
 use prodmirror_model::spec::ecs;
 use serde_json::{Value as Json, json};
 
-use crate::corpus_files::{root, trial};
+use crate::corpus_files::{root, supplied, trial};
 use crate::pipeline::{docker_compose, same_config};
 
 pub fn trials() -> Vec<Trial> {
@@ -57,50 +55,6 @@ fn compiled(path: &Path, mirror: &str) -> (Project, Result<Compiled, Problems>, 
     };
     let compiled = compile(&project, &inputs);
     (project, compiled, dir)
-}
-
-/// What a user would add to `mirror.yaml` when told to: the very blocks of the help, with the
-/// values filled in.
-fn supplied(problems: &Problems) -> String {
-    let mut sections: BTreeMap<String, Json> = BTreeMap::new();
-    for p in &problems.0 {
-        let Some(help) = p.help.as_ref().filter(|_| p.kind == ProblemKind::Missing) else {
-            continue;
-        };
-        let Some((_, block)) = help.split_once('\n') else {
-            continue;
-        };
-        let filled = block
-            .replace("{ file: PATH }", "{ content: 'A=1' }")
-            .replace("VALUE", "stand-in")
-            .replace("REFERENCE", "registry.example/under-test:1");
-        let node = prodmirror_model::yaml::parse_one(&SourceFile::new("help", filled)).unwrap();
-        merge(&mut sections, node.to_json());
-    }
-    sections
-        .iter()
-        .fold(String::new(), |mut out, (key, value)| {
-            let _ = writeln!(out, "{key}: {value}");
-            out
-        })
-}
-
-fn merge(into: &mut BTreeMap<String, Json>, from: Json) {
-    fn deep(a: &mut Json, b: Json) {
-        match (a, b) {
-            (Json::Object(a), Json::Object(b)) => {
-                for (key, value) in b {
-                    deep(a.entry(key).or_insert(Json::Null), value);
-                }
-            }
-            (a, b) => *a = b,
-        }
-    }
-    if let Json::Object(from) = from {
-        for (key, value) in from {
-            deep(into.entry(key).or_insert(Json::Null), value);
-        }
-    }
 }
 
 /// A file with all that it asks for.

@@ -32,7 +32,7 @@ mod volume;
 mod workload;
 
 use super::{Format, Sources, Translation};
-use crate::diag::{Problem, ProblemKind, Problems};
+use crate::diag::Problems;
 use crate::fidelity::{Class, Severity};
 use crate::source::Span;
 use crate::yaml::{Node, Value};
@@ -74,14 +74,6 @@ fn read(sources: &Sources<'_>) -> Result<Translation, Problems> {
     ingress::records(&mut build);
     order::hooks(&mut build, &named);
     problems.0.append(&mut build.problems.0);
-    if build.services.is_empty() && !problems.has_errors() {
-        let first = sources.files.first();
-        let span = first.map_or_else(Span::generated, |f| Span::in_line(&f.file, 1, 1, 1));
-        problems.push(
-            Problem::at(ProblemKind::Missing, &span, "none of these manifests runs anything")
-                .help("name the manifests of the workloads (Deployment, StatefulSet, Job…) in `production` as well"),
-        );
-    }
     if problems.has_errors() {
         return Err(problems);
     }
@@ -134,8 +126,13 @@ fn document(build: &mut Build<'_>, cluster: &Cluster<'_>, sources: &Sources<'_>)
         ("secrets", &mut build.secrets),
     ];
     for (key, section) in sections {
-        if !section.is_empty() || key == "services" {
+        if !section.is_empty() {
             document.node(key, take(section));
+        } else if key == "services" {
+            // Whoever misses them is shown the first file.
+            let first = sources.files.first();
+            let span = first.map_or_else(Span::generated, |f| Span::in_line(&f.file, 1, 1, 1));
+            document.node(key, Node::map(span));
         }
     }
     if let Some(networks) = network::networks(cluster) {
