@@ -2,11 +2,13 @@
 //! characters, and without the far ends of very long lines.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use prodmirror_model::policy::sensitive::{has_password, is_secret_name};
 use prodmirror_model::redact::Redactor;
-use prodmirror_model::source::Span;
+use prodmirror_model::source::{SourceFile, Span};
+use prodmirror_model::yaml::{Node, Value, parse_all};
 
 /// Lines beside a place that may be shown; a little more than the drawing asks for.
 const AROUND: u32 = 6;
@@ -43,7 +45,8 @@ impl Excerpt {
                 .iter()
                 .any(|s| line + AROUND >= s.line && line <= s.end_line.max(s.line) + AROUND)
         };
-        let blotted = redactor.blot(&file.text);
+        let manifests = without_manifest_secrets(file);
+        let blotted = redactor.blot(manifests.as_deref().unwrap_or(&file.text));
         let hide_values = is_env_file(&file.name);
         let is_capture = file.name.ends_with(".json");
         let mut excerpt = Self {
@@ -202,6 +205,99 @@ fn without_values(line: &str) -> String {
     name + &hidden
 }
 
+/// What Kubernetes keeps the values of a Secret under.
+const SECRET_VALUES: [&str; 2] = ["data", "stringData"];
+/// Where `kubectl apply` keeps all of an object once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The text of manifests with the values of Secrets hidden; `None` when it has no Secret. Every
+/// character keeps its place.
+fn without_manifest_secrets(file: &Arc<SourceFile>) -> Option<String> {
+    if !file.text.contains("Secret") {
+        return None;
+    }
+    let mut hidden: Vec<Range<usize>> = Vec::new();
+    match parse_all(file) {
+        Ok(documents) => documents.iter().for_each(|d| secret_values(d, &mut hidden)),
+        // Where the values are is not known: all that may be one is hidden.
+        Err(_) => hidden = guessed_values(&file.text),
+    }
+    if hidden.is_empty() {
+        return None;
+    }
+    hidden.sort_by_key(|r| r.start);
+    let mut hidden = hidden.into_iter().peekable();
+    let hide = |(at, c): (usize, char)| {
+        while hidden.next_if(|r| r.end <= at).is_some() {}
+        let inside = hidden.peek().is_some_and(|r| r.contains(&at));
+        match inside && !c.is_whitespace() && !matches!(c, '"' | '\'') {
+            true => '*',
+            false => c,
+        }
+    };
+    Some(file.text.char_indices().map(hide).collect())
+}
+
+/// The places of the values of all Secrets in a tree.
+fn secret_values(node: &Node, out: &mut Vec<Range<usize>>) {
+    match &node.value {
+        Value::Map(map) => {
+            if map.get("kind").and_then(Node::as_str) == Some("Secret") {
+                let sections = SECRET_VALUES.iter().filter_map(|key| map.get(key));
+                sections.for_each(|n| leaves(n, out));
+                let annotations = map.get("metadata").and_then(|n| n.get("annotations"));
+                let copy = annotations.and_then(|n| n.get(LAST_APPLIED));
+                out.extend(copy.map(|n| n.span.byte_range()));
+            }
+            map.iter().for_each(|(_, n)| secret_values(n, out));
+        }
+        Value::Seq(items) => items.iter().for_each(|n| secret_values(n, out)),
+        _ => {}
+    }
+}
+
+fn leaves(node: &Node, out: &mut Vec<Range<usize>>) {
+    match &node.value {
+        Value::Map(map) => map.iter().for_each(|(_, n)| leaves(n, out)),
+        Value::Seq(items) => items.iter().for_each(|n| leaves(n, out)),
+        _ => out.push(node.span.byte_range()),
+    }
+}
+
+/// All that may be a value, in those documents of a text that speak of a Secret.
+fn guessed_values(text: &str) -> Vec<Range<usize>> {
+    let mut out = Vec::new();
+    let mut documents: Vec<Vec<(usize, &str)>> = vec![Vec::new()];
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        match documents.last_mut() {
+            Some(lines) if !line.starts_with("---") => lines.push((at, line)),
+            _ => documents.push(vec![(at, line)]),
+        }
+        at += line.len();
+    }
+    let is_quote = |c: char| matches!(c, '"' | '\'' | ' ');
+    let says_so = |line: &str| {
+        line.match_indices("kind").any(|(at, key)| {
+            let after = line[at + key.len()..].trim_start_matches(is_quote);
+            let kind = after
+                .strip_prefix(':')
+                .map(|v| v.trim_start_matches(is_quote));
+            kind.is_some_and(|k| k.starts_with("Secret"))
+        })
+    };
+    for lines in documents {
+        if lines.iter().any(|(_, line)| says_so(line)) {
+            for (at, line) in lines {
+                let start = if line.starts_with("---") { 3 } else { 0 };
+                let value = line.find(':').map_or(start, |colon| colon + 1);
+                out.push(at + value..at + line.len());
+            }
+        }
+    }
+    out
+}
+
 /// A line of JSON with letters and digits hidden in the values of `"NAME=VALUE"` that look like
 /// secrets: what `docker inspect` prints of a container's environment.
 fn without_variables(line: &str) -> String {
@@ -260,6 +356,38 @@ mod tests {
         ] {
             assert_eq!(without_variables(line), shown);
         }
+    }
+
+    #[test]
+    fn values_of_kubernetes_secrets_are_hidden() {
+        let said = |text: &str| without_manifest_secrets(&SourceFile::new("x.yaml", text));
+        for (text, shown) in [
+            (
+                "kind: Secret\nstringData: {PORT: 5432, PASSWORD: hunter2}\n",
+                "kind: Secret\nstringData: {PORT: ****, PASSWORD: *******}\n",
+            ),
+            (
+                "kind: ConfigMap\ndata: {a: open}\n---\nkind: Secret\ndata:\n  key: |\n    né=\n    x\n  b: 'c d'\ntype: Opaque\n",
+                "kind: ConfigMap\ndata: {a: open}\n---\nkind: Secret\ndata:\n  key: *\n    ***\n    *\n  b: '* *'\ntype: Opaque\n",
+            ),
+            (
+                "{\"kind\": \"List\", \"items\": [{\"kind\": \"Secret\", \"data\": {\"a\": \"eA==\"}}]}",
+                "{\"kind\": \"List\", \"items\": [{\"kind\": \"Secret\", \"data\": {\"a\": \"****\"}}]}",
+            ),
+            (
+                "kind: Secret\nmetadata: {annotations: {kubectl.kubernetes.io/last-applied-configuration: 'a b', o: p}}\n",
+                "kind: Secret\nmetadata: {annotations: {kubectl.kubernetes.io/last-applied-configuration: '* *', o: p}}\n",
+            ),
+            // What cannot be read is hidden as a whole, but for its keys.
+            (
+                "kind: Pod\nname: open\n---\nkind: Secret\ndata:\n  a: hunter2\n  b: \"hunter\n  two\n",
+                "kind: Pod\nname: open\n---\nkind: ******\ndata:\n  a: *******\n  b: \"******\n  ***\n",
+            ),
+        ] {
+            assert_eq!(said(text).as_deref(), Some(shown));
+        }
+        assert_eq!(said("kind: SecretStore\nspec: {a: b}\n"), None);
+        assert_eq!(said("# Secret\ndata: {a: b}\n"), None);
     }
 
     #[test]

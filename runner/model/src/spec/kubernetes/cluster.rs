@@ -139,11 +139,17 @@ impl<'o> Cluster<'o> {
     ) -> Option<Result<Content, Problem>> {
         let object = self.find("Secret", namespace, name)?;
         let at = At::of(&object.node);
-        if let Some(text) = at.get("stringData").node().and_then(|n| n.get(key)) {
-            return Some(plain(text));
-        }
-        let node = at.get("data").node()?.get(key)?;
-        Some(decoded(node))
+        let (section, node, read): (_, _, fn(&Node) -> _) =
+            match at.get("stringData").node().and_then(|n| n.get(key)) {
+                Some(text) => ("stringData", text, plain),
+                None => ("data", at.get("data").node()?.get(key)?, decoded),
+            };
+        // The place of the value would show it.
+        let at_key = |p: Problem| Problem {
+            span: Some(at.get(section).key(key).clone()),
+            ..p
+        };
+        Some(read(node).map_err(at_key))
     }
 
     /// What a key of a ConfigMap holds.

@@ -425,6 +425,29 @@ fn bad_values_are_refused_where_they_stand() {
 }
 
 #[test]
+fn a_bad_value_of_a_secret_is_refused_at_its_key() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: c\n    image: i\n    env:\n    - {name: A, valueFrom: {secretKeyRef: {name: s, key: K}}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
+    for (section, what) in [
+        (
+            "stringData: {P: hunter2, K: 5432}",
+            "expected a text, found an integer",
+        ),
+        (
+            "data:        {P: aHU=, K: \"hunter2!\"}",
+            "this is not base64",
+        ),
+    ] {
+        let problems = read(&format!("{pod}{section}\n"), "{}", &[]).unwrap_err();
+        let [problem] = problems.0.as_slice() else {
+            panic!("{problems}")
+        };
+        let said = problem.to_string();
+        assert!(said.contains(what) && !said.contains("5432"), "{said}");
+        assert_eq!(problem.span.as_ref().map(Span::text), Some("K"), "{said}");
+    }
+}
+
+#[test]
 fn namespaces_keep_their_short_names_apart() {
     let pod = |ns: &str| {
         format!(
