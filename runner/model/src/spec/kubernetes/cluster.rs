@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::ServiceSpec;
 
 use super::at::At;
+use super::kinds;
 use super::objects::Object;
 use super::workload::{self, Workload};
 use crate::diag::{Problem, ProblemKind, Problems};
@@ -37,7 +38,8 @@ pub struct Cluster<'o> {
     pub workloads: Vec<Workload<'o>>,
     /// Services, in order.
     pub services: Vec<Service<'o>>,
-    /// All others by kind, namespace and name.
+    /// All that are Kubernetes' own, or of a kind that only one group has, by kind, namespace
+    /// and name.
     named: BTreeMap<(&'o str, &'o str, &'o str), &'o Object>,
     /// Namespaces in which something runs or listens.
     pub namespaces: BTreeSet<&'o str>,
@@ -47,7 +49,8 @@ impl<'o> Cluster<'o> {
     /// Sorts objects.
     pub fn of(objects: &'o [Object], problems: &mut Problems) -> Self {
         let mut cluster = Self::default();
-        for object in objects {
+        let own = || objects.iter().filter(|o| kinds::is_own(o));
+        for object in own() {
             let key = (
                 object.kind.as_str(),
                 object.namespace.as_str(),
@@ -55,7 +58,7 @@ impl<'o> Cluster<'o> {
             );
             cluster.named.insert(key, object);
         }
-        for object in objects {
+        for object in own() {
             let key = (
                 object.kind.as_str(),
                 object.namespace.as_str(),
@@ -68,7 +71,7 @@ impl<'o> Cluster<'o> {
             if !is_last {
                 continue;
             }
-            if object.kind == "Service" && object.group.is_empty() {
+            if object.kind == "Service" {
                 cluster.services.extend(service(object, problems));
             } else if let Some(kind) = workload::kind_of(object) {
                 cluster

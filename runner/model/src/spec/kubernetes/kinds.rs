@@ -117,21 +117,47 @@ const DROPPED: &[Dropped] = &[
     },
 ];
 
-/// Kinds that other parts of the translation speak for.
-const SPOKEN_FOR: [&str; 8] = [
-    "Service",
-    "ConfigMap",
-    "Secret",
-    "PersistentVolumeClaim",
-    "Ingress",
-    "Endpoints",
-    "EndpointSlice",
-    "Kustomization",
+/// Kinds that other parts of the translation speak for, with the groups whose kinds they are:
+/// others have kinds of the same names.
+const SPOKEN_FOR: [(&str, &[&str]); 8] = [
+    ("Service", &[""]),
+    ("ConfigMap", &[""]),
+    ("Secret", &[""]),
+    ("PersistentVolumeClaim", &[""]),
+    ("Ingress", &["networking.k8s.io", "extensions"]),
+    ("Endpoints", &[""]),
+    ("EndpointSlice", &["discovery.k8s.io"]),
+    ("Kustomization", &["kustomize.config.k8s.io"]),
 ];
+
+/// Kinds of workloads that other groups may have as well are told apart by their group.
+const WORKLOADS: [&str; 9] = [
+    "Deployment",
+    "DeploymentConfig",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "Pod",
+];
+
+fn is_spoken_for(object: &Object) -> bool {
+    let spoken = SPOKEN_FOR.iter().find(|(kind, _)| *kind == object.kind);
+    spoken.is_some_and(|(_, groups)| groups.contains(&object.group.as_str()))
+}
+
+/// Whether an object is what its kind says, and not of another group's kind of the same name.
+pub fn is_own(object: &Object) -> bool {
+    let kind = object.kind.as_str();
+    let told_apart = WORKLOADS.contains(&kind) || SPOKEN_FOR.iter().any(|(k, _)| *k == kind);
+    !told_apart || is_spoken_for(object) || workload::kind_of(object).is_some()
+}
 
 /// What becomes of an object that nothing in the mirror stands for.
 pub fn dropped(object: &Object) -> Option<Record> {
-    if workload::kind_of(object).is_some() || SPOKEN_FOR.contains(&object.kind.as_str()) {
+    if workload::kind_of(object).is_some() || is_spoken_for(object) {
         return None;
     }
     let known = DROPPED
@@ -144,7 +170,13 @@ pub fn dropped(object: &Object) -> Option<Record> {
             "a controller that is not in these files acts on it: what it makes is not in the mirror",
         ),
     };
-    let mut record = Record::new(object.title(), "", Class::Dropped, severity).at(object.span());
+    let mut title = object.title();
+    if !is_own(object) {
+        // As kubectl tells it apart.
+        let kind = object.kind.len();
+        title.insert_str(kind, &format!(".{}", object.group));
+    }
+    let mut record = Record::new(title, "", Class::Dropped, severity).at(object.span());
     record.declared = match object.group.as_str() {
         "" => object.kind.clone(),
         group => format!("{} ({group})", object.kind),

@@ -88,7 +88,7 @@ fn read(sources: &Sources<'_>) -> Result<Translation, Problems> {
 /// Objects that only a tool turns into manifests.
 fn unrendered(objects: &[objects::Object], problems: &mut Problems) {
     let kustomization = |o: &&objects::Object| {
-        o.kind == "Kustomization" || o.group.ends_with("kustomize.config.k8s.io")
+        o.group == "kustomize.config.k8s.io" || (o.kind == "Kustomization" && o.group.is_empty())
     };
     for object in objects.iter().filter(kustomization) {
         problems.push(objects::unbuilt(object.span()));

@@ -326,6 +326,32 @@ fn nothing_is_dropped_silently() {
 }
 
 #[test]
+fn kinds_of_other_groups_are_not_kubernetes_own() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {a: b}, ports: [{port: 80}]}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec: {template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}\n---\napiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{image: j}]}}}\n---\napiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: web}\nspec: {path: ./x}\n";
+    let t = read(text, "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+    let document = t.document.to_json();
+    let names = &document["services"]["web"]["networks"]["default"]["aliases"];
+    assert_eq!(names[0], "web", "{document}");
+    for (object, declared) in [
+        (
+            "service.serving.knative.dev:web",
+            "Service (serving.knative.dev)",
+        ),
+        (
+            "kustomization.kustomize.toolkit.fluxcd.io:web",
+            "Kustomization (kustomize.toolkit.fluxcd.io)",
+        ),
+    ] {
+        let record = t.records.iter().find(|r| r.declared == declared);
+        let record = record.unwrap_or_else(|| panic!("{declared}: {:?}", t.records));
+        assert_eq!(
+            (record.object.as_str(), record.class, record.severity),
+            (object, Class::Dropped, Severity::Medium)
+        );
+    }
+}
+
+#[test]
 fn jobs_run_to_their_end() {
     let (document, _) = shop();
     let nightly = &document["services"]["nightly"];
