@@ -39,6 +39,8 @@ pub struct Build<'c> {
     pub problems: Problems,
     variables: BTreeMap<(String, String, String), String>,
     missing: BTreeSet<String>,
+    volume_keys: BTreeMap<(&'static str, String, String), String>,
+    claims: BTreeSet<String>,
 }
 
 /// A value of a key of a ConfigMap or secret, ready to stand in a text.
@@ -70,6 +72,8 @@ impl<'c> Build<'c> {
             problems: Problems::default(),
             variables: BTreeMap::new(),
             missing: BTreeSet::new(),
+            volume_keys: BTreeMap::new(),
+            claims: super::volume::claim_keys(cluster),
         }
     }
 
@@ -325,22 +329,41 @@ impl<'c> Build<'c> {
         Some(key)
     }
 
-    /// A named volume of the document.
-    pub fn volume(&mut self, key: &str, span: &Span, memory: Option<Option<i64>>) -> String {
-        let key = plain_key(key);
-        if !self.volumes.contains_key(&key) {
-            let mut volume = Dict::at(span);
-            if let Some(size) = memory {
-                let size = size.map_or(String::new(), |s| format!("size={s},"));
-                let mut options = Dict::at(span);
-                options.text("type", "tmpfs", span);
-                options.text("device", "tmpfs", span);
-                options.text("o", format!("{size}mode=0777"), span);
-                volume.text("driver", "local", span);
-                volume.dict("driver_opts", options);
-            }
-            self.volumes.insert(key.clone(), volume.done());
+    /// A named volume of the document; gives its key. What it is (a claim of a namespace, a
+    /// volume of a pod, a part of another one) tells it apart from others of the same name.
+    pub fn volume(
+        &mut self,
+        (kind, of, name): (&'static str, &str, &str),
+        wanted: &str,
+        span: &Span,
+        memory: Option<Option<i64>>,
+    ) -> String {
+        let id = (kind, of.to_owned(), name.to_owned());
+        if let Some(known) = self.volume_keys.get(&id) {
+            return known.clone();
         }
+        let base = plain_key(wanted);
+        let taken = |key: &String| {
+            self.volumes.contains_key(key) || (kind != "claim" && self.claims.contains(key))
+        };
+        let mut key = base.clone();
+        let mut n = 2;
+        while taken(&key) {
+            key = format!("{base}-{n}");
+            n += 1;
+        }
+        let mut volume = Dict::at(span);
+        if let Some(size) = memory {
+            let size = size.map_or(String::new(), |s| format!("size={s},"));
+            let mut options = Dict::at(span);
+            options.text("type", "tmpfs", span);
+            options.text("device", "tmpfs", span);
+            options.text("o", format!("{size}mode=0777"), span);
+            volume.text("driver", "local", span);
+            volume.dict("driver_opts", options);
+        }
+        self.volumes.insert(key.clone(), volume.done());
+        self.volume_keys.insert(id, key.clone());
         key
     }
 }

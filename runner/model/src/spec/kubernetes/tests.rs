@@ -258,6 +258,69 @@ fn volumes_are_the_pods_own() {
     assert!(!roots.contains_key("data-db-1"));
 }
 
+/// A workload of one container with these mounts (`NAME:PATH`) and further fields of its pod.
+fn mounting(kind: &str, name: &str, mounts: &[&str], further: &str, spec: &str) -> String {
+    let api = match kind {
+        "Job" => "batch/v1",
+        _ => "apps/v1",
+    };
+    let mounts: Vec<String> = mounts
+        .iter()
+        .map(|m| {
+            let (name, path) = m.split_once(':').unwrap();
+            format!("{{name: {name}, mountPath: {path}}}")
+        })
+        .collect();
+    format!(
+        "---\napiVersion: {api}\nkind: {kind}\nmetadata: {{{name}}}\nspec: {{{spec}template: {{spec: {{{further}containers: [{{name: c, image: i, volumeMounts: [{}]}}]}}}}}}\n",
+        mounts.join(", ")
+    )
+}
+
+/// What a service mounts, in order.
+fn mounted(document: &Json, service: &str) -> Vec<String> {
+    let volumes = document["services"][service]["volumes"].as_array();
+    let volumes = volumes.unwrap_or_else(|| panic!("{service}: {document}"));
+    let source = |v: &Json| v["source"].as_str().unwrap().to_owned();
+    volumes.iter().map(source).collect()
+}
+
+#[test]
+fn claims_of_namespaces_are_volumes_of_their_own() {
+    let template = "volumeClaimTemplates: [{metadata: {name: data}, spec: {}}], ";
+    let set = |ns: &str| {
+        let name = format!("name: db, namespace: {ns}");
+        mounting("StatefulSet", &name, &["data:/d"], "", template)
+    };
+    let volumes = "volumes: [{name: v, persistentVolumeClaim: {claimName: data-db-0}}], ";
+    let backup = mounting("Job", "name: backup, namespace: a", &["v:/d"], volumes, "");
+    let t = read(&format!("{}{}{backup}", set("a"), set("b")), "{}", &[]);
+    let document = t.unwrap_or_else(|p| panic!("{p}")).document.to_json();
+    assert_eq!(mounted(&document, "db-a"), ["a-data-db-0"]);
+    assert_eq!(mounted(&document, "db-b"), ["b-data-db-0"]);
+    assert_eq!(mounted(&document, "backup"), ["a-data-db-0"]);
+    assert_eq!(document["volumes"].as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn volumes_of_different_kinds_are_never_one() {
+    let volumes = "volumes: [{name: cache, emptyDir: {}}, {name: v, persistentVolumeClaim: {claimName: web-cache}}], ";
+    let web = mounting(
+        "Deployment",
+        "name: web",
+        &["cache:/c", "v:/v"],
+        volumes,
+        "",
+    );
+    let t = read(&web, "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+    let document = t.document.to_json();
+    // The claim keeps its name: it is the one that others know.
+    assert_eq!(mounted(&document, "web"), ["web-cache-2", "web-cache"]);
+    let roots = &t.beyond.extension.volume_roots;
+    assert_eq!(roots.keys().collect::<Vec<_>>(), ["web-cache-2"]);
+    assert_eq!(document["volumes"].as_object().unwrap().len(), 2);
+}
+
 #[test]
 fn config_maps_and_secrets_are_files() {
     let (document, t) = shop();

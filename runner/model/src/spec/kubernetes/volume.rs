@@ -1,9 +1,12 @@
 //! Volumes of pods, and where containers mount them.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Container, Volume, VolumeMount};
 
 use super::at::At;
 use super::build::{Build, plain_key};
+use super::cluster::Cluster;
 use super::container::expanded;
 use super::dict::Dict;
 use super::env::Env;
@@ -214,8 +217,8 @@ fn source(
     let claims = templates.node().and_then(Node::as_seq).unwrap_or(&[]);
     let named = |n: &Node| n.at(&["metadata", "name"]).and_then(Node::as_str) == Some(&mount.name);
     if let (Kind::StatefulSet, Some(claim)) = (workload.kind, claims.iter().find(|n| named(n))) {
-        let key = format!("{}-{}-{}", mount.name, workload.name(), pod.index);
-        let key = claimed(build, pod, &key, &claim.span);
+        let name = template_claim(&mount.name, workload, pod.index);
+        let key = claimed(build, pod, &name, &claim.span);
         return Some((Source::Named(key), claim.span.clone()));
     }
     let message = format!(
@@ -244,28 +247,26 @@ fn kind(
     if let Some(entries) = files::of(build, pod, c, v, at) {
         return Some(Source::Files(entries));
     }
-    let own = |what: &str| format!("{}-{what}", pod.service);
     if let Some(dir) = &v.empty_dir {
         let at = at.get("emptyDir");
-        let key = own(&v.name);
         let limit = dir.size_limit.as_ref().and_then(|q| Quantity::parse(&q.0));
         let gid = pod.fs_group();
         if dir.medium.as_deref() == Some("Memory") {
             if is_own_memory(pod.workload, v) {
                 return Some(Source::Memory(limit.map(Quantity::units)));
             }
-            let key = build.volume(&key, at.span(), Some(limit.map(Quantity::units)));
-            return Some(Source::Named(key));
+            let size = limit.map(Quantity::units);
+            return Some(Source::Named(own(build, pod, v, at.span(), Some(size))));
         }
+        let key = own(build, pod, v, at.span(), None);
         if let Some(limit) = &dir.size_limit {
             build.record(
-                (&format!("volume:{}", plain_key(&key)), "sizeLimit"),
+                (&format!("volume:{key}"), "sizeLimit"),
                 (Class::Dropped, Severity::Info),
                 (&limit.0, "the engine does not limit the size of a volume"),
                 at.get("sizeLimit").span(),
             );
         }
-        let key = build.volume(&key, at.span(), None);
         let mode = if gid.is_some() { 0o2777 } else { 0o777 };
         root(build, &key, mode, gid.unwrap_or(0));
         return Some(Source::Named(key));
@@ -277,11 +278,8 @@ fn kind(
             .cluster
             .find("PersistentVolumeClaim", namespace, &claim.claim_name);
         let span = object.map_or(at.span(), |o| o.span()).clone();
-        let key = match build.cluster.namespaces.len() > 1 {
-            true => format!("{namespace}-{}", claim.claim_name),
-            false => claim.claim_name.clone(),
-        };
-        return Some(Source::Named(claimed(build, pod, &key, &span)));
+        let key = claimed(build, pod, &claim.claim_name, &span);
+        return Some(Source::Named(key));
     }
     if let Some(host) = &v.host_path {
         let kind = host.type_.as_deref().unwrap_or_default();
@@ -293,8 +291,8 @@ fn kind(
     if let Some(image) = &v.image {
         return Some(Source::Image(image.reference.clone().unwrap_or_default()));
     }
-    let key = own(&v.name);
-    let key = claimed(build, pod, &key, at.span());
+    let key = own(build, pod, v, at.span(), None);
+    grouped(build, pod, &key);
     if v.ephemeral.is_none() {
         let map = at.node().and_then(Node::as_map);
         let kind = map.and_then(|m| m.keys().find(|k| *k != "name"));
@@ -310,13 +308,69 @@ fn kind(
     Some(Source::Named(key))
 }
 
-/// The volume of a claim: production's storage is not here.
-fn claimed(build: &mut Build<'_>, pod: &Pod<'_>, key: &str, span: &Span) -> String {
-    let key = build.volume(key, span, None);
-    if let Some(gid) = pod.fs_group() {
-        root(build, &key, 0o2775, gid);
+/// The name of the claim that a StatefulSet makes of a template for one of its pods.
+fn template_claim(template: &str, workload: &Workload<'_>, index: u32) -> String {
+    format!("{template}-{}-{index}", workload.name())
+}
+
+/// What the volume of a claim is called: the claim's name, with the namespace where there are
+/// several.
+fn claim_key(cluster: &Cluster<'_>, namespace: &str, claim: &str) -> String {
+    plain_key(&match cluster.namespaces.len() > 1 {
+        true => format!("{namespace}-{claim}"),
+        false => claim.to_owned(),
+    })
+}
+
+/// The names of the volumes of all claims, which no other volume may take.
+pub fn claim_keys(cluster: &Cluster<'_>) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for workload in &cluster.workloads {
+        let volumes = workload.pod.volumes.iter().flatten();
+        let claims = volumes.filter_map(|v| v.persistent_volume_claim.as_ref());
+        let mut claims: Vec<String> = claims.map(|c| c.claim_name.clone()).collect();
+        let templates = workload.object.spec().get("volumeClaimTemplates");
+        let templates = templates.node().and_then(Node::as_seq).unwrap_or(&[]);
+        let named = |n: &Node| {
+            let name = n.at(&["metadata", "name"]).and_then(Node::as_str);
+            name.map(str::to_owned)
+        };
+        for template in templates.iter().filter_map(named) {
+            let pods = 0..workload.replicas.max(1);
+            claims.extend(pods.map(|i| template_claim(&template, workload, i)));
+        }
+        let all = claims.iter();
+        keys.extend(all.map(|c| claim_key(cluster, workload.namespace(), c)));
     }
+    keys
+}
+
+/// The volume of a claim: production's storage is not here.
+fn claimed(build: &mut Build<'_>, pod: &Pod<'_>, claim: &str, span: &Span) -> String {
+    let namespace = pod.workload.namespace();
+    let wanted = claim_key(build.cluster, namespace, claim);
+    let key = build.volume(("claim", namespace, claim), &wanted, span, None);
+    grouped(build, pod, &key);
     key
+}
+
+/// A volume that one pod has for itself.
+fn own(
+    build: &mut Build<'_>,
+    pod: &Pod<'_>,
+    v: &Volume,
+    span: &Span,
+    memory: Option<Option<i64>>,
+) -> String {
+    let wanted = format!("{}-{}", pod.service, v.name);
+    build.volume(("pod", &pod.service, &v.name), &wanted, span, memory)
+}
+
+/// Gives a volume the group of its pod.
+fn grouped(build: &mut Build<'_>, pod: &Pod<'_>, key: &str) {
+    if let Some(gid) = pod.fs_group() {
+        root(build, key, 0o2775, gid);
+    }
 }
 
 fn root(build: &mut Build<'_>, key: &str, mode: u32, gid: i64) {
@@ -340,7 +394,8 @@ fn put_volume(
         "" => key,
         // Engines before Docker 26 mount whole volumes only: each part is one of its own.
         sub => {
-            let part = build.volume(&format!("{key}-{}", sub.replace('/', "-")), span, None);
+            let wanted = format!("{key}-{}", sub.replace('/', "-"));
+            let part = build.volume(("part", &key, sub), &wanted, span, None);
             if let Some(of) = build.beyond.extension.volume_roots.get(&key).copied() {
                 build.beyond.extension.volume_roots.insert(part.clone(), of);
             }
