@@ -41,6 +41,7 @@ pub struct Build<'c> {
     missing: BTreeSet<String>,
     volume_keys: BTreeMap<(&'static str, String, String), String>,
     claims: BTreeSet<String>,
+    names: BTreeSet<String>,
 }
 
 /// A value of a key of a ConfigMap or secret, ready to stand in a text.
@@ -74,7 +75,33 @@ impl<'c> Build<'c> {
             missing: BTreeSet::new(),
             volume_keys: BTreeMap::new(),
             claims: super::volume::claim_keys(cluster),
+            names: BTreeSet::new(),
         }
+    }
+
+    /// Keeps the names of workloads: nothing else is called so.
+    pub fn reserve(&mut self, names: &[String]) {
+        self.names.extend(names.iter().cloned());
+    }
+
+    /// A name for a service that no other one has, as near to a wanted one as can be.
+    pub fn free_name(&mut self, wanted: &str, span: &Span) -> String {
+        let wanted = plain_key(wanted);
+        let mut name = wanted.clone();
+        let mut n = 2;
+        while !self.names.insert(name.clone()) {
+            name = format!("{wanted}-{n}");
+            n += 1;
+        }
+        if name != wanted {
+            self.record(
+                (&format!("service:{name}"), "name"),
+                (Class::Substituted, Severity::Info),
+                (&wanted, "another container has the name"),
+                span,
+            );
+        }
+        name
     }
 
     /// Adds a record.

@@ -67,7 +67,7 @@ pub fn read(
         }
     }
     if pod.holder.is_none() {
-        network::resolver(build, pod, &mut service);
+        network::resolver(pod, &mut service);
     }
     security::context(build, pod, (c, at), name, &mut service);
     resources(build, (c, at), name, &mut service);

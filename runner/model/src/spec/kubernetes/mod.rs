@@ -61,12 +61,14 @@ fn read(sources: &Sources<'_>) -> Result<Translation, Problems> {
     let dropped = objects.iter().filter_map(kinds::dropped);
     build.records.extend(dropped);
     let named = names::assign(&cluster);
+    build.reserve(&named);
     for (workload, base) in cluster.workloads.iter().zip(&named) {
-        pod::translate(&mut build, workload, base);
+        let pods = pod::translate(&mut build, workload, base);
         scheduled(&mut build, workload, base);
         for service in cluster.services_of(workload) {
-            if network::stands_apart(&cluster, service, workload) {
-                network::apart(&mut build, service, workload, base);
+            let apart = network::stands_apart(&cluster, service, workload);
+            if let Some(pod) = pods.first().filter(|_| apart) {
+                network::apart(&mut build, service, pod);
             }
         }
     }

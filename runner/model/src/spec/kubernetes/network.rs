@@ -48,9 +48,15 @@ pub fn of(build: &mut Build<'_>, pod: &Pod<'_>) -> Net {
     let workload = pod.workload;
     for service in cluster.services_of(workload) {
         if stands_apart(cluster, service, workload) {
+            names(pod, service, (false, true), &mut net);
+            if pod.has_siblings {
+                // By this name the front finds all of them.
+                let span = service.object.span().clone();
+                net.short.push((pod.base.clone(), span));
+            }
             continue;
         }
-        names(pod, service, &mut net);
+        names(pod, service, (true, true), &mut net);
         if !service.is_headless() {
             for (i, port) in service.spec.ports.iter().flatten().enumerate() {
                 let at = service.object.spec().get("ports").item(i);
@@ -102,10 +108,11 @@ impl Net {
     }
 }
 
-fn names(pod: &Pod<'_>, service: &Service<'_>, net: &mut Net) {
+/// The names that a Service gives: its own, and those of each of its pods.
+fn names(pod: &Pod<'_>, service: &Service<'_>, (own, each): (bool, bool), net: &mut Net) {
     let (name, namespace) = (&service.object.name, &service.object.namespace);
     let span = service.object.span();
-    let mut hosts = vec![String::new()];
+    let mut hosts: Vec<String> = own.then(String::new).into_iter().collect();
     let spec = &pod.workload.pod;
     let subdomain = match pod.workload.kind {
         Kind::StatefulSet => {
@@ -114,7 +121,7 @@ fn names(pod: &Pod<'_>, service: &Service<'_>, net: &mut Net) {
         }
         _ => spec.subdomain.as_deref(),
     };
-    if subdomain == Some(name) {
+    if each && subdomain == Some(name) {
         let host = match pod.workload.kind {
             Kind::StatefulSet => Some(pod.name.as_str()),
             _ => spec.hostname.as_deref(),
@@ -237,33 +244,35 @@ pub fn stands_apart(cluster: &Cluster<'_>, service: &Service<'_>, workload: &Wor
 }
 
 /// Adds a service that stands before pods with an address of its own.
-pub fn apart(build: &mut Build<'_>, service: &Service<'_>, workload: &Workload<'_>, base: &str) {
+pub fn apart(build: &mut Build<'_>, service: &Service<'_>, pod: &Pod<'_>) {
     let span = service.object.span();
     let mut net = Net::default();
-    let pod = Pod {
-        workload,
-        index: 0,
-        name: String::new(),
-        service: base.to_owned(),
-        holder: None,
-        replicas: 1,
-    };
-    names(&pod, service, &mut net);
-    let owner = match workload.is_shared() {
-        true => format!("{base}-pod"),
-        false => base.to_owned(),
+    names(pod, service, (true, false), &mut net);
+    let owner = match pod.has_siblings {
+        true => &pod.base,
+        false => pod.owner(),
     };
     let mut forwards = Vec::new();
     for (i, port) in service.spec.ports.iter().flatten().enumerate() {
         let at = service.object.spec().get("ports").item(i);
-        if let Some(r) = route(build, &pod, port, at) {
+        if let Some(r) = route(build, pod, port, at) {
             forwards.push(format!("{}={owner}:{}/{}", r.port, r.target, r.protocol));
+            let to_front = Route {
+                target: r.port,
+                ..r
+            };
+            publish(service, port, &to_front, at, &mut net);
         }
     }
     let mut dict = Dict::at(span);
     dict.text("image", "prodmirror/agent", span);
-    attach(build, &pod, Some(&net), &mut dict);
-    let name = format!("{}-front", service.object.name);
+    // However many pods there are, there is one front.
+    let alone = Pod {
+        replicas: 1,
+        ..pod.clone()
+    };
+    attach(build, &alone, Some(&net), &mut dict);
+    let name = build.free_name(&format!("{}-front", service.object.name), span);
     build.services.insert(&*name, dict.done());
     let at = span.clone();
     build.beyond.fronts.insert(name, Front { at, forwards });
@@ -343,7 +352,7 @@ pub fn networks(cluster: &Cluster<'_>) -> Option<Dict> {
 }
 
 /// Names, resolver and further hosts that belong to a pod's network.
-pub fn resolver(build: &mut Build<'_>, pod: &Pod<'_>, service: &mut Dict) {
+pub fn resolver(pod: &Pod<'_>, service: &mut Dict) {
     let (spec, at) = (&pod.workload.pod, pod.workload.spec());
     if pod.replicas == 1 {
         let name = spec.hostname.clone().unwrap_or_else(|| pod.name.clone());
@@ -388,7 +397,6 @@ pub fn resolver(build: &mut Build<'_>, pod: &Pod<'_>, service: &mut Dict) {
         );
         add("dns_opt", options.collect(), at.get("options"));
     }
-    let _ = build;
 }
 
 /// What becomes of Services that send to no pod of the mirror.

@@ -26,6 +26,10 @@ pub struct Pod<'w> {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// What its workload is called.
+    pub base: String,
+    /// Whether the workload has pods that are services of their own beside it.
+    pub has_siblings: bool,
     /// The service of its first container.
     pub service: String,
     /// The service that holds its network, when that is not the only container's own.
@@ -38,6 +42,11 @@ impl Pod<'_> {
     /// What records call it.
     pub fn object(&self) -> String {
         format!("service:{}", self.service)
+    }
+
+    /// The service that has its network.
+    pub fn owner(&self) -> &str {
+        self.holder.as_deref().unwrap_or(&self.service)
     }
 
     /// A container by its name.
@@ -65,11 +74,17 @@ pub enum Role {
 }
 
 /// Translates all pods of a workload.
-pub fn translate(build: &mut Build<'_>, workload: &Workload<'_>, base: &str) {
+pub fn translate<'w>(
+    build: &mut Build<'_>,
+    workload: &'w Workload<'w>,
+    base: &str,
+) -> Vec<Pod<'w>> {
     super::fields::pod(build, workload, base);
-    for pod in pods(build, workload, base) {
-        one(build, &pod);
+    let pods = pods(build, workload, base);
+    for pod in &pods {
+        one(build, pod);
     }
+    pods
 }
 
 /// The pods of a workload: alike ones as one with a number, where they can be.
@@ -77,24 +92,33 @@ fn pods<'w>(build: &mut Build<'_>, workload: &'w Workload<'w>, base: &str) -> Ve
     let count = replicas(build, workload, base);
     let apart = count > 1 && is_individual(workload);
     let numbers = if apart { 0..count } else { 0..1 };
-    let pods = numbers.map(|index| {
-        let service = match (apart, workload.kind) {
-            (false, _) | (true, Kind::Deployment | Kind::ReplicaSet) if index == 0 => {
-                base.to_owned()
-            }
-            (_, Kind::StatefulSet) => format!("{base}-{index}"),
-            _ => format!("{base}-{}", index + 1),
+    let span = workload.object.span();
+    let mut pods = Vec::new();
+    for index in numbers {
+        let first = match (apart, workload.kind) {
+            (true, Kind::StatefulSet) => false,
+            (true, Kind::Deployment | Kind::ReplicaSet) | (false, _) => index == 0,
+            _ => false,
         };
-        Pod {
+        let service = match (first, workload.kind) {
+            (true, _) => base.to_owned(),
+            (_, Kind::StatefulSet) => build.free_name(&format!("{base}-{index}"), span),
+            _ => build.free_name(&format!("{base}-{}", index + 1), span),
+        };
+        let shared = workload.is_shared();
+        let holder = shared.then(|| build.free_name(&format!("{service}-pod"), span));
+        pods.push(Pod {
             workload,
             index,
             name: workload.pod_name(index),
-            holder: workload.is_shared().then(|| format!("{service}-pod")),
+            base: base.to_owned(),
+            has_siblings: apart,
             service,
+            holder,
             replicas: if apart { 1 } else { count },
-        }
-    });
-    pods.collect()
+        });
+    }
+    pods
 }
 
 /// How many pods run: as many as production declares, unless `mirror.yaml` says otherwise.
@@ -166,7 +190,7 @@ fn one(build: &mut Build<'_>, pod: &Pod<'_>) {
             Role::Init
         };
         let at = spec.get("initContainers").item(i);
-        let name = free(build, &format!("{}-{}", pod.service, c.name), at);
+        let name = build.free_name(&format!("{}-{}", pod.service, c.name), at.span());
         add(build, pod, (c, at, role), &name, &before, &net);
         let condition = match role {
             Role::Sidecar => "service_started",
@@ -179,9 +203,8 @@ fn one(build: &mut Build<'_>, pod: &Pod<'_>) {
         let at = spec.get("containers").item(i);
         let name = match i == first {
             true => pod.service.clone(),
-            false => format!("{}-{}", pod.service, c.name),
+            false => build.free_name(&format!("{}-{}", pod.service, c.name), at.span()),
         };
-        let name = free(build, &name, at);
         add(build, pod, (c, at, Role::Main), &name, &before, &net);
     }
     front(build, pod, &net);
@@ -198,26 +221,6 @@ fn default_container(workload: &Workload<'_>) -> usize {
         .and_then(|n| of_name(n))
         .or_else(|| of_name(workload.name()))
         .unwrap_or(0)
-}
-
-/// A name that no service has yet.
-fn free(build: &mut Build<'_>, name: &str, at: At<'_>) -> String {
-    let name = super::build::plain_key(name);
-    if !build.services.contains_key(&name) {
-        return name;
-    }
-    let mut n = 2;
-    while build.services.contains_key(&format!("{name}-{n}")) {
-        n += 1;
-    }
-    let named = format!("{name}-{n}");
-    build.record(
-        (&format!("service:{named}"), "name"),
-        (Class::Substituted, Severity::Info),
-        (&name, "another container has the name"),
-        at.span(),
-    );
-    named
 }
 
 /// Adds the service of a container.
@@ -323,12 +326,9 @@ fn deploy_holder(pod: &Pod<'_>, service: &mut Dict) {
 /// The service that takes connections on the ports of Services, where these are not the pod's.
 fn front(build: &mut Build<'_>, pod: &Pod<'_>, net: &Net) {
     let Some(at) = &net.forwards_at else { return };
-    let owner = pod.holder.as_deref().unwrap_or(&pod.service);
-    let name = free(
-        build,
-        &format!("{}-front", pod.service),
-        At::of(&pod.workload.object.node),
-    );
+    let owner = pod.owner();
+    let span = pod.workload.object.span();
+    let name = build.free_name(&format!("{}-front", pod.service), span);
     let mut service = Dict::at(at);
     service.text("image", AGENT, at);
     service.text("network_mode", format!("service:{owner}"), at);

@@ -174,7 +174,7 @@ fn seccomp_option(
 pub fn namespaces(build: &mut Build<'_>, pod: &Pod<'_>, service: &mut Dict) {
     let (spec, at) = (&pod.workload.pod, pod.workload.spec());
     if pod.holder.is_some() {
-        super::network::resolver(build, pod, service);
+        super::network::resolver(pod, service);
     }
     if let Some(context) = &spec.security_context {
         let at = at.get("securityContext").get("sysctls");

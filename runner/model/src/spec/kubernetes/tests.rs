@@ -568,6 +568,102 @@ fn a_port_that_the_pod_uses_itself_needs_another_address() {
     );
 }
 
+/// A workload whose containers are called `a`, `b`… and have these ports.
+fn listening(kind: &str, name: &str, replicas: u32, ports: &[&[u16]]) -> String {
+    let containers: Vec<String> = ports
+        .iter()
+        .zip('a'..)
+        .map(|(ports, letter)| {
+            let ports: Vec<String> = ports
+                .iter()
+                .map(|p| format!("{{containerPort: {p}}}"))
+                .collect();
+            format!(
+                "{{name: {letter}, image: {name}, ports: [{}]}}",
+                ports.join(", ")
+            )
+        })
+        .collect();
+    format!(
+        "---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}, template: {{metadata: {{labels: {{a: {name}}}}}, spec: {{containers: [{}]}}}}}}\n",
+        containers.join(", ")
+    )
+}
+
+/// A Service before the workload of a name.
+fn before(name: &str, workload: &str, further: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{a: {workload}}}, {further}ports: [{{port: 80, targetPort: 8080}}]}}\n"
+    )
+}
+
+#[test]
+fn holders_and_fronts_take_no_name_of_another() {
+    let (one, two): (&[&[u16]], &[&[u16]]) = (&[&[1]], &[&[80], &[8080]]);
+    let text = [
+        listening("Deployment", "web", 1, two),
+        listening("Deployment", "web-pod", 1, one),
+        listening("Deployment", "shop", 1, two),
+        before("api", "shop", ""),
+        listening("Deployment", "api-front", 1, one),
+    ];
+    for text in [
+        text.concat(),
+        text.iter().rev().map(String::as_str).collect(),
+    ] {
+        let t = read(&text, "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+        let document = t.document.to_json();
+        let services = &document["services"];
+        for name in ["web-pod", "api-front"] {
+            assert_eq!(services[name]["image"], name, "{document}");
+        }
+        let holders: Vec<_> = t.beyond.holders.keys().collect();
+        assert_eq!(holders, ["shop-pods-pod", "web-pod-2"]);
+        assert_eq!(services["web"]["network_mode"], "service:web-pod-2");
+        let front = &t.beyond.fronts["api-front-2"];
+        assert_eq!(front.forwards, ["80=shop-pods-pod:8080/tcp"]);
+        let record = |r: &&crate::fidelity::Record| r.object == "service:api-front-2";
+        assert_eq!(t.records.iter().find(record).unwrap().declared, "api-front");
+    }
+}
+
+#[test]
+fn a_front_finds_all_pods_that_it_stands_before() {
+    for (kind, ports, owners) in [
+        (
+            "StatefulSet",
+            [[80, 8080].as_slice()].as_slice(),
+            ["es-pods-0", "es-pods-1"],
+        ),
+        (
+            "Deployment",
+            &[&[80], &[8080]],
+            ["es-pods-pod", "es-pods-2-pod"],
+        ),
+    ] {
+        let set = listening(kind, "es", 2, ports);
+        let text = set
+            + &before("es", "es", "type: NodePort, ")
+                .replace("port: 80", "nodePort: 30080, port: 80");
+        let t = read(&text, "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+        let document = t.document.to_json();
+        let front = &document["services"]["es-front"];
+        assert_eq!(
+            t.beyond.fronts["es-front"].forwards,
+            ["80=es-pods:8080/tcp"]
+        );
+        assert_eq!(front["networks"]["default"]["aliases"][0], "es");
+        assert_eq!(
+            front["ports"],
+            json!([{"target": 80, "published": "30080", "protocol": "tcp"}])
+        );
+        for owner in owners {
+            let names = &document["services"][owner]["networks"]["default"]["aliases"];
+            assert_eq!(*names, json!(["es-pods"]), "{owner}: {document}");
+        }
+    }
+}
+
 #[test]
 fn files_are_recognised() {
     let is = |text: &str| objects::sniff(&SourceFile::new("x", text));
