@@ -25,6 +25,8 @@ pub struct Build<'c> {
     pub given: &'c [Named<Spanned<SecretSource>>],
     /// Services of the document, by name.
     pub services: Mapping,
+    /// What each service is to the workload that it is a part of.
+    pub parts: BTreeMap<String, Part>,
     /// Volumes of the document.
     pub volumes: Mapping,
     /// Configuration files of the document.
@@ -42,6 +44,15 @@ pub struct Build<'c> {
     volume_keys: BTreeMap<(&'static str, String, String), String>,
     claims: BTreeSet<String>,
     names: BTreeSet<String>,
+}
+
+/// What a service is to its workload.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// What the workload is called.
+    pub base: String,
+    /// Whether it is one of the containers that the pod is for.
+    pub is_main: bool,
 }
 
 /// A value of a key of a ConfigMap or secret, ready to stand in a text.
@@ -65,6 +76,7 @@ impl<'c> Build<'c> {
             supply,
             given,
             services: Mapping::default(),
+            parts: BTreeMap::new(),
             volumes: Mapping::default(),
             configs: Mapping::default(),
             secrets: Mapping::default(),
@@ -102,6 +114,13 @@ impl<'c> Build<'c> {
             );
         }
         name
+    }
+
+    /// Adds a service that is a part of a workload.
+    pub fn add(&mut self, name: &str, service: Dict, (base, is_main): (&str, bool)) {
+        self.services.insert(name, service.done());
+        let base = base.to_owned();
+        self.parts.insert(name.to_owned(), Part { base, is_main });
     }
 
     /// Adds a record.

@@ -273,7 +273,7 @@ pub fn apart(build: &mut Build<'_>, service: &Service<'_>, pod: &Pod<'_>) {
     };
     attach(build, &alone, Some(&net), &mut dict);
     let name = build.free_name(&format!("{}-front", service.object.name), span);
-    build.services.insert(&*name, dict.done());
+    build.add(&name, dict, (&pod.base, false));
     let at = span.clone();
     build.beyond.fronts.insert(name, Front { at, forwards });
 }

@@ -1,8 +1,15 @@
 //! What runs before what: the hooks of Helm.
 
-use super::build::Build;
+use super::build::{Build, text_list};
 use super::dict::Dict;
+use super::pod::is_suspended;
+use super::workload::{Kind, Workload};
+use crate::fidelity::{Class, Severity};
+use crate::source::Span;
 use crate::yaml::{Node, Value};
+
+const HOOK: &str = "helm.sh/hook";
+const WEIGHT: &str = "helm.sh/hook-weight";
 
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,62 +19,140 @@ enum When {
     Never,
 }
 
-fn when(hook: &str) -> When {
+fn when(workload: &Workload<'_>) -> Option<When> {
+    let hook = workload.object.annotations.get(HOOK)?;
     let has = |name: &str| hook.split(',').any(|h| h.trim() == name);
-    if has("pre-install") || has("pre-upgrade") {
+    Some(if has("pre-install") || has("pre-upgrade") {
         When::Before
     } else if has("post-install") || has("post-upgrade") {
         When::After
     } else {
         When::Never
+    })
+}
+
+/// A workload with what it is called.
+type Named<'n> = (&'n Workload<'n>, &'n str);
+
+/// Lets the workloads that are hooks run before or after all others, in the order of their
+/// weights, as Helm does. Those for tests, rollbacks and removal do not run.
+pub fn hooks(build: &mut Build<'_>, names: &[String]) {
+    let cluster = build.cluster;
+    let all: Vec<Named<'_>> = cluster
+        .workloads
+        .iter()
+        .zip(names.iter().map(String::as_str))
+        .collect();
+    // What waits for somebody who starts it is waited for by nobody.
+    let runs = |w: &Workload<'_>| w.kind != Kind::CronJob && !is_suspended(w);
+    let of = |wanted: Option<When>| -> Vec<Named<'_>> {
+        let chosen = all.iter().copied();
+        let mut chosen: Vec<_> = chosen
+            .filter(|(w, _)| when(w) == wanted && runs(w))
+            .collect();
+        if wanted.is_some() {
+            chosen.sort_by_key(|(w, _)| (weight(w), w.name()));
+        }
+        chosen
+    };
+    for (workload, base) in all.iter().filter(|(w, _)| when(w) == Some(When::Never)) {
+        never(build, workload, base);
+    }
+    let (before, ordinary, after) = (of(Some(When::Before)), of(None), of(Some(When::After)));
+    in_order(build, &before);
+    for service in others(build, &before) {
+        for hook in &before {
+            wait_for(build, &service, hook);
+        }
+    }
+    in_order(build, &after);
+    for hook in &after {
+        for service in parts(build, hook.1, false) {
+            for (_, base) in &ordinary {
+                for on in parts(build, base, true) {
+                    depend(build, &service, &on, "service_started");
+                }
+            }
+        }
     }
 }
 
-/// Lets the workloads that are hooks run before or after all others, as Helm does. Those for
-/// tests, rollbacks and removal do not run.
-pub fn hooks(build: &mut Build<'_>, names: &[String]) {
-    let cluster = build.cluster;
-    let hook = |w: &super::workload::Workload<'_>| {
-        let hook = w.object.annotations.get("helm.sh/hook");
-        hook.map(|h| when(h))
+/// Helm takes what is no number as 0.
+fn weight(workload: &Workload<'_>) -> i64 {
+    let weight = workload.object.annotations.get(WEIGHT);
+    weight.and_then(|w| w.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The services of a workload that do something, or only those that it is for.
+fn parts(build: &Build<'_>, base: &str, main: bool) -> Vec<String> {
+    let parts = build.parts.iter();
+    parts
+        .filter(|(name, part)| {
+            part.base == base && (part.is_main || !main) && !is_agent(build, name)
+        })
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// The services of all workloads but these.
+fn others(build: &Build<'_>, but: &[Named<'_>]) -> Vec<String> {
+    let is_other = |base: &str| !but.iter().any(|(_, b)| *b == base);
+    let parts = build.parts.iter();
+    parts
+        .filter(|(name, part)| is_other(&part.base) && !is_agent(build, name))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// Holders and fronts wait for nothing.
+fn is_agent(build: &Build<'_>, service: &str) -> bool {
+    build.beyond.is_ours(service)
+}
+
+/// Lets each hook wait for the one before.
+fn in_order(build: &mut Build<'_>, hooks: &[Named<'_>]) {
+    for pair in hooks.windows(2) {
+        let [first, next] = pair else { continue };
+        for service in parts(build, next.1, false) {
+            wait_for(build, &service, first);
+        }
+    }
+}
+
+/// Lets a service wait until a hook has done its work. Helm waits for the end of jobs and pods;
+/// of all else it asks only that it is there.
+fn wait_for(build: &mut Build<'_>, service: &str, (workload, base): &Named<'_>) {
+    let condition = match workload.kind {
+        Kind::Job | Kind::Pod => "service_completed_successfully",
+        _ => "service_started",
     };
-    let of = |wanted: Option<When>| -> Vec<String> {
-        let workloads = cluster.workloads.iter().zip(names);
-        workloads
-            .filter(|(w, _)| hook(w) == wanted)
-            .map(|(_, name)| name.clone())
-            .collect()
-    };
-    let (ordinary, before) = (of(None), of(Some(When::Before)));
-    let after = of(Some(When::After));
-    for name in of(Some(When::Never)) {
-        for (service, node) in build.services.iter_mut() {
-            let mine = service == name || service.starts_with(&format!("{name}-"));
-            let map = node.as_map_mut().filter(|_| mine);
-            if let Some(map) = map {
-                let span = crate::source::Span::generated();
-                map.insert("profiles", super::build::text_list(["jobs"], &span));
-            }
+    for on in parts(build, base, true) {
+        depend(build, service, &on, condition);
+    }
+}
+
+/// A hook that runs neither when a chart is installed nor when it is upgraded.
+fn never(build: &mut Build<'_>, workload: &Workload<'_>, base: &str) {
+    for (service, node) in build.services.iter_mut() {
+        let is_part = build.parts.get(service).is_some_and(|p| p.base == base);
+        if let Some(map) = node.as_map_mut().filter(|_| is_part) {
+            let span = Span::generated();
+            map.insert("profiles", text_list(["jobs"], &span));
         }
     }
-    for first in &before {
-        let all: Vec<String> = build.services.keys().map(str::to_owned).collect();
-        for service in all {
-            let is_first = before
-                .iter()
-                .any(|b| service == *b || service.starts_with(&format!("{b}-")));
-            let is_agent = build.beyond.holders.contains_key(&service)
-                || build.beyond.fronts.contains_key(&service);
-            if !is_first && !is_agent {
-                depend(build, &service, first, "service_completed_successfully");
-            }
-        }
-    }
-    for last in &after {
-        for service in &ordinary {
-            depend(build, last, service, "service_started");
-        }
-    }
+    let hook = workload.object.annotations.get(HOOK);
+    let object = super::at::At::of(&workload.object.node);
+    let at = object.get("metadata").get("annotations").get(HOOK);
+    let record = build.record(
+        (&format!("service:{base}"), HOOK),
+        (Class::Dropped, Severity::Info),
+        (
+            hook.map_or("", String::as_str),
+            "it does not run when the chart is installed",
+        ),
+        at.span(),
+    );
+    record.raise = "let it run with the profile `jobs`: `profiles: [jobs]` in mirror.yaml".into();
 }
 
 fn depend(build: &mut Build<'_>, service: &str, on: &str, condition: &str) {

@@ -257,7 +257,8 @@ fn add(
     }
     service.dict("depends_on", depends);
     deploy(pod, &mut service);
-    build.services.insert(name, service.done());
+    let is_main = role == Role::Main;
+    build.add(name, service, (&pod.base, is_main));
     let node = build.services.get(name);
     if node.is_some_and(mentions_address) {
         build.beyond.extension.own_address.push(name.to_owned());
@@ -306,7 +307,7 @@ fn hold(build: &mut Build<'_>, pod: &Pod<'_>, holder: &str, net: &Net) {
     network::attach(build, pod, Some(net), &mut service);
     security::namespaces(build, pod, &mut service);
     deploy_holder(pod, &mut service);
-    build.services.insert(holder, service.done());
+    build.add(holder, service, (&pod.base, false));
     build.beyond.holders.insert(holder.to_owned(), span.clone());
 }
 
@@ -333,7 +334,7 @@ fn front(build: &mut Build<'_>, pod: &Pod<'_>, net: &Net) {
     service.text("image", AGENT, at);
     service.text("network_mode", format!("service:{owner}"), at);
     deploy_holder(pod, &mut service);
-    build.services.insert(name.clone(), service.done());
+    build.add(&name, service, (&pod.base, false));
     let front = Front {
         at: at.clone(),
         forwards: net.forwards.clone(),

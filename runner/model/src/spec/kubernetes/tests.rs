@@ -447,6 +447,109 @@ fn what_is_missing_is_named_all_at_once_with_what_to_write() {
     assert!(t.beyond.asked.contains("s.k"));
 }
 
+/// A workload that is a hook of Helm where it says one.
+fn hooked(kind: &str, name: &str, hook: &str, spec: &str) -> String {
+    let api = match kind {
+        "Pod" => "v1",
+        "Job" | "CronJob" => "batch/v1",
+        _ => "apps/v1",
+    };
+    let pod = "containers: [{name: c, image: i}]";
+    let spec = match kind {
+        "Pod" => pod.to_owned(),
+        "CronJob" => format!(
+            "schedule: '* * * * *', jobTemplate: {{spec: {{template: {{spec: {{{pod}}}}}}}}}"
+        ),
+        _ => format!("{spec}template: {{spec: {{{pod}}}}}"),
+    };
+    format!(
+        "---\napiVersion: {api}\nkind: {kind}\nmetadata: {{name: {name}, annotations: {{{hook}}}}}\nspec: {{{spec}}}\n"
+    )
+}
+
+#[test]
+fn hooks_take_nothing_with_them_that_is_only_called_alike() {
+    let text = [
+        hooked("Pod", "shop", "helm.sh/hook: test", ""),
+        hooked("Deployment", "shop-web", "", ""),
+        hooked("Job", "db", "helm.sh/hook: pre-install", ""),
+        hooked("Deployment", "db-api", "", ""),
+    ];
+    let t = read(&text.concat(), "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+    let services = &t.document.to_json()["services"];
+    assert_eq!(services["shop"]["profiles"], json!(["jobs"]));
+    assert!(services["shop-web"].get("profiles").is_none());
+    let on_db = json!({"db": {"condition": "service_completed_successfully"}});
+    for name in ["shop", "shop-web", "db-api"] {
+        assert_eq!(services[name]["depends_on"], on_db, "{name}");
+    }
+    assert!(services["db"].get("depends_on").is_none());
+    let record = t.records.iter().find(|r| r.field == "helm.sh/hook");
+    let record = record.unwrap_or_else(|| panic!("{:?}", t.records));
+    assert_eq!(
+        (
+            record.object.as_str(),
+            record.declared.as_str(),
+            record.class
+        ),
+        ("service:shop", "test", Class::Dropped)
+    );
+    assert!(record.place.is_some() && record.raise.contains("profiles: [jobs]"));
+}
+
+#[test]
+fn hooks_run_in_the_order_of_their_weights() {
+    let hook = |name: &str, weight: &str| {
+        let hook = format!("helm.sh/hook: pre-install, helm.sh/hook-weight: '{weight}'");
+        hooked("Job", name, &hook, "")
+    };
+    // A Deployment that is a hook never ends, and Helm does not wait for its end.
+    let server = hooked(
+        "Deployment",
+        "server",
+        "helm.sh/hook: pre-install, helm.sh/hook-weight: '-9'",
+        "",
+    );
+    let text = [
+        hook("b", "5"),
+        hook("c", "-3"),
+        hook("a", "5"),
+        hook("d", "none"),
+        server,
+    ];
+    let t = read(&text.concat(), "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+    let services = &t.document.to_json()["services"];
+    for (name, on, condition) in [
+        ("c", "server", "service_started"),
+        ("d", "c", "service_completed_successfully"),
+        ("a", "d", "service_completed_successfully"),
+        ("b", "a", "service_completed_successfully"),
+    ] {
+        assert_eq!(
+            services[name]["depends_on"],
+            json!({on: {"condition": condition}}),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn hooks_wait_for_what_runs_and_for_all_of_it() {
+    let text = [
+        hooked("Job", "seed", "helm.sh/hook: post-install", ""),
+        hooked("CronJob", "nightly", "", ""),
+        hooked("Job", "later", "", "suspend: true, "),
+        hooked("StatefulSet", "db", "", "replicas: 2, "),
+    ];
+    let t = read(&text.concat(), "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+    let services = &t.document.to_json()["services"];
+    let started = json!({"condition": "service_started"});
+    assert_eq!(
+        services["seed"]["depends_on"],
+        json!({"db-0": started, "db-1": started})
+    );
+}
+
 #[test]
 fn templates_and_kustomizations_are_refused_with_their_line() {
     let said = errors(
