@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::{Cluster, Content};
 use super::dict::{Dict, texts};
+use super::ingress::Hosts;
 use super::supply::Supply;
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::fidelity::{Class, Record, Severity};
@@ -27,6 +28,8 @@ pub struct Build<'c> {
     pub services: Mapping,
     /// What each service is to the workload that it is a part of.
     pub parts: BTreeMap<String, Part>,
+    /// What Ingresses lead to.
+    pub hosts: Hosts,
     /// Volumes of the document.
     pub volumes: Mapping,
     /// Configuration files of the document.
@@ -77,6 +80,7 @@ impl<'c> Build<'c> {
             given,
             services: Mapping::default(),
             parts: BTreeMap::new(),
+            hosts: Hosts::of(cluster),
             volumes: Mapping::default(),
             configs: Mapping::default(),
             secrets: Mapping::default(),

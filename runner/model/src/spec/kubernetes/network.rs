@@ -9,6 +9,7 @@ use super::at::At;
 use super::build::Build;
 use super::cluster::{Cluster, Service};
 use super::dict::{Dict, list, texts};
+use super::ingress::{self, Lead};
 use super::pod::Pod;
 use super::workload::{Kind, Workload};
 use crate::fidelity::{Class, Severity};
@@ -89,22 +90,42 @@ pub fn of(build: &mut Build<'_>, pod: &Pod<'_>) -> Net {
             }
         }
     }
-    super::ingress::names(build, pod, &mut net);
+    for service in cluster.services_of(workload) {
+        if !stands_apart(cluster, service, workload) {
+            for lead in build.hosts.of_service(service) {
+                if let Some(target) = target(workload, &lead.port)
+                    && net.add_public(&lead, target, &own_ports(workload))
+                {
+                    build.hosts.reached.insert(lead.host);
+                }
+            }
+        }
+    }
     net
 }
 
 impl Net {
-    /// Adds a name by which the whole cluster, and what is outside of it, calls the pod.
-    pub fn add_public(&mut self, name: &str, port: u16, target: u16, span: &Span) {
-        self.full.push((name.to_owned(), span.clone()));
-        if port != target {
-            let forward = format!("{port}={target}/tcp");
-            let taken = format!("{port}=");
-            if !self.forwards.iter().any(|f| f.starts_with(&taken)) {
+    /// Adds a host by which the whole cluster, and what is outside of it, calls the pod; unless
+    /// the port by which it is called is already another one's.
+    fn add_public(&mut self, lead: &Lead, target: u16, own: &[i32]) -> bool {
+        let forward = format!("{}={target}/tcp", ingress::PORT);
+        let taken = format!("{}=", ingress::PORT);
+        let mut known = self.forwards.iter();
+        let known = known.find(|f| f.starts_with(&taken) && f.ends_with("/tcp"));
+        let is_own = own.contains(&i32::from(ingress::PORT));
+        match known {
+            Some(known) if *known == forward => {}
+            Some(_) => return false,
+            None if target == ingress::PORT => {}
+            None if is_own => return false,
+            None => {
                 self.forwards.push(forward);
-                self.forwards_at.get_or_insert_with(|| span.clone());
+                let span = || lead.span.clone();
+                self.forwards_at.get_or_insert_with(span);
             }
         }
+        self.full.push((lead.host.clone(), lead.span.clone()));
+        true
     }
 }
 
@@ -152,7 +173,7 @@ fn target(workload: &Workload<'_>, port: &ServicePort) -> Option<u16> {
 }
 
 /// A port of a pod by its name.
-pub fn named_port(workload: &Workload<'_>, name: &str) -> Option<i32> {
+fn named_port(workload: &Workload<'_>, name: &str) -> Option<i32> {
     let containers = workload.pod.containers.iter().chain(workload.sidecars());
     let mut ports = containers.flat_map(|c| c.ports.iter().flatten());
     ports
@@ -208,17 +229,20 @@ fn publish(service: &Service<'_>, port: &ServicePort, route: &Route, at: At<'_>,
     }
 }
 
+/// The ports that the containers of a pod say they have.
+fn own_ports(workload: &Workload<'_>) -> Vec<i32> {
+    let containers = workload.pod.containers.iter().chain(workload.sidecars());
+    let ports = containers.flat_map(|c| c.ports.iter().flatten());
+    ports.map(|p| p.container_port).collect()
+}
+
 /// Whether a Service needs an address of its own: the pod itself uses the number of one of its
 /// ports for something else.
 pub fn stands_apart(cluster: &Cluster<'_>, service: &Service<'_>, workload: &Workload<'_>) -> bool {
     if service.is_headless() {
         return false;
     }
-    let containers = workload.pod.containers.iter().chain(workload.sidecars());
-    let own: Vec<i32> = containers
-        .flat_map(|c| c.ports.iter().flatten())
-        .map(|p| p.container_port)
-        .collect();
+    let own = own_ports(workload);
     let mut led: BTreeMap<(i32, &str), u16> = BTreeMap::new();
     for other in cluster.services_of(workload).filter(|s| !s.is_headless()) {
         let is_this = std::ptr::eq(other, service);
@@ -263,6 +287,22 @@ pub fn apart(build: &mut Build<'_>, service: &Service<'_>, pod: &Pod<'_>) {
             };
             publish(service, port, &to_front, at, &mut net);
         }
+    }
+    for lead in build.hosts.of_service(service) {
+        let Some(target) = target(pod.workload, &lead.port) else {
+            continue;
+        };
+        let forward = format!("{}={owner}:{target}/tcp", ingress::PORT);
+        let taken = format!("{}=", ingress::PORT);
+        let mut known = forwards.iter();
+        let known = known.find(|f| f.starts_with(&taken) && f.ends_with("/tcp"));
+        match known {
+            Some(known) if *known != forward => continue,
+            Some(_) => {}
+            None => forwards.push(forward),
+        }
+        net.full.push((lead.host.clone(), lead.span));
+        build.hosts.reached.insert(lead.host);
     }
     let mut dict = Dict::at(span);
     dict.text("image", "prodmirror/agent", span);

@@ -767,6 +767,103 @@ fn a_front_finds_all_pods_that_it_stands_before() {
     }
 }
 
+/// A rule of an Ingress.
+fn rule(host: &str, path: &str, service: &str, port: &str) -> String {
+    format!(
+        "{{host: {host}, http: {{paths: [{{path: {path}, pathType: Prefix, backend: {{service: {{name: {service}, port: {{{port}}}}}}}}}]}}}}"
+    )
+}
+
+fn ingress(name: &str, rules: &[String]) -> String {
+    let rules = rules.join(", ");
+    format!(
+        "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}}}\nspec: {{rules: [{rules}]}}\n"
+    )
+}
+
+/// The names of the service of a workload of one container, and what the record of an Ingress
+/// says.
+fn led(ingresses: &str) -> (Json, Vec<(Class, Severity, String)>) {
+    let web = listening("Deployment", "web", 1, &[&[8080]]);
+    let api = listening("Deployment", "api", 1, &[&[8080]]);
+    let text = [web, api, before("web", "web", ""), before("api", "api", "")];
+    let t = read(&(text.concat() + ingresses), "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+    let records = t.records.iter().filter(|r| r.field == "rules");
+    let records = records.map(|r| (r.class, r.severity, r.actual.clone()));
+    (t.document.to_json(), records.collect())
+}
+
+fn is_called(document: &Json, service: &str, host: &str) -> bool {
+    let names = &document["services"][service]["networks"]["default"]["aliases"];
+    names.as_array().unwrap().contains(&json!(host))
+}
+
+#[test]
+fn a_host_that_leads_to_one_service_is_its_name() {
+    let rules = [
+        rule("shop.example", "/", "web", "number: 80"),
+        rule("api.example", "/", "api", "number: 80"),
+        rule("shop.example", "/x", "web", "number: 80"),
+    ];
+    let (document, records) = led(&ingress("all", &rules));
+    assert!(is_called(&document, "web", "shop.example"));
+    assert!(is_called(&document, "api", "api.example"));
+    assert!(!is_called(&document, "api", "shop.example"));
+    let actual = "shop.example, api.example".to_owned();
+    assert_eq!(records, [(Class::Substituted, Severity::Medium, actual)]);
+}
+
+#[test]
+fn a_host_that_leads_to_several_services_is_nobodys_name() {
+    let web = || rule("shop.example", "/", "web", "number: 80");
+    let api = || rule("shop.example", "/api", "api", "number: 80");
+    for text in [
+        ingress("a", &[web()]) + &ingress("b", &[api()]),
+        ingress("a", &[web(), api()]),
+    ] {
+        let (document, records) = led(&text);
+        assert!(!is_called(&document, "web", "shop.example"), "{document}");
+        assert!(!is_called(&document, "api", "shop.example"), "{document}");
+        assert!(!records.is_empty());
+        for record in records {
+            assert_eq!(record, (Class::Dropped, Severity::High, String::new()));
+        }
+    }
+}
+
+#[test]
+fn a_host_that_leads_nowhere_is_dropped() {
+    for (service, port) in [
+        ("gone", "number: 80"),
+        ("web", "number: 81"),
+        ("web", "name: x"),
+    ] {
+        let rules = [
+            rule("shop.example", "/", service, port),
+            rule("api.example", "/", "api", "number: 80"),
+        ];
+        let (document, records) = led(&ingress("a", &rules));
+        assert!(!is_called(&document, "web", "shop.example"), "{document}");
+        assert!(is_called(&document, "api", "api.example"), "{document}");
+        let actual = "api.example".to_owned();
+        assert_eq!(records, [(Class::Dropped, Severity::High, actual)]);
+    }
+}
+
+#[test]
+fn a_host_of_a_service_that_stands_apart_leads_to_its_front() {
+    let web = listening("Deployment", "web", 1, &[&[80, 8080]]);
+    let rules = [rule("shop.example", "/", "web", "number: 80")];
+    let text = web + &before("web", "web", "") + &ingress("a", &rules);
+    let t = read(&text, "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+    let document = t.document.to_json();
+    assert!(is_called(&document, "web-front", "shop.example"));
+    assert!(document["services"]["web-pods"].get("networks").is_none());
+    let forwards = &t.beyond.fronts["web-front"].forwards;
+    assert_eq!(*forwards, ["80=web-pods:8080/tcp"]);
+    assert_eq!(t.beyond.fronts.len(), 1);
+}
+
 #[test]
 fn files_are_recognised() {
     let is = |text: &str| objects::sniff(&SourceFile::new("x", text));
