@@ -49,10 +49,8 @@ pub async fn until_passed(
         ProbeAction::Exec(_) => within,
         _ => within + SLACK,
     };
-    let given_up = probe.failures.map(|n| {
-        let all = Duration::from_secs(u64::from(n) * u64::from(probe.period));
-        Instant::now() + all
-    });
+    let given_up = probe.given_up_after().map(Duration::from_secs);
+    let given_up = given_up.map(|all| Instant::now() + all);
     let ended = |s: &Status| matches!(s.phase, Phase::Ended { .. });
     let (mut pause, mut passed) = (FIRST_PAUSE, 0);
     loop {

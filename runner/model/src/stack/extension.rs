@@ -113,6 +113,10 @@ pub struct ProbeSpec {
     /// Failures in a row after which the service has failed; absent = never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<u32>,
+    /// Seconds after the start before which production does not check: they are none of the
+    /// time in which it may fail.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delay: u32,
     /// Successes in a row that it takes.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub successes: u32,
@@ -125,6 +129,19 @@ fn one() -> u32 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_one(n: &u32) -> bool {
     *n == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+impl ProbeSpec {
+    /// Seconds after the start from which the service has failed; `None` = never.
+    pub fn given_up_after(&self) -> Option<u64> {
+        let failures = u64::from(self.failures?);
+        Some(u64::from(self.delay) + failures * u64::from(self.period))
+    }
 }
 
 /// What a check does.

@@ -51,6 +51,7 @@ pub fn read(
     for probe in &mut probes.ready {
         // What is not ready is not given up either.
         probe.failures = None;
+        probe.delay = 0;
     }
     healthcheck(pod, check, at, service);
     if probes != Probes::default() {
@@ -121,6 +122,7 @@ fn spec(
         period: number(probe.period_seconds, 10),
         timeout: number(probe.timeout_seconds, 1),
         failures: Some(number(probe.failure_threshold, 3)),
+        delay: number(probe.initial_delay_seconds, 0),
         successes: number(probe.success_threshold, 1),
     })
 }

@@ -160,6 +160,20 @@ fn probes_are_health_checks_or_questions_of_the_tool() {
 }
 
 #[test]
+fn a_startup_probe_is_given_up_after_its_delay_and_its_failures() {
+    let probe = |further: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: i, startupProbe: {{tcpSocket: {{port: 1}}, {further}}}}}]}}\n"
+        );
+        let t = read(&text, "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+        t.beyond.extension.probes["p"].startup.clone().unwrap()
+    };
+    let slow = probe("initialDelaySeconds: 60, periodSeconds: 2, failureThreshold: 3");
+    assert_eq!(slow.given_up_after(), Some(66));
+    assert_eq!(probe("").given_up_after(), Some(30));
+}
+
+#[test]
 fn services_are_names_and_ports() {
     let (document, t) = shop();
     let names = &document["services"]["www"]["networks"]["default"]["aliases"];
