@@ -79,10 +79,33 @@ impl<'o> Cluster<'o> {
                     .extend(Workload::read(object, kind, problems));
             }
         }
+        cluster.scale();
         let running = cluster.workloads.iter().map(|w| w.namespace());
         let listening = cluster.services.iter().map(|s| s.object.namespace.as_str());
         cluster.namespaces = running.chain(listening).collect();
         cluster
+    }
+
+    /// Workloads that leave it to an autoscaler how many pods they have start with the least.
+    fn scale(&mut self) {
+        let mut least: BTreeMap<(&str, String, String), u32> = BTreeMap::new();
+        for scaler in self.all("HorizontalPodAutoscaler") {
+            let spec = scaler.spec();
+            let text = |key: &str| {
+                let node = spec.get("scaleTargetRef").get(key).node();
+                node.and_then(Node::as_str).unwrap_or_default().to_owned()
+            };
+            let number = spec.get("minReplicas").node().and_then(Node::as_int);
+            let number = number.and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
+            let of = (scaler.namespace.as_str(), text("kind"), text("name"));
+            least.insert(of, number.clamp(1, workload::MAX_REPLICAS));
+        }
+        for workload in self.workloads.iter_mut().filter(|w| w.is_scaled()) {
+            let object = workload.object;
+            let (kind, name) = (object.kind.clone(), object.name.clone());
+            let number = least.get(&(object.namespace.as_str(), kind, name));
+            workload.replicas = number.copied().unwrap_or(workload.replicas);
+        }
     }
 
     /// An object.

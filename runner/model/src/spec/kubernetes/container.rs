@@ -102,6 +102,8 @@ fn resources(build: &mut Build<'_>, (c, at): (&Container, At<'_>), name: &str, s
             };
             let span = place.span();
             match (side, what.as_str()) {
+                // Kubernetes takes it for no limit.
+                ("limits", "cpu" | "memory") if amount.milli() == 0 => {}
                 ("requests", "cpu") => shares = Some((amount, span.clone())),
                 ("limits", "cpu") => {
                     let quota = amount.milli().saturating_mul(CPU_PERIOD / 1000).max(1000);

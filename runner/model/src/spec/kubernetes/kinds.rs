@@ -48,9 +48,14 @@ const DROPPED: &[Dropped] = &[
         reason: "the limits that it gives to containers without any are not in the mirror",
     },
     Dropped {
-        kinds: &["HorizontalPodAutoscaler", "ScaledObject"],
+        kinds: &["HorizontalPodAutoscaler"],
         severity: Severity::Low,
-        reason: "the mirror does not scale: the least number of pods runs",
+        reason: "the mirror does not scale: the declared number of pods runs, or the least where none is declared",
+    },
+    Dropped {
+        kinds: &["ScaledObject"],
+        severity: Severity::Low,
+        reason: "the mirror does not scale: the declared number of pods runs",
     },
     Dropped {
         kinds: &[

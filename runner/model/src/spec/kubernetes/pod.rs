@@ -80,6 +80,7 @@ pub fn translate<'w>(
     base: &str,
 ) -> Vec<Pod<'w>> {
     super::fields::pod(build, workload, base);
+    security::unconfined(build, workload, base);
     let pods = pods(build, workload, base);
     for pod in &pods {
         one(build, pod);

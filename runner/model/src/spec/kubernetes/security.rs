@@ -6,6 +6,7 @@ use super::at::At;
 use super::build::Build;
 use super::dict::{Dict, texts};
 use super::pod::Pod;
+use super::workload::Workload;
 use crate::fidelity::{Class, Severity};
 use crate::yaml::Node;
 
@@ -122,6 +123,33 @@ pub fn context(
         }
     }
     service.list("security_opt", options, own_at.span());
+}
+
+/// Says that the engine confines a pod's system calls where production does not.
+pub fn unconfined(build: &mut Build<'_>, workload: &Workload<'_>, base: &str) {
+    let all = workload.pod.security_context.as_ref();
+    if all.is_some_and(|s| s.seccomp_profile.is_some()) {
+        return;
+    }
+    let containers = workload.pod.containers.iter();
+    let init = workload.pod.init_containers.iter().flatten();
+    let is_unconfined = |c: &Container| {
+        let own = c.security_context.as_ref();
+        !own.is_some_and(|s| s.seccomp_profile.is_some() || s.privileged == Some(true))
+    };
+    if containers.chain(init).any(is_unconfined) {
+        let record = build.record(
+            (&format!("service:{base}"), "securityContext.seccompProfile"),
+            (Class::Substituted, Severity::Info),
+            (
+                "",
+                "Kubernetes confines no system calls unless a profile or the kubelet says so",
+            ),
+            workload.spec().span(),
+        );
+        record.actual = "the engine's default profile".into();
+        record.raise = "declare `seccompProfile: {type: RuntimeDefault}` in production".into();
+    }
 }
 
 fn groups(pod: &Pod<'_>, service: &mut Dict) {

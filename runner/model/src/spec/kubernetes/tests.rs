@@ -127,6 +127,56 @@ fn limits_rights_and_life_are_mapped() {
 }
 
 #[test]
+fn a_limit_of_nothing_is_no_limit() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: i, resources: {limits: {cpu: '0', memory: '0'}, requests: {cpu: 100m}}}]}\n";
+    let t = read(text, "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+    let pod = &t.document.to_json()["services"]["p"];
+    assert_eq!(pod["cpu_shares"], 102);
+    for key in ["cpu_quota", "cpu_period", "mem_limit", "memswap_limit"] {
+        assert!(pod.get(key).is_none(), "{key}: {pod}");
+    }
+}
+
+#[test]
+fn confinement_that_production_lacks_is_told() {
+    let profile = "seccompProfile: {type: RuntimeDefault}";
+    for (pod, container, told) in [
+        ("", "", true),
+        (profile, "", false),
+        ("", profile, false),
+        ("", "privileged: true", false),
+        ("runAsUser: 1", "runAsUser: 1", true),
+    ] {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{securityContext: {{{pod}}}, containers: [{{name: c, image: i, securityContext: {{{container}}}}}]}}\n"
+        );
+        let t = read(&text, "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+        let field = "securityContext.seccompProfile";
+        let record = t.records.iter().find(|r| r.field == field);
+        assert_eq!(record.is_some(), told, "{pod} {container}");
+        if let Some(record) = record {
+            assert_eq!(
+                (record.object.as_str(), record.class, record.severity),
+                ("service:p", Class::Substituted, Severity::Info)
+            );
+        }
+    }
+}
+
+#[test]
+fn the_least_number_of_pods_runs_where_only_an_autoscaler_says_one() {
+    let scaler = "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: x}\nspec: {minReplicas: 3, maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}\n";
+    let web = listening("Deployment", "web", 2, &[&[1]]);
+    let other = listening("Deployment", "other", 2, &[&[1]]).replace("replicas: 2, ", "");
+    for (web, replicas) in [(web.replace("replicas: 2, ", ""), 3), (web, 2)] {
+        let t = read(&(web + &other + scaler), "{}", &[]).unwrap_or_else(|p| panic!("{p}"));
+        let services = &t.document.to_json()["services"];
+        assert_eq!(services["web"]["deploy"], json!({"replicas": replicas}));
+        assert!(services["other"].get("deploy").is_none());
+    }
+}
+
+#[test]
 fn probes_are_health_checks_or_questions_of_the_tool() {
     let (document, t) = shop();
     let health = &document["services"]["www"]["healthcheck"];

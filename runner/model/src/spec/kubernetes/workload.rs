@@ -75,7 +75,7 @@ pub fn kind_of(object: &Object) -> Option<Kind> {
 }
 
 /// More pods than this are not run on one machine; nobody means it.
-const MAX_REPLICAS: i64 = 100;
+pub const MAX_REPLICAS: u32 = 100;
 
 impl<'o> Workload<'o> {
     /// Reads a workload.
@@ -132,6 +132,16 @@ impl<'o> Workload<'o> {
             annotations,
             replicas,
         })
+    }
+
+    /// Whether it leaves to others how many pods it has.
+    pub fn is_scaled(&self) -> bool {
+        let scales = matches!(
+            self.kind,
+            Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet
+        );
+        let declared = self.object.spec().get("replicas").node();
+        scales && declared.is_none_or(Node::is_null)
     }
 
     /// Its namespace.
@@ -213,7 +223,7 @@ fn declared_replicas(object: &Object, kind: Kind, problems: &mut Problems) -> Op
         return Some(1);
     };
     match node.as_int() {
-        Some(n @ 0..=MAX_REPLICAS) => u32::try_from(n).ok(),
+        Some(n) if (0..=i64::from(MAX_REPLICAS)).contains(&n) => u32::try_from(n).ok(),
         _ => {
             problems.push(Problem::at(
                 ProblemKind::InvalidValue,
