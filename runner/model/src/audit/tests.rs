@@ -213,6 +213,38 @@ fn no_secret_is_in_a_finding() {
 }
 
 #[test]
+fn manifests_of_secrets_are_found_where_the_repository_keeps_them() {
+    let mut world = World::new("");
+    world.write("mirror.yaml", "production: shop.yaml\n");
+    let key = |key: &str| {
+        format!("{{name: {key}, valueFrom: {{secretKeyRef: {{name: shop-db, key: {key}}}}}}}")
+    };
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: nginx:1.25, env: [{}, {}]}}]}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: shop-db}}\n",
+        key("USER"),
+        key("PASSWORD")
+    );
+    let found = |world: &World, values: &str| -> Vec<String> {
+        world.write("shop.yaml", &format!("{pod}{values}\n"));
+        let findings = world.audit().findings;
+        let all = findings.iter().filter(|f| f.rule.id == "plaintext-secret");
+        all.map(|f| format!("{} {} {}", f.severity, f.object, f.span.line))
+            .collect()
+    };
+    let secret = ["high secret:shop-db 8"];
+    let plain = "stringData: {USER: w9, PASSWORD: w9-xK2}";
+    assert_eq!(found(&world, plain), secret);
+    assert_eq!(
+        found(&world, "data: {USER: dzk=, PASSWORD: dzkteEsy}"),
+        secret
+    );
+    assert!(found(&world, "stringData: {USER: changeme, PASSWORD: ''}").is_empty());
+    let kept = ["mirror.yaml".to_owned()];
+    world.surroundings.tracked = Some(kept.into_iter().collect());
+    assert!(found(&world, plain).is_empty());
+}
+
+#[test]
 fn the_shop_has_nothing_serious() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let project = Project::load(&root.join("mirror.yaml")).unwrap();

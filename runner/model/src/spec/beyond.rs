@@ -19,10 +19,21 @@ pub struct Beyond {
     pub fronts: BTreeMap<String, Front>,
     /// Values of variables that secrets are taken from, where production's files hold them.
     pub values: BTreeMap<String, Secret>,
+    /// Variables of `values` whose value stands in a file as everybody can read it.
+    pub plain: BTreeMap<String, Plain>,
     /// Names of secrets that production asks for beside those that Compose knows.
     pub asked: BTreeSet<String>,
     /// What goes to the stack as it is: probes, directories of files, and the like.
     pub extension: Extension,
+}
+
+/// Where a secret stands in a file.
+#[derive(Debug, Clone)]
+pub struct Plain {
+    /// What holds it: `secret:shop-db`.
+    pub object: String,
+    /// The place of that.
+    pub at: Span,
 }
 
 /// A service that stands before another one.
@@ -45,6 +56,7 @@ impl Beyond {
         self.holders.extend(later.holders);
         self.fronts.extend(later.fronts);
         self.values.extend(later.values);
+        self.plain.extend(later.plain);
         self.asked.extend(later.asked);
         let (to, from) = (&mut self.extension, later.extension);
         to.directories.extend(from.directories);

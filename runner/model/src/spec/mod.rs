@@ -18,7 +18,7 @@ pub mod swarm;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use beyond::{Beyond, Front};
+pub use beyond::{Beyond, Front, Plain};
 pub(crate) use read::sha256;
 pub use read::{Production, ReadRequest, read};
 

@@ -1,5 +1,7 @@
 //! Passwords that everybody knows, and secrets that everybody can read.
 
+use std::collections::BTreeSet;
+
 use super::words::{is_guessed, known_token, placeholder, user_info};
 use crate::audit::look::{Body, Text};
 use crate::audit::{Found, Look};
@@ -82,6 +84,7 @@ pub fn plaintext(look: &Look<'_>, found: &mut Found) {
             finding.related(home, "its value stands here");
         }
     }
+    manifests(look, found);
     for body in &look.bodies {
         let lines = (1..).zip(body.file.text.lines());
         for (number, line) in lines {
@@ -97,6 +100,22 @@ pub fn plaintext(look: &Look<'_>, found: &mut Found) {
                     .key(kind)
                     .related(&body.named, "the spec names the file here");
             }
+        }
+    }
+}
+
+/// Secrets whose manifests stand in the repository, each once: all of their values are secret.
+fn manifests(look: &Look<'_>, found: &mut Found) {
+    let mut told = BTreeSet::new();
+    for (variable, plain) in &look.beyond.plain {
+        let value = look.beyond.values.get(variable).map(Secret::expose);
+        let is_secret = |v: &&str| !v.trim().is_empty() && placeholder(v).is_none();
+        let is_kept = look.is_tracked(&plain.at.file.name) != Some(false);
+        if value.filter(is_secret).is_some() && is_kept && told.insert(&plain.object) {
+            let what = "its values stand in plain text, or in base64, which hides nothing";
+            found
+                .add(&plain.object, "data", &plain.at, what)
+                .fix("let the deployment make the Secret, or keep an ExternalSecret or a SealedSecret instead");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::policy::variable_of;
 use crate::project::{Named, SecretSource, find};
 use crate::secret::Secret;
 use crate::source::Span;
-use crate::spec::Beyond;
+use crate::spec::{Beyond, Plain};
 use crate::stack::secret_ref;
 use crate::yaml::{Mapping, Node, Spanned, ViaKind};
 
@@ -205,6 +205,11 @@ impl<'c> Build<'c> {
         };
         let variable = self.free_variable(&asked);
         self.variables.insert(id, variable.clone());
+        if let Some(object) = self.cluster.find("Secret", namespace, name) {
+            let (object, at) = (object.title(), object.span().clone());
+            let plain = Plain { object, at };
+            self.beyond.plain.insert(variable.clone(), plain);
+        }
         let secret = Secret::new(value);
         self.beyond.values.insert(variable.clone(), secret);
         Some((variable, encoded))
