@@ -107,7 +107,7 @@ fn runs_nothing(problems: &Problems) -> bool {
 }
 
 /// How many specs end as a stack at least, of the files that are here; it may not fall.
-const READ: usize = 134;
+const READ: usize = 139;
 
 fn corpus(corpus: &Path) -> Result<(), Failed> {
     let program = std::env::var_os("PRODMIRROR_COMPOSE").map(PathBuf::from);

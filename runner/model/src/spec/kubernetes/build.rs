@@ -288,7 +288,7 @@ impl<'c> Build<'c> {
             return Some((Content::Text(text), node.span.clone()));
         }
         if !optional {
-            self.missing_config(namespace, name, key, span);
+            self.missing_config(namespace, name, &[key], span);
         }
         None
     }
@@ -302,18 +302,21 @@ impl<'c> Build<'c> {
         Some(supplied.keys().map(str::to_owned).collect())
     }
 
-    /// Says that a ConfigMap, or a key of it, is nowhere.
-    pub fn missing_config(&mut self, namespace: &str, name: &str, key: &str, span: &Span) {
+    /// Says that a ConfigMap, or a key of it, is nowhere. `keys` are those that somebody asks for,
+    /// as far as that is known.
+    pub fn missing_config(&mut self, namespace: &str, name: &str, keys: &[&str], span: &Span) {
         // Everybody has it: the cluster itself puts it into every namespace.
         let there = self.cluster.find("ConfigMap", namespace, name).is_some();
         let message = match there {
-            true => format!("the ConfigMap `{name}` has no key `{key}`"),
+            true => format!("the ConfigMap `{name}` has no key `{}`", keys.join("`, `")),
             false => format!("the ConfigMap `{name}` is in none of the files"),
         };
-        let key = crate::stack::encode::key(if key.is_empty() { "KEY" } else { key });
+        let lines: String = known(keys)
+            .map(|k| format!("\n        {}: TEXT", crate::stack::encode::key(k)))
+            .collect();
         let name = crate::stack::encode::key(name);
         self.once(Problem::at(ProblemKind::Missing, span, message).help(format!(
-            "add its manifest to `production`, or supply it in mirror.yaml:\nsupply:\n  kubernetes:\n    config_maps:\n      {name}:\n        {key}: TEXT"
+            "add its manifest to `production`, or supply it in mirror.yaml:\nsupply:\n  kubernetes:\n    config_maps:\n      {name}:{lines}"
         )));
     }
 
@@ -323,12 +326,19 @@ impl<'c> Build<'c> {
         supplied.or_else(|| self.cluster.secret_keys(namespace, name))
     }
 
-    /// Says that nobody knows what a secret holds.
-    pub fn missing_keys(&mut self, name: &str, span: &Span) {
+    /// Says that nobody knows what a secret holds. `keys` are those that somebody asks for, as
+    /// far as that is known.
+    pub fn missing_keys(&mut self, name: &str, keys: &[&str], span: &Span) {
         let message = format!("the secret `{name}` is in none of the files");
+        let list: Vec<String> = known(keys).map(crate::stack::encode::key).collect();
+        let list = list.join(", ");
+        let values: String = known(keys)
+            .map(|k| crate::stack::encode::key(&format!("{name}.{k}")))
+            .map(|k| format!("\n  {k}: {{ stub: VALUE }}   # or {{ env: NAME }}, {{ file: PATH }}"))
+            .collect();
         let key = crate::stack::encode::key(name);
         self.once(Problem::at(ProblemKind::Missing, span, message).help(format!(
-            "name its keys and give their values in mirror.yaml:\nsupply:\n  kubernetes:\n    secrets:\n      {key}: [KEY]\nsecrets:\n  {key}.KEY: {{ stub: VALUE }}   # or {{ env: NAME }}, {{ file: PATH }}"
+            "name its keys and give their values in mirror.yaml:\nsupply:\n  kubernetes:\n    secrets:\n      {key}: [{list}]\nsecrets:{values}"
         )));
     }
 
@@ -451,4 +461,10 @@ pub fn plain_key(name: &str) -> String {
 /// A list of texts as a node.
 pub fn text_list<T: Into<String>>(items: impl IntoIterator<Item = T>, span: &Span) -> Node {
     super::dict::list(texts(items, span), span)
+}
+
+/// Keys to write into a block; one to be replaced where none is known.
+fn known<'k>(keys: &'k [&'k str]) -> impl Iterator<Item = &'k str> {
+    let none = keys.is_empty().then_some("KEY");
+    none.into_iter().chain(keys.iter().copied())
 }

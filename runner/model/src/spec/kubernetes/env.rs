@@ -131,7 +131,7 @@ fn sources(build: &mut Build<'_>, pod: &Pod<'_>, c: &Container, at: At<'_>, env:
             let named = at.get("configMapRef").get("name").span();
             let keys = build.config_keys(namespace, &r.name);
             if keys.is_none() && r.optional != Some(true) {
-                build.missing_config(namespace, &r.name, "", named);
+                build.missing_config(namespace, &r.name, &[], named);
             }
             for key in keys.unwrap_or_default() {
                 let name = format!("{prefix}{key}");
@@ -148,7 +148,7 @@ fn sources(build: &mut Build<'_>, pod: &Pod<'_>, c: &Container, at: At<'_>, env:
             let named = at.get("secretRef").get("name").span();
             let keys = build.secret_keys(namespace, &r.name);
             if keys.is_none() && r.optional != Some(true) {
-                build.missing_keys(&r.name, named);
+                build.missing_keys(&r.name, &[], named);
             }
             for key in keys.unwrap_or_default() {
                 let name = format!("{prefix}{key}");

@@ -49,6 +49,7 @@ pub fn of(
         build,
         pod,
         container: c,
+        parts: pod.parts_of(&v.name),
         entries: Vec::new(),
         mode: MODE,
     };
@@ -91,6 +92,8 @@ struct Gather<'g, 'c, 'p> {
     build: &'g mut Build<'c>,
     pod: &'g Pod<'p>,
     container: &'g Container,
+    /// What containers mount of it one by one.
+    parts: Vec<String>,
     entries: Vec<Entry>,
     mode: i32,
 }
@@ -138,9 +141,14 @@ impl Gather<'_, '_, '_> {
         let keys = self.build.config_keys(namespace, name);
         if keys.is_none() {
             if !optional {
-                let key = items.and_then(|i| i.first()).map_or("", |i| i.key.as_str());
+                let keys: Vec<&str> = match items {
+                    Some(items) if !items.is_empty() => {
+                        items.iter().map(|i| i.key.as_str()).collect()
+                    }
+                    _ => self.parts.iter().map(String::as_str).collect(),
+                };
                 self.build
-                    .missing_config(namespace, name, key, named.span());
+                    .missing_config(namespace, name, &keys, named.span());
             }
             return;
         }
@@ -170,7 +178,8 @@ impl Gather<'_, '_, '_> {
                 return;
             }
             if items.is_none_or(<[_]>::is_empty) {
-                self.build.missing_keys(name, named.span());
+                let parts: Vec<&str> = self.parts.iter().map(String::as_str).collect();
+                self.build.missing_keys(name, &parts, named.span());
                 return;
             }
             keys = Some(Vec::new());

@@ -1,6 +1,8 @@
 //! A pod as services: one container is one service; several share the network of a holder.
 
-use k8s_openapi::api::core::v1::Container;
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::at::At;
 use super::build::{Build, text_list};
@@ -47,6 +49,21 @@ impl Pod<'_> {
     /// The service that has its network.
     pub fn owner(&self) -> &str {
         self.holder.as_deref().unwrap_or(&self.service)
+    }
+
+    /// What its containers mount.
+    pub fn mounts(&self) -> impl Iterator<Item = &VolumeMount> {
+        let spec = &self.workload.pod;
+        let init = spec.init_containers.iter().flatten();
+        init.chain(&spec.containers)
+            .flat_map(|c| c.volume_mounts.iter().flatten())
+    }
+
+    /// What its containers mount of a volume one by one, each once.
+    pub fn parts_of(&self, volume: &str) -> Vec<String> {
+        let mounts = self.mounts().filter(|m| m.name == volume);
+        let parts: BTreeSet<&str> = mounts.filter_map(|m| m.sub_path.as_deref()).collect();
+        parts.into_iter().map(str::to_owned).collect()
     }
 
     /// A container by its name.

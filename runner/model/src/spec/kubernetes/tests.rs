@@ -488,6 +488,37 @@ fn jobs_run_to_their_end() {
 }
 
 #[test]
+fn the_block_to_paste_has_the_keys_that_are_mounted() {
+    let pod = "apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  containers:
+  - name: c
+    image: i
+    volumeMounts:
+    - {name: v, mountPath: /etc/b, subPath: b.conf}
+    - {name: v, mountPath: /etc/a, subPath: a.conf}
+    - {name: w, mountPath: /w}
+    - {name: x, mountPath: /etc/k, subPath: k.pem}
+  volumes:
+  - {name: v, configMap: {name: m}}
+  - {name: w, configMap: {name: other, items: [{key: one, path: 1}, {key: two, path: 2}]}}
+  - {name: x, secret: {secretName: s}}
+";
+    let said = errors(pod);
+    for block in [
+        "config_maps:\n      m:\n        a.conf: TEXT\n        b.conf: TEXT",
+        "config_maps:\n      other:\n        one: TEXT\n        two: TEXT",
+        "secrets:\n      s: [k.pem]\nsecrets:\n  s.k.pem: { stub: VALUE }",
+    ] {
+        assert!(said.contains(block), "{block} in {said}");
+    }
+    let supply = "kubernetes: {config_maps: {m: {a.conf: x, b.conf: y}, other: {one: x, two: y}}, secrets: {s: [k.pem]}}";
+    read(pod, supply, &["s.k.pem"]).unwrap_or_else(|p| panic!("{p}"));
+}
+
+#[test]
 fn what_is_missing_is_named_all_at_once_with_what_to_write() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: c\n    image: i\n    env:\n    - {name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}\n    envFrom:\n    - configMapRef: {name: m}\n    - secretRef: {name: t}\n";
     let said = errors(pod);

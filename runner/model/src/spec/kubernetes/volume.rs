@@ -435,12 +435,7 @@ pub fn is_own_memory(workload: &Workload<'_>, volume: &Volume) -> bool {
 
 /// Whether the volume of a mount is mounted without a part anywhere in the pod.
 fn is_mounted_whole(pod: &Pod<'_>, mount: &VolumeMount) -> bool {
-    let spec = &pod.workload.pod;
-    let init = spec.init_containers.iter().flatten();
-    let mut mounts = init
-        .chain(&spec.containers)
-        .flat_map(|c| c.volume_mounts.iter().flatten());
-    mounts.any(|m| {
+    pod.mounts().any(|m| {
         let part = m.sub_path.as_deref().or(m.sub_path_expr.as_deref());
         m.name == mount.name && part.unwrap_or_default().is_empty()
     })
