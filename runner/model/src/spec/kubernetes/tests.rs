@@ -503,7 +503,7 @@ spec:
     - {name: x, mountPath: /etc/k, subPath: k.pem}
   volumes:
   - {name: v, configMap: {name: m}}
-  - {name: w, configMap: {name: other, items: [{key: one, path: 1}, {key: two, path: 2}]}}
+  - {name: w, configMap: {name: other, items: [{key: one, path: a}, {key: two, path: b}]}}
   - {name: x, secret: {secretName: s}}
 ";
     let said = errors(pod);
