@@ -303,7 +303,8 @@ impl Page<'_> {
                 continue;
             };
             let who = self.look.name(&format!("{:<width$}", name(l)));
-            let text = match self.depth.readable {
+            // Of a long line the end would be cut off, and with it what a traceback ends with.
+            let text = match self.depth.readable || l.line.len() > room {
                 true => log::readable(&l.line),
                 false => l.line.clone(),
             };

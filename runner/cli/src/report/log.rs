@@ -64,18 +64,38 @@ pub fn readable(line: &str) -> String {
             let _ = write!(out, "{gap}{part}");
         }
     }
-    let mut rest: Vec<(&str, String)> = fields
+    let mut rest: Vec<(&str, String, u8)> = fields
         .iter()
         .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str(), plain(value)))
+        .map(|(name, value)| {
+            let value = plain(value);
+            match cause(&value) {
+                Some(cause) => (name.as_str(), cause.to_owned(), 1),
+                None => (
+                    name.as_str(),
+                    value.clone(),
+                    if value.len() > LONG { 2 } else { 0 },
+                ),
+            }
+        })
         .collect();
     // Long ones say little to a reader, and the end of the line may be cut off.
-    rest.sort_by_key(|(_, value)| value.len() > LONG);
-    for (name, value) in rest {
+    rest.sort_by_key(|(_, _, last)| *last);
+    for (name, value, _) in rest {
         let gap = if out.is_empty() { "" } else { " " };
         let _ = write!(out, "{gap}{name}={value}");
     }
     if out.is_empty() { line.to_owned() } else { out }
+}
+
+/// Of a traceback of Python the error that it ends with.
+fn cause(text: &str) -> Option<&str> {
+    if !text.starts_with("Traceback (most recent call last)") {
+        return None;
+    }
+    let (_, frame) = text.rsplit_once("\n  File \"")?;
+    let mut after = frame.lines().skip(1);
+    after.find(|l| !l.is_empty() && !l.starts_with(' '))
 }
 
 fn plain(value: &Value) -> String {
@@ -131,6 +151,14 @@ mod tests {
             (
                 r#"{"id":"0123456789abcdef0123456789abcdef","status":201}"#,
                 "status=201 id=0123456789abcdef0123456789abcdef",
+            ),
+            (
+                r#"{"msg":"failed","id":"0123456789abcdef0123456789abcdef","error":"Traceback (most recent call last):\n  File \"/a.py\", line 1, in f\n    g()\nKeyError: 'x'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/a.py\", line 3, in f\n    h()\n    ^^^\nSyntaxError: at \":\"\nLINE 3:   x\n     ^"}"#,
+                r#"failed error=SyntaxError: at ":" id=0123456789abcdef0123456789abcdef"#,
+            ),
+            (
+                r#"{"msg":"x","error":"Traceback (most recent call last), cut"}"#,
+                "x error=Traceback (most recent call last), cut",
             ),
             (r#"{"time":"now"}"#, r#"{"time":"now"}"#),
             (r#"{"broken": "#, r#"{"broken": "#),

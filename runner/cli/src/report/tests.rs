@@ -310,3 +310,36 @@ fn five_hundred_files_are_five_hundred_suites() {
     let page = in_file(&t, "html");
     assert!(cases.iter().all(|c| page.contains(&c.file)));
 }
+
+#[test]
+fn what_a_long_traceback_ends_with_is_not_cut_off() {
+    let case = tape::id("scenarios/a.yaml", "a");
+    let mut t = Tape::new(std::slice::from_ref(&case));
+    t.start(1, &case, "s1");
+    t.step(
+        2,
+        &case,
+        "steps[0]",
+        "a",
+        tape::at("scenarios/a.yaml", 1, 1),
+    );
+    let frames = "  File \"/a.py\", line 1, in f\n    g()\n".repeat(60);
+    let error = format!("Traceback (most recent call last):\n{frames}KeyError: sku");
+    let line = serde_json::json!({ "msg": "request failed", "error": error });
+    t.log(3, "web", &line.to_string());
+    let end = tape::StepEnd {
+        outcome: prodmirror_model::event::Outcome::Failed,
+        ..tape::StepEnd::passed()
+    };
+    t.stepped(4, &case, "steps[0]", end);
+    t.end(
+        5,
+        &case,
+        prodmirror_model::event::Outcome::Failed,
+        Some("no"),
+    );
+    for text in [on_screen(&t, false), in_file(&t, "junit")] {
+        let wanted = "request failed error=KeyError: sku";
+        assert!(text.contains(wanted), "{text}");
+    }
+}
