@@ -17,6 +17,7 @@ mod refused;
 mod rig;
 mod run;
 mod secrets;
+mod shop;
 mod signals;
 mod way_out;
 

@@ -309,7 +309,7 @@ fn the_shop_in_production_and_on_a_laptop() {
     ));
     for wanted in [
         "service:orders read_only: true | -",
-        "service:orders user: 10001:10001 | -",
+        "service:orders user: 10001:10001 | root",
         "service:orders limits.memory: 384 MiB | -",
         "service:orders environment.PAYMENT_PROVIDER_KEY: - | *** (a secret, in plain text)",
         "service:redis service: this service | -",
