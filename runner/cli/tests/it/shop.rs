@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::rig::has_engine;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -50,7 +52,35 @@ fn what_a_laptop_hides_is_named() {
     // It writes beside its code: 2.5.0-fallback.
     orders("read_only", Some("true"), None);
     orders("user", Some("10001:10001"), Some("root"));
+    // SQL that the newer server knows: 2.5.0-json.
+    let db = ["15", "17"].map(|v| format!("registry.shop.example/postgres:{v}"));
+    differs(&found, "service:db", "image", Some(&db[0]), Some(&db[1]));
     // A key that production does not have: 2.5.0-payment.
     let key = Some("*** (a secret, in plain text)");
     orders("environment.PAYMENT_PROVIDER_KEY", None, key);
+}
+
+#[test]
+fn what_images_have_and_lack_is_named() {
+    if !has_engine() {
+        return;
+    }
+    let (code, found) = shop(&[
+        "diff",
+        "mirror.yaml",
+        "local.mirror.yaml",
+        "--probe",
+        "--offline",
+    ]);
+    assert_eq!(code, 1);
+    let changes = found["changes"].as_array().unwrap().iter();
+    let inside: Vec<&Value> = changes.filter(|c| c["object"] == "inside:db").collect();
+    let of = |field: &str| inside.iter().find(|c| c["field"] == field);
+    let version = |field: &str, of_side: &str| {
+        let change = of(field).unwrap_or_else(|| panic!("no {field} in {inside:#?}"));
+        side(change, of_side).map(|v| v.split('.').next().unwrap_or(v).to_owned())
+    };
+    assert_eq!(version("deb[postgresql-15]", "a").as_deref(), Some("15"));
+    assert_eq!(version("deb[postgresql-17]", "b").as_deref(), Some("17"));
+    assert!(of("os").is_some(), "{inside:#?}");
 }

@@ -312,6 +312,7 @@ fn the_shop_in_production_and_on_a_laptop() {
         "service:orders user: 10001:10001 | root",
         "service:orders limits.memory: 384 MiB | -",
         "service:orders environment.PAYMENT_PROVIDER_KEY: - | *** (a secret, in plain text)",
+        "service:db image: registry.shop.example/postgres:15 | registry.shop.example/postgres:17",
         "service:redis service: this service | -",
         "service:payments service: - | this service",
     ] {
