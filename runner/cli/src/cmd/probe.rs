@@ -18,21 +18,26 @@ use crate::exit::Exit;
 use crate::look_at::Looked;
 use crate::signals;
 
-/// What images hold, by reference. Those that cannot be had are told and left out.
+/// What images hold, by reference, and whether they have something at the paths in `ask`. Those
+/// that cannot be had are told and left out.
 ///
 /// # Errors
 /// The exit code when the engine cannot be reached or somebody interrupts.
 pub async fn images(
     session: &Session,
-    references: BTreeSet<String>,
+    (references, ask): (BTreeSet<String>, BTreeSet<String>),
     project: &str,
     offline: bool,
 ) -> Result<BTreeMap<String, Fingerprint>, Exit> {
     let engine = session.engine().await?;
+    let options = Options {
+        ask,
+        ..Options::new(project)
+    };
     let mut probe = Probe {
         session,
         engine,
-        options: Options::new(project),
+        options,
         offline,
         stop: signals::stop(),
         by_id: BTreeMap::new(),
@@ -59,7 +64,8 @@ pub async fn facts(
     let services = looked.compiled.production.services.values();
     let references = services.filter_map(|s| s.image.reference.as_ref());
     let references = references.map(|r| r.value.clone()).collect();
-    let found = images(session, references, &looked.project.title(), offline).await?;
+    let wanted = (references, BTreeSet::new());
+    let found = images(session, wanted, &looked.project.title(), offline).await?;
     Ok(found.into_iter().map(|(r, f)| (r, facts_of(&f))).collect())
 }
 

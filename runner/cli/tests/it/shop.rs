@@ -58,6 +58,9 @@ fn what_a_laptop_hides_is_named() {
     // A key that production does not have: 2.5.0-payment.
     let key = Some("*** (a secret, in plain text)");
     orders("environment.PAYMENT_PROVIDER_KEY", None, key);
+    // A file that only the laptop mounts: 2.5.0-rates.
+    let rates = Some("the project's ./production/local, read-only");
+    orders("mounts[/srv/rates]", None, rates);
 }
 
 #[test]
@@ -83,4 +86,13 @@ fn what_images_have_and_lack_is_named() {
     assert_eq!(version("deb[postgresql-15]", "a").as_deref(), Some("15"));
     assert_eq!(version("deb[postgresql-17]", "b").as_deref(), Some("17"));
     assert!(of("os").is_some(), "{inside:#?}");
+    // What only the laptop mounts, production's image does not have.
+    let mut changes = found["changes"].as_array().unwrap().iter();
+    let rates = changes
+        .find(|c| c["field"] == "mounts[/srv/rates]")
+        .unwrap();
+    assert_eq!(
+        rates["means"],
+        "what reads it finds nothing on the other side: its image has nothing there"
+    );
 }

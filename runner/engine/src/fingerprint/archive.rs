@@ -1,5 +1,6 @@
 //! The files of an image, one after the other, within limits.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::Component;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use prodmirror_model::compare::Fingerprint;
 use tar::EntryType;
 
+use super::asked::Asked;
 use super::read::{READERS, finish};
 
 /// What is read at most.
@@ -60,15 +62,16 @@ impl Head<'_> {
     }
 }
 
-/// Reads an archive of an image's files.
+/// Reads an archive of an image's files, and says of the paths in `ask` whether it has them.
 ///
 /// # Errors
 /// When it breaks off or is no archive.
-pub fn read(archive: impl Read, limits: Limits) -> io::Result<Fingerprint> {
+pub fn read(archive: impl Read, limits: Limits, ask: &BTreeSet<String>) -> io::Result<Fingerprint> {
     let begun = Instant::now();
     let mut found = Fingerprint::default();
     let (mut entries, mut spent) = (0_u64, 0_u64);
     let mut too_large = 0_u64;
+    let mut asked = Asked::new(ask);
     let mut archive = tar::Archive::new(archive);
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -76,9 +79,12 @@ pub fn read(archive: impl Read, limits: Limits) -> io::Result<Fingerprint> {
         if entries > limits.entries || spent > limits.all || begun.elapsed() > limits.time {
             let what = format!("everything after {entries} files: the image is too large");
             found.left_out.push(what);
+            // Of what was not seen nothing can be said.
+            asked = Asked::new(&BTreeSet::new());
             break;
         }
         let path = plain(&entry.path()?);
+        asked.see(&path, entry.header().entry_type() == EntryType::Symlink);
         match entry.header().entry_type() {
             EntryType::Symlink => {
                 if let Some(target) = entry.link_name()? {
@@ -111,6 +117,7 @@ pub fn read(archive: impl Read, limits: Limits) -> io::Result<Fingerprint> {
             .push(format!("{too_large} files that are too large"));
     }
     finish(&mut found);
+    found.paths = asked.answer();
     Ok(found)
 }
 

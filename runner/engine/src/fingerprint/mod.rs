@@ -2,11 +2,13 @@
 //! container that is made and never started, so an image needs no shell for it.
 
 mod archive;
+mod asked;
 mod elf;
 mod read;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -27,6 +29,8 @@ pub use archive::Limits;
 pub struct Options {
     /// The project that the container is labelled with, so that `gc` finds it.
     pub project: String,
+    /// Paths in the image: whether it has something there.
+    pub ask: BTreeSet<String>,
     /// What is read at most.
     pub limits: Limits,
     /// How long it may take.
@@ -38,6 +42,7 @@ impl Options {
     pub fn new(project: impl Into<String>) -> Self {
         Self {
             project: project.into(),
+            ask: BTreeSet::new(),
             limits: Limits::default(),
             deadline: Duration::from_secs(180),
         }
@@ -64,7 +69,7 @@ pub async fn fingerprint(
         .await
         .map_err(|e| e.problem(&doing))?;
     let read = tokio::select! {
-        read = files(engine, &id, options.limits) => read,
+        read = files(engine, &id, options) => read,
         () = tokio::time::sleep(options.deadline) => {
             Err(format!("it took longer than {} s", options.deadline.as_secs()))
         }
@@ -110,12 +115,13 @@ async fn create(
 
 /// Reads the container's files as they come. The archive is read by a thread: it is a
 /// synchronous format, and parsing takes time.
-async fn files(engine: &Engine, id: &str, limits: Limits) -> Result<Fingerprint, String> {
+async fn files(engine: &Engine, id: &str, options: &Options) -> Result<Fingerprint, String> {
+    let (limits, ask) = (options.limits, options.ask.clone());
     let bytes = engine
         .export_container(id)
         .map(|piece| piece.map_err(|e| std::io::Error::other(e.to_string())));
     let reader = SyncIoBridge::new(StreamReader::new(Box::pin(bytes)));
-    let work = tokio::task::spawn_blocking(move || archive::read(reader, limits));
+    let work = tokio::task::spawn_blocking(move || archive::read(reader, limits, &ask));
     match work.await {
         Ok(found) => found.map_err(|e| e.to_string()),
         Err(e) => Err(e.to_string()),

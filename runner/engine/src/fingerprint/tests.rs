@@ -36,7 +36,12 @@ impl Image {
     }
 
     fn read_within(self, limits: Limits) -> Fingerprint {
-        read(self.0.into_inner().unwrap().as_slice(), limits).unwrap()
+        self.asked_for(&[], limits)
+    }
+
+    fn asked_for(self, paths: &[&str], limits: Limits) -> Fingerprint {
+        let paths = paths.iter().map(|p| (*p).to_owned()).collect();
+        read(self.0.into_inner().unwrap().as_slice(), limits, &paths).unwrap()
     }
 }
 
@@ -64,6 +69,45 @@ fn a_debian_system() {
         found.packages["deb"].keys().collect::<Vec<_>>(),
         ["base-files", "libc6", "python3.11"]
     );
+}
+
+#[test]
+fn paths_that_are_asked_for() {
+    let image = || {
+        Image::new()
+            .text("srv/app/main.py", "")
+            .link("var/run", "/run")
+            .link("srv/current", "app")
+    };
+    let ask = [
+        "/srv/app",
+        "/srv/app/main.py",
+        "/srv/app/main.p",
+        "/srv/ap",
+        "/srv/rates/",
+        "/srv/current",
+        "/var/run/x",
+        "/",
+    ];
+    let found = image().asked_for(&ask, Limits::default());
+    let paths: Vec<(&str, bool)> = found.paths.iter().map(|(p, t)| (p.as_str(), *t)).collect();
+    assert_eq!(
+        paths,
+        [
+            ("/", true),
+            ("/srv/ap", false),
+            ("/srv/app", true),
+            ("/srv/app/main.p", false),
+            ("/srv/app/main.py", true),
+            ("/srv/current", true),
+            ("/srv/rates/", false),
+        ]
+    );
+    let few = Limits {
+        entries: 1,
+        ..Limits::default()
+    };
+    assert!(image().asked_for(&ask, few).paths.is_empty());
 }
 
 #[test]
@@ -307,5 +351,5 @@ fn damaged_files_do_no_harm() {
         .0
         .into_inner()
         .unwrap();
-    assert!(read(&whole[..700], Limits::default()).is_err());
+    assert!(read(&whole[..700], Limits::default(), &BTreeSet::new()).is_err());
 }

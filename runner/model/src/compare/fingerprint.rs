@@ -24,6 +24,9 @@ pub struct Fingerprint {
     pub health: bool,
     /// The user that it runs as, as it is written; empty = root.
     pub user: String,
+    /// Paths that were asked for, and whether it has something there. One that leads over a link
+    /// is not here.
+    pub paths: BTreeMap<String, bool>,
     /// What was left out, and why.
     pub left_out: Vec<String>,
 }

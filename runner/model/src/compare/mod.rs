@@ -12,6 +12,7 @@ pub mod fingerprint;
 mod mask;
 mod objects;
 mod probed;
+mod provided;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use change::{Change, Comparison, Kind, Shown};
 pub use fact::{Aspect, Fact, Value};
 pub use facts::ASPECTS;
 pub use fingerprint::Fingerprint;
+pub use provided::{Provided, provided};
 
 use self::fact::Case;
 use crate::mirror::Mirror;
@@ -66,6 +68,7 @@ pub fn compare(left: Side<'_>, right: Side<'_>) -> Comparison {
             (None, _) => changes.push(Change::only(&object, Kind::RightOnly, &place(right, name))),
         }
     }
+    provided::tell(left, right, &mut changes);
     objects::compare(left.mirror, right.mirror, &mut changes);
     probed::compare(left, right, &names, &mut changes);
     Comparison { changes }

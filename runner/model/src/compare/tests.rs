@@ -295,6 +295,35 @@ fn versions_inside_of_images() {
 }
 
 #[test]
+fn files_that_the_other_sides_image_lacks() {
+    let given = "    volumes: [\"./rates:/srv/rates\", \"./etc:/etc/app\", \"./deep:/data/deep\"]\n    configs: [{ source: c, target: /etc/c.conf }]\nconfigs: { c: { content: x } }\n";
+    let a = World::with(&web("    tmpfs: [/data]\n"), &[]);
+    let b = World::with(&web(given), &[]);
+    let asked: Vec<(String, Kind)> = provided(a.side(), b.side())
+        .into_iter()
+        .map(|p| (format!("{} {} {}", p.service, p.path, p.image), p.by))
+        .collect();
+    let by = |p: &str| (format!("web {p} x:1.0"), Kind::RightOnly);
+    // Below /data is what the other side mounts there, whatever the image has.
+    assert_eq!(asked, [by("/etc/app"), by("/etc/c.conf"), by("/srv/rates")]);
+    let mut print = Fingerprint::default();
+    print.paths.insert("/srv/rates".to_owned(), false);
+    print.paths.insert("/etc/app".to_owned(), true);
+    let mut looked = World::with(&web("    tmpfs: [/data]\n"), &[]);
+    looked.fingerprints.insert("x:1.0".to_owned(), print);
+    for (one, other) in [(&looked, &b), (&b, &looked)] {
+        let found = compare(one.side(), other.side());
+        let means = |field: &str| {
+            let change = found.changes.iter().find(|c| c.field == field).unwrap();
+            change.means.clone()
+        };
+        assert!(means("mounts[/srv/rates]").contains("its image has nothing there"));
+        assert!(means("mounts[/etc/app]").contains("what its image has there"));
+        assert!(means("files[/etc/c.conf]").contains("another configuration"));
+    }
+}
+
+#[test]
 fn the_shop_in_production_and_on_a_laptop() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let world = |file: &str| {
@@ -312,6 +341,7 @@ fn the_shop_in_production_and_on_a_laptop() {
         "service:orders user: 10001:10001 | root",
         "service:orders limits.memory: 384 MiB | -",
         "service:orders environment.PAYMENT_PROVIDER_KEY: - | *** (a secret, in plain text)",
+        "service:orders mounts[/srv/rates]: - | the project's ./production/local, read-only",
         "service:db image: registry.shop.example/postgres:15 | registry.shop.example/postgres:17",
         "service:redis service: this service | -",
         "service:payments service: - | this service",

@@ -7,7 +7,7 @@ mod side;
 
 use std::collections::BTreeSet;
 
-use prodmirror_model::compare::{Comparison, Side, compare};
+use prodmirror_model::compare::{Comparison, Side, compare, provided};
 use prodmirror_model::diag::Problems;
 use prodmirror_model::redact::Redactor;
 
@@ -106,11 +106,17 @@ async fn look_into(
             wanted.extend([one.value.clone(), other.value.clone()]);
         }
     }
+    // What only one side is given, the other side's image may have or lack.
+    let mut ask = BTreeSet::new();
+    for p in provided(side(a), side(b)) {
+        wanted.insert(p.image);
+        ask.insert(p.path);
+    }
     if wanted.is_empty() {
         return Ok(());
     }
     let project = a.looked.project.title();
-    let found = probe::images(session, wanted, &project, args.offline).await?;
+    let found = probe::images(session, (wanted, ask), &project, args.offline).await?;
     a.fingerprints.clone_from(&found);
     b.fingerprints = found;
     Ok(())

@@ -56,6 +56,11 @@ fn modes(case: &mut Case<'_>, used: &FileUse, target: &str) {
     }
 }
 
+/// The whole path of a config or secret in the container.
+pub fn target_of(used: &FileUse, below: &str) -> Option<String> {
+    ends(used, below).map(|(_, target)| target)
+}
+
 /// The object of a use and the whole path in the container.
 fn ends<'u>(used: &'u FileUse, below: &str) -> Option<(&'u str, String)> {
     let source = used.source.as_ref()?.as_str();

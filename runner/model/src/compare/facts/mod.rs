@@ -1,6 +1,6 @@
 //! The aspects of a service, one small function for each.
 
-mod content;
+pub(super) mod content;
 mod depends;
 mod deploy;
 mod env;
