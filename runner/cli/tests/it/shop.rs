@@ -64,6 +64,41 @@ fn what_a_laptop_hides_is_named() {
 }
 
 #[test]
+fn the_host_that_came_in_with_a_release_is_named() {
+    let hidden = |document: &Value| -> Vec<Value> {
+        let findings = document["findings"].as_array().unwrap().iter();
+        findings
+            .filter(|f| f["rule"] == "hidden-dependency")
+            .cloned()
+            .collect()
+    };
+    let (code, found) = shop(&["audit"]);
+    assert_eq!((code, hidden(&found)), (0, vec![]));
+    let (code, found) = shop(&["audit", "-f", "risk.mirror.yaml"]);
+    assert_eq!(code, 4, "{found:#}");
+    let hidden = hidden(&found);
+    assert_eq!(hidden.len(), 1, "{hidden:#?}");
+    let message = hidden[0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("RISK_URL names `scores.risk.example:443`"),
+        "{message}"
+    );
+    let place = (&hidden[0]["file"], &hidden[0]["line"]);
+    assert_eq!(
+        place,
+        (
+            &Value::from("production/risk.compose.yaml"),
+            &Value::from(5)
+        )
+    );
+    let (code, found) = shop(&["diff", "mirror.yaml", "risk.mirror.yaml"]);
+    assert_eq!(code, 1);
+    let named = Some("named in environment.RISK_URL; no spec describes it");
+    let field = "hosts[scores.risk.example:443]";
+    differs(&found, "service:orders", field, None, named);
+}
+
+#[test]
 fn what_images_have_and_lack_is_named() {
     if !has_engine() {
         return;
