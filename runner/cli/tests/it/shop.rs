@@ -61,6 +61,8 @@ fn what_a_laptop_hides_is_named() {
     // A file that only the laptop mounts: 2.5.0-rates.
     let rates = Some("the project's ./production/local, read-only");
     orders("mounts[/srv/rates]", None, rates);
+    // Another time zone: 2.5.0-times.
+    orders("time zone", Some("Europe/Berlin"), None);
 }
 
 #[test]
@@ -96,6 +98,20 @@ fn the_host_that_came_in_with_a_release_is_named() {
     let named = Some("named in environment.RISK_URL; no spec describes it");
     let field = "hosts[scores.risk.example:443]";
     differs(&found, "service:orders", field, None, named);
+}
+
+#[test]
+fn services_in_two_time_zones_are_named() {
+    let (_, found) = shop(&["audit"]);
+    let findings = found["findings"].as_array().unwrap();
+    let mut zones = findings.iter().filter(|f| f["rule"] == "time-zone");
+    let worker = zones.find(|f| f["object"] == "service:worker").unwrap();
+    assert_eq!(
+        worker["message"],
+        "`worker` is told no time zone (so UTC), and `orders` has Europe/Berlin"
+    );
+    let told = &worker["related"][0];
+    assert_eq!(told["file"], "production/orders.env", "{told}");
 }
 
 #[test]

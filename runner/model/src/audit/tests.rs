@@ -266,11 +266,17 @@ fn the_shop_has_nothing_serious() {
         found,
         [
             "medium floating-tag service:db",
+            "low time-zone service:db",
+            "low time-zone service:migrate",
             "info no-memory-limit service:migrate",
             "info no-cpu-limit service:migrate",
+            "low time-zone service:data",
             "info no-memory-limit service:data",
             "info no-cpu-limit service:data",
-            "info time-zone spec",
+            "low time-zone service:gateway",
+            "low time-zone service:worker",
+            "low time-zone service:redis",
+            "low time-zone service:rabbitmq",
         ]
     );
     assert_eq!(audit.warnings.0, []);

@@ -342,6 +342,7 @@ fn the_shop_in_production_and_on_a_laptop() {
         "service:orders limits.memory: 384 MiB | -",
         "service:orders environment.PAYMENT_PROVIDER_KEY: - | *** (a secret, in plain text)",
         "service:orders mounts[/srv/rates]: - | the project's ./production/local, read-only",
+        "service:orders time zone: Europe/Berlin | -",
         "service:db image: registry.shop.example/postgres:15 | registry.shop.example/postgres:17",
         "service:redis service: this service | -",
         "service:payments service: - | this service",
