@@ -1,8 +1,9 @@
 //! Removing by hand what runs left behind whose lease has lapsed.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use prodmirror_model::diag::Problem;
 
 use super::super::label::{self, read_lease};
@@ -18,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct GcOptions {
     /// Say what would be removed, and remove nothing.
     pub dry_run: bool,
-    /// How long it may take.
+    /// How long it may take; for each run by itself, since all are worked on at once.
     pub deadline: Duration,
     /// Leave alone what is younger: its own keeper and reaper come first.
     pub older_than: Duration,
@@ -47,7 +48,7 @@ pub struct GcReport {
 
 /// Removes the objects of runs whose lease has lapsed: their runner, on this host, is dead,
 /// or their time to live is over. Nothing else is touched; a run that cannot be judged from
-/// here stays.
+/// here stays. What the engine does not let go of in one run does not keep the others.
 ///
 /// # Errors
 /// The engine cannot be asked.
@@ -63,41 +64,99 @@ pub async fn gc(engine: &Engine, options: &GcOptions) -> Result<GcReport, Proble
             .or_default()
             .push(object);
     }
-    let now = jiff::Timestamp::now().as_second() + engine.facts().clock_ahead_ms / 1000;
+    let now = engine_now(engine);
     let least = i64::try_from(options.older_than.as_secs()).unwrap_or(i64::MAX);
     let old = |o: &Found| o.created.is_none_or(|c| c.saturating_add(least) <= now);
     let mut report = GcReport::default();
+    let mut lapsed_runs = Vec::new();
     for (run, objects) in runs {
         if least > 0 && !objects.iter().all(old) {
             continue;
         }
-        // A run may have stacks that are held in different ways.
-        let (lapsed, live): (Vec<_>, Vec<_>) = {
-            let judged: Vec<_> = objects.iter().map(|o| judge(o, &objects, now)).collect();
-            objects
-                .into_iter()
-                .zip(judged)
-                .partition(|(_, reason)| reason.is_none())
-        };
-        if let Some((_, Some(reason))) = live.into_iter().next() {
-            report.kept.push((run, reason));
+        let (lapsed, reason) = split(objects, now);
+        if let Some(reason) = reason {
+            report.kept.push((run.clone(), reason));
         }
-        report
-            .removed
-            .extend(lapsed.into_iter().map(|(object, _)| object));
+        if !lapsed.is_empty() {
+            lapsed_runs.push((run, lapsed));
+        }
     }
     if options.dry_run {
+        report.removed = lapsed_runs.into_iter().flat_map(|(_, o)| o).collect();
         return Ok(report);
     }
-    let begun = Instant::now();
-    while !report.removed.is_empty() {
-        remove_all(engine, report.removed.clone(), &mut report.left).await;
-        if report.left.is_empty() || begun.elapsed() > options.deadline {
-            break;
-        }
-        tokio::time::sleep(PAUSE).await;
+    let collected = lapsed_runs
+        .into_iter()
+        .map(|(run, lapsed)| collect(engine, run, lapsed, options.deadline));
+    for (removed, left) in join_all(collected).await {
+        report.removed.extend(removed);
+        report.left.extend(left);
     }
     Ok(report)
+}
+
+/// Removes what has lapsed of one run, and what of it appears meanwhile: the engine may still
+/// finish what the dead runner asked for last. Gives what was removed, and what is left, with
+/// the engine's words.
+async fn collect(
+    engine: &Engine,
+    run: String,
+    mut lapsed: Vec<Found>,
+    deadline: Duration,
+) -> (Vec<Found>, Vec<String>) {
+    let filter = [format!("{}={run}", label::RUN)];
+    let mut removed: Vec<Found> = Vec::new();
+    let mut left = Vec::new();
+    let rounds = async {
+        while !lapsed.is_empty() {
+            remove_all(engine, lapsed.clone(), &mut left).await;
+            for object in &lapsed {
+                if removed.iter().all(|r| r.id != object.id) {
+                    removed.push(object.clone());
+                }
+            }
+            if !left.is_empty() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            match engine.find(&filter).await {
+                Ok(objects) => lapsed = split(objects, engine_now(engine)).0,
+                Err(e) => {
+                    left = vec![format!("run {run}: the engine could not be asked: {e}")];
+                    return;
+                }
+            }
+        }
+        left.clear();
+    };
+    // A request that the engine never answers ends here as well.
+    if tokio::time::timeout(deadline, rounds).await.is_err() && left.is_empty() {
+        left.push(format!(
+            "run {run}: the engine was not done after {} s",
+            deadline.as_secs()
+        ));
+    }
+    // What was still there at the last look.
+    removed.retain(|r| lapsed.iter().all(|l| l.id != r.id));
+    (removed, left)
+}
+
+/// The objects of a run whose lease has lapsed, and why others of it must stay: a run may have
+/// stacks that are held in different ways.
+fn split(objects: Vec<Found>, now: i64) -> (Vec<Found>, Option<String>) {
+    let judged: Vec<_> = objects.iter().map(|o| judge(o, &objects, now)).collect();
+    let (lapsed, live): (Vec<_>, Vec<_>) = objects
+        .into_iter()
+        .zip(judged)
+        .partition(|(_, reason)| reason.is_none());
+    (
+        lapsed.into_iter().map(|(object, _)| object).collect(),
+        live.into_iter().find_map(|(_, reason)| reason),
+    )
+}
+
+/// Seconds since 1970 by the engine's clock, which is the one that dates objects.
+fn engine_now(engine: &Engine) -> i64 {
+    jiff::Timestamp::now().as_second() + engine.facts().clock_ahead_ms / 1000
 }
 
 /// Why an object must stay; nothing when its lease has lapsed.

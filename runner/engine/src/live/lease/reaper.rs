@@ -31,6 +31,9 @@ const SWEEP_WITHIN: Duration = Duration::from_secs(60);
 const BETWEEN: Duration = Duration::from_millis(1500);
 /// Between two looks at what other runs left.
 const LOOK_EVERY: Duration = Duration::from_secs(4);
+/// How long one look may take: what the engine does not let go of is tried again at the next,
+/// and must not keep what died meanwhile.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// How old the youngest object of a dead run must be before others remove it.
 const LEFT_FOR: Duration = Duration::from_secs(15);
 /// Before another reaper is started in place of one that died.
@@ -110,7 +113,7 @@ pub async fn reap(task: &ReaperTask, input: impl AsyncRead + Unpin) -> Result<us
 async fn look_around(engine: EngineEnv) {
     let options = GcOptions {
         dry_run: false,
-        deadline: SWEEP_WITHIN,
+        deadline: LOOK_WITHIN,
         older_than: LEFT_FOR,
     };
     loop {
