@@ -193,6 +193,16 @@ fn labels(ctx: &Context, plan: &ContainerPlan) -> BTreeMap<String, String> {
     let mut labels = ctx
         .tags
         .replica_labels(Role::Service, &plan.service, plan.replica);
+    // What an image or a spec brings under these names must not be taken for ours.
+    for name in [
+        label::PORTS,
+        label::GRACE,
+        label::DEPENDENTS,
+        label::RESTARTS,
+        label::PRE_STOP,
+    ] {
+        labels.insert(name.to_owned(), String::new());
+    }
     if !plan.ports.is_empty() {
         let ports = serde_json::to_string(&plan.ports).unwrap_or_default();
         labels.insert(label::PORTS.to_owned(), ports);

@@ -59,7 +59,7 @@ pub static DEVIATIONS: [Deviation; 15] = [
     Deviation {
         name: "labels",
         field: "Labels",
-        mirror: "labels of prodmirror in place of those of Docker Compose; the spec's own stay",
+        mirror: "labels of prodmirror in place of those of Docker Compose; the spec's own stay, but for those that begin as either of these do",
         reason: "other programs must not take the stack for one of theirs, and the sweep finds its objects by label",
         raise: "",
         class: Class::Substituted,

@@ -2,8 +2,9 @@
 
 use super::PlanOptions;
 use super::network::{in_memory, is_honoured};
+use super::rules::image::is_reserved;
 use crate::fidelity::{Class, Record, Severity};
-use crate::mirror::{Mirror, Network, Service, Volume};
+use crate::mirror::{Mirror, Network, Service, Texts, Volume};
 use crate::source::Span;
 
 /// A fact that is dropped or substituted whatever its value.
@@ -33,14 +34,19 @@ pub(super) fn records(mirror: &Mirror, options: &PlanOptions) -> Vec<Record> {
     for (name, service) in &mirror.services {
         let mut facts = orchestrated(service);
         facts.extend(beyond_engine(service));
+        facts.extend(reserved(&service.labels));
         facts.extend(newer_engine(service, options));
         add(format!("service:{name}"), facts);
     }
     for (key, network) in &mirror.networks {
-        add(format!("network:{key}"), network_facts(network));
+        let mut facts = network_facts(network);
+        facts.extend(reserved(&network.labels));
+        add(format!("network:{key}"), facts);
     }
     for (key, volume) in &mirror.volumes {
-        add(format!("volume:{key}"), volume_facts(volume));
+        let mut facts = volume_facts(volume);
+        facts.extend(reserved(&volume.labels));
+        add(format!("volume:{key}"), facts);
     }
     add("spec".into(), unmapped(mirror));
     records
@@ -56,6 +62,23 @@ fn dropped(field: &str, severity: Severity, span: &Span, reason: &'static str) -
         reason,
         span: span.clone(),
     }
+}
+
+/// Labels by which Docker Compose and the sweep find what is theirs.
+fn reserved(labels: &Texts) -> Vec<Fact> {
+    let brought = labels.iter().filter(|(name, _)| is_reserved(name));
+    brought
+        .map(|(name, value)| {
+            let reason =
+                "Docker Compose or prodmirror would take the object for another one of its own";
+            dropped(
+                &format!("labels.{name}"),
+                Severity::Info,
+                &value.span,
+                reason,
+            )
+        })
+        .collect()
 }
 
 /// What only an orchestrator of many hosts can honour.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::rules::image::is_reserved;
 use super::rules::network::BRIDGE;
 use super::{NetworkOf, NetworkPlan, PlanOptions, VolumePlan};
 use crate::diag::{Problem, ProblemKind, Problems};
@@ -101,7 +102,7 @@ pub(super) fn networks(mirror: &Mirror, options: &PlanOptions) -> Vec<NetworkPla
             let network = mirror.networks.get(key);
             Some(NetworkPlan {
                 key: key.to_owned(),
-                labels: network.map(|n| texts(&n.labels)).unwrap_or_default(),
+                labels: network.map(|n| labels(&n.labels)).unwrap_or_default(),
                 internal: !options.open_networks.contains(key),
                 options: network
                     .map(|n| some_texts(&n.driver_opts, |key, _| BRIDGE_OPTIONS.contains(&key)))
@@ -126,7 +127,7 @@ pub(super) fn volumes(mirror: &Mirror, extension: &Extension) -> Vec<VolumePlan>
         .filter(|(key, _)| mounted.contains(&key.as_str()))
         .map(|(key, volume)| VolumePlan {
             key: key.clone(),
-            labels: texts(&volume.labels),
+            labels: labels(&volume.labels),
             options: volume_options(volume),
             external: volume.is_external().then(|| {
                 let name = volume.name.as_ref();
@@ -160,8 +161,9 @@ pub(super) fn is_honoured(option: &str) -> bool {
     BRIDGE_OPTIONS.contains(&option)
 }
 
-fn texts(map: &Texts) -> BTreeMap<String, String> {
-    some_texts(map, |_, _| true)
+/// Labels without those by which programs find what is theirs.
+fn labels(map: &Texts) -> BTreeMap<String, String> {
+    some_texts(map, |name, _| !is_reserved(name))
 }
 
 fn some_texts(map: &Texts, keep: impl Fn(&str, &str) -> bool) -> BTreeMap<String, String> {

@@ -73,6 +73,45 @@ fn limits_that_the_host_cannot_give_are_clamped_and_said() {
 }
 
 #[test]
+fn labels_by_which_programs_find_what_is_theirs_are_never_the_specs() {
+    let brought =
+        "{app: x, com.docker.compose.project: other, dev.prodmirror.pre-stop: '[[\"rm\"]]'}";
+    let mirror = mirror(&format!(
+        "name: t\nservices:\n  a:\n    image: i\n    labels: {brought}\n    volumes:\n      \
+         - {{type: volume, source: v, target: /v}}\n      \
+         - {{type: volume, target: /w, volume: {{labels: {brought}}}}}\n\
+         networks: {{default: {{name: t_default, labels: {brought}}}}}\n\
+         volumes: {{v: {{name: t_v, labels: {brought}}}}}\n",
+    ));
+    let plan = plan(&mirror, &PlanOptions::default()).unwrap();
+    assert_eq!(plan.containers[0].body["Labels"], json!({"app": "x"}));
+    let body = plan.containers[0].body.to_string();
+    assert!(
+        !body.contains("pre-stop") && !body.contains("com.docker.compose"),
+        "{body}"
+    );
+    for labels in [&plan.networks[0].labels, &plan.volumes[0].labels] {
+        assert_eq!(labels.keys().collect::<Vec<_>>(), ["app"]);
+    }
+    let dropped: Vec<_> = plan
+        .fidelity
+        .records
+        .iter()
+        .filter(|r| r.field.starts_with("labels."))
+        .map(|r| (r.object.as_str(), r.field.as_str()))
+        .collect();
+    let names = [
+        "labels.com.docker.compose.project",
+        "labels.dev.prodmirror.pre-stop",
+    ];
+    let expected: Vec<_> = ["service:a", "network:default", "volume:v"]
+        .into_iter()
+        .flat_map(|object| names.map(|name| (object, name)))
+        .collect();
+    assert_eq!(dropped, expected);
+}
+
+#[test]
 fn a_new_engine_keeps_what_an_old_one_lacks() {
     let mirror = mirror(
         "name: t\nservices: {a: {image: i, healthcheck: {start_period: 1s, start_interval: 1s}}}\n",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::plan::body::config::COMPOSE_LABELS;
 use crate::plan::deviations::{Deviation, Pair};
@@ -30,22 +30,43 @@ pub(in crate::plan) fn allows(pair: Pair<'_>) -> bool {
         .is_some_and(|i| !i.is_empty())
 }
 
-/// Takes out the labels of Docker Compose.
+/// Whether programs go by labels of this name: Docker Compose, or the sweep. A spec that brings
+/// them must not hand the stack to the one, nor hide it from the other.
+pub(in crate::plan) fn is_reserved(label: &str) -> bool {
+    label.starts_with(COMPOSE_LABELS) || label.starts_with(OWN_LABELS)
+}
+
+/// Takes out the labels by which programs find what is theirs, of the container and of volumes
+/// that come and go with it.
 pub(in crate::plan) fn labels(draft: &mut Draft<'_>, _: &Deviation) {
-    if let Some(Json::Object(labels)) = draft.body.get_mut("Labels") {
-        labels.retain(|name, _| !name.starts_with(COMPOSE_LABELS));
-        if labels.is_empty() {
-            draft.body.shift_remove("Labels");
+    without_reserved(&mut draft.body, "Labels");
+    let mounts = draft
+        .body
+        .get_mut("HostConfig")
+        .and_then(|host| host.get_mut("Mounts"))
+        .and_then(Json::as_array_mut);
+    for mount in mounts.into_iter().flatten() {
+        if let Some(Json::Object(options)) = mount.get_mut("VolumeOptions") {
+            without_reserved(options, "Labels");
         }
     }
 }
 
-/// A label of Docker Compose is missing, or one of ours is there.
+fn without_reserved(object: &mut Map<String, Json>, key: &str) {
+    if let Some(Json::Object(labels)) = object.get_mut(key) {
+        labels.retain(|name, _| !is_reserved(name));
+        if labels.is_empty() {
+            object.shift_remove(key);
+        }
+    }
+}
+
+/// A label by which programs find what is theirs is missing, or one of ours is there.
 pub(in crate::plan) fn allows_label(pair: Pair<'_>) -> bool {
     let name = pair.path.strip_prefix("Labels.").unwrap_or("");
     match (pair.expected, pair.actual) {
-        (Some(_), None) => name.starts_with(COMPOSE_LABELS),
-        (None, Some(_)) => name.starts_with(OWN_LABELS),
+        (Some(_), None) => is_reserved(name),
+        (_, Some(_)) => name.starts_with(OWN_LABELS),
         _ => false,
     }
 }
