@@ -1,6 +1,7 @@
 //! Which process made an object, and whether it still lives.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Which process made an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -8,6 +9,10 @@ pub struct Owner {
     /// Host name, and the PID namespace in which `pid` counts: a runner in a container
     /// shares its host's boot, but not its process numbers.
     pub host: String,
+    /// Identity of the host's installation, where it has one: machines that are made from one
+    /// template have equal names and namespaces, and may share an engine.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub machine: String,
     /// Identity of the kernel's boot: after a reboot no process of before lives.
     pub boot: String,
     /// Process id.
@@ -33,6 +38,7 @@ impl Owner {
         let pid = std::process::id();
         Self {
             host: host(),
+            machine: machine(),
             boot: boot(),
             pid,
             start: process_start(pid).unwrap_or(0),
@@ -41,7 +47,7 @@ impl Owner {
 
     /// Whether the owner lives, as far as this host can tell.
     pub fn life(&self) -> Life {
-        if self.host != host() {
+        if self.host != host() || self.machine != machine() {
             return Life::Elsewhere;
         }
         // A host without these facts (not Linux) must not take anybody for dead.
@@ -69,6 +75,21 @@ impl Owner {
 fn boot() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
+}
+
+/// A hash of `machine-id(5)`, which itself is confidential.
+fn machine() -> String {
+    let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    let id = id.trim();
+    // systemd writes this word before the first boot is over.
+    if id.is_empty() || id == "uninitialized" {
+        return String::new();
+    }
+    let digest = Sha256::digest(format!("prodmirror {id}"));
+    digest[..8].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn host() -> String {
@@ -138,5 +159,12 @@ mod tests {
             ..Owner::this_process()
         };
         assert_eq!(me.life(), Life::Elsewhere);
+        // Another machine from the same template, whose boot is another one: not a reboot.
+        let twin = Owner {
+            machine: "another".into(),
+            boot: "another".into(),
+            ..Owner::this_process()
+        };
+        assert_eq!(twin.life(), Life::Elsewhere);
     }
 }
