@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prodmirror_model::event::What;
-use tokio_util::sync::CancellationToken;
 
 use super::stop::Stop;
 use crate::bus::Sink;
 use crate::docker::{Engine, EngineError};
+use crate::live::lease::KeeperEnd;
 
 /// Between two questions.
 const EVERY: Duration = Duration::from_secs(1);
@@ -21,20 +21,25 @@ const REFUSING_FOR: Duration = Duration::from_secs(10);
 const SILENT_FOR: Duration = Duration::from_secs(40);
 
 /// Asks the engine for a sign of life, and ends the run when there is none for too long, or
-/// when the run's keeper (`keeper_gone`) took an outage for the runner's death. Drop it to
-/// end it.
-pub async fn pulse(
-    engine: Engine,
-    stop: Stop,
-    sink: Arc<dyn Sink>,
-    keeper_gone: CancellationToken,
-) {
+/// when the run's keeper took an outage, or a runner that stood still for too long, for its
+/// death. Drop it to end it.
+pub async fn pulse(engine: Engine, stop: Stop, sink: Arc<dyn Sink>, keeper: KeeperEnd) {
     let mut away: Option<Instant> = None;
     let mut heard = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            () = keeper_gone.cancelled(), if !heard => heard = true,
+            () = keeper.ended(), if !heard => heard = true,
+        }
+        // What fails from now on fails since the keeper removes it: no verdict is due to that.
+        if let Some(why) = keeper.lapsed() {
+            let why =
+                format!("the lease of the run lapsed: {why}; its keeper has removed its stacks");
+            sink.emit(What::Warning {
+                message: why.clone(),
+            });
+            stop.lose(why);
+            return;
         }
         let asked = tokio::time::timeout(ANSWER_WITHIN, engine.ping()).await;
         let answer = asked.unwrap_or(Err(EngineError::Timeout));
@@ -46,7 +51,7 @@ pub async fn pulse(
                 sink.emit(What::Warning {
                     message: text.clone(),
                 });
-                let gone = keeper_gone.is_cancelled();
+                let gone = keeper.is_ended();
                 gone.then(|| format!("{text}; the run's keeper has removed its stacks meanwhile"))
             }
             (Err(e), since) => {

@@ -1,7 +1,7 @@
 //! The keeper: a container with the engine's socket that removes the run's objects when the
 //! runner's beats stop.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -26,6 +26,37 @@ pub const ENGINE_SOCKET: &str = "/var/run/docker.sock";
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// Path of the socket inside the keeper.
 const INNER_SOCKET: &str = "/engine.sock";
+
+/// How the run's keeper ended before its time. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct KeeperEnd {
+    ended: CancellationToken,
+    lapsed: Arc<OnceLock<String>>,
+}
+
+impl KeeperEnd {
+    /// Waits until the keeper is gone, or has said that it took the runner for dead.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Whether it is.
+    pub fn is_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Why it took the runner for dead, when it said so: it then removes all of the run.
+    pub fn lapsed(&self) -> Option<&str> {
+        self.lapsed.get().map(String::as_str)
+    }
+
+    fn end(&self, lapsed: Option<String>) {
+        if let Some(why) = lapsed {
+            let _ = self.lapsed.set(why);
+        }
+        self.ended.cancel();
+    }
+}
 
 /// A keeper at work.
 #[derive(Debug)]
@@ -104,7 +135,7 @@ impl Keeper {
             attached,
             beat: options.grace / 4,
             sink: sink.clone(),
-            gone: options.keeper_gone.clone(),
+            end: options.keeper_end.clone(),
         };
         let work = tokio::spawn(work.run(released));
         Ok(Self { release, work })
@@ -123,7 +154,7 @@ struct Work {
     attached: Attached,
     beat: Duration,
     sink: Arc<dyn Sink>,
-    gone: CancellationToken,
+    end: KeeperEnd,
 }
 
 impl Work {
@@ -151,7 +182,7 @@ impl Work {
                 piece = self.attached.output.next() => {
                     let Some(Ok(piece)) = piece else {
                         self.warn("the keeper of the run ended before its time".to_owned());
-                        self.gone.cancel();
+                        self.end.end(None);
                         return;
                     };
                     lines.push(&piece).iter().for_each(|line| self.heard(&line.text));
@@ -171,8 +202,12 @@ impl Work {
     }
 
     fn heard(&self, line: &str) {
-        if let Ok(Event::Error { what, why }) = serde_json::from_str(line) {
-            self.warn(format!("the keeper of the run: {what}: {why}"));
+        match serde_json::from_str(line) {
+            Ok(Event::Error { what, why }) => {
+                self.warn(format!("the keeper of the run: {what}: {why}"));
+            }
+            Ok(Event::Lapsed { why, .. }) => self.end.end(Some(why)),
+            _ => {}
         }
     }
 

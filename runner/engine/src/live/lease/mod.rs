@@ -15,10 +15,9 @@ use std::time::Duration;
 
 use prodmirror_model::diag::Problem;
 use prodmirror_model::event::What;
-use tokio_util::sync::CancellationToken;
 
 pub use gc::{GcOptions, GcReport, gc};
-pub use keeper::ENGINE_SOCKET;
+pub use keeper::{ENGINE_SOCKET, KeeperEnd};
 pub use owner::{Life, Owner};
 pub use reaper::{ReaperCommand, ReaperTask, reap};
 
@@ -50,8 +49,8 @@ pub struct LeaseOptions {
     pub grace: Duration,
     /// How the reaper is started; absent = none.
     pub reaper: Option<ReaperCommand>,
-    /// Is cancelled when the keeper ended before its time.
-    pub keeper_gone: CancellationToken,
+    /// Is told when the keeper ended before its time.
+    pub keeper_end: KeeperEnd,
 }
 
 impl LeaseOptions {
@@ -67,7 +66,7 @@ impl LeaseOptions {
             socket: Some(ENGINE_SOCKET.to_owned()),
             grace: Duration::from_secs(20),
             reaper,
-            keeper_gone: CancellationToken::new(),
+            keeper_end: KeeperEnd::default(),
         }
     }
 }
