@@ -1,6 +1,7 @@
 //! The sandbox of a replica: the network namespace that its service joins.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use prodmirror_agent::wire::{Cidr, DnsFront, Event, Ready, SandboxConfig};
@@ -19,6 +20,12 @@ use crate::docker::{EngineError, NewContainer};
 
 /// Where a sandbox holds the secrets' volume; nobody reads it there.
 pub const SECRETS_DIR: &str = "/run/prodmirror-secrets";
+
+/// Said when the kernel of the engine's host cannot keep in frames.
+const FRAMES: &str = "the engine's kernel is older than Linux 5.16, or lacks nftables' egress hook: services with \
+                      NET_RAW can send raw Ethernet frames as far as the engine's host (and no further)";
+/// Whether that was said: once per process is enough.
+static FRAMES_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Makes the sandbox of a replica, attached to its networks, and gives its id.
 pub async fn create(
@@ -129,7 +136,10 @@ fn said(
         return;
     };
     match event {
-        Event::Ready(Ready { .. }) => {
+        Event::Ready(Ready { frames, .. }) => {
+            if frames == Some(false) && !FRAMES_TOLD.swap(true, Ordering::Relaxed) {
+                ctx.warn(FRAMES);
+            }
             let _ = heard.send(Ok(()));
         }
         Event::Error { what, why } => {
