@@ -9,8 +9,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::diag::{Problem, ProblemKind};
 use crate::event::Place;
-use crate::project::FidelityGate;
+use crate::project::{Accept, FidelityGate};
 use crate::source::Span;
 
 /// What became of a fact of production.
@@ -137,15 +138,31 @@ impl Fidelity {
     /// Marks the differences that the project accepts.
     pub fn accept(&mut self, gate: &FidelityGate) {
         for record in &mut self.records {
-            let accepted = gate.accept.iter().find(|a| {
-                let on = a.on.as_ref().is_none_or(|on| {
-                    let name = record.object.split_once(':').map_or("", |(_, name)| name);
-                    on.as_str() == record.object || on.as_str() == name
-                });
-                on && covers(&a.field, &record.field)
-            });
+            let accepted = gate.accept.iter().find(|a| a.names(record));
             record.accepted = accepted.map(|a| a.because.clone());
         }
+    }
+
+    /// A warning of each `accept` that names nothing in which the mirror differs: it would hide
+    /// the next difference there.
+    pub fn stale(&self, gate: &FidelityGate) -> Vec<Problem> {
+        let differs = |a: &Accept| {
+            let mut records = self.records.iter();
+            records.any(|r| r.class != Class::Mirrored && a.names(r))
+        };
+        let stale = gate.accept.iter().filter(|a| !differs(a));
+        stale
+            .map(|a| {
+                let of = a.on.as_ref().map_or(String::new(), |on| format!(" of `{}`", on.value));
+                let what = format!(
+                    "`fidelity.accept` names `{}`{of}, where the mirror does not differ from production",
+                    a.field.value
+                );
+                Problem::at(ProblemKind::UnknownReference, &a.field.span, what)
+                    .warning()
+                    .help("take it out: it would hide the next difference there")
+            })
+            .collect()
     }
 
     /// How many facts are mirrored.
@@ -183,6 +200,17 @@ impl Fidelity {
                 (found > limit).then_some((severity, found, limit))
             })
             .collect()
+    }
+}
+
+impl Accept {
+    /// Whether it is about this record.
+    fn names(&self, record: &Record) -> bool {
+        let on = self.on.as_ref().is_none_or(|on| {
+            let name = record.object.split_once(':').map_or("", |(_, name)| name);
+            on.as_str() == record.object || on.as_str() == name
+        });
+        on && covers(&self.field, &record.field)
     }
 }
 
@@ -243,5 +271,12 @@ mod tests {
         f.accept(&gate);
         assert_eq!(f.records[0].accepted.as_deref(), Some("known"));
         assert_eq!(f.over(&gate), [(Severity::High, 2, 1)]);
+        assert!(f.stale(&gate).is_empty());
+        f.records[0].class = Class::Mirrored;
+        assert!(
+            f.stale(&gate)[0]
+                .message
+                .contains("names `volumes` of `db`")
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prodmirror_engine::bus::Sink;
 use prodmirror_engine::run::Observer;
-use prodmirror_model::diag::Problems;
+use prodmirror_model::diag::{Problem, Problems};
 use prodmirror_model::event::What;
 use prodmirror_model::fidelity::{Fidelity, Severity};
 use prodmirror_model::mirror::Mirror;
@@ -93,9 +93,19 @@ impl Book {
         }
     }
 
-    /// The severities of which there are more than the project lets pass.
-    pub fn over(&self) -> Vec<(Severity, u32, u32)> {
-        self.lock().over(&self.gate)
+    /// What the gate says in the end. `unread`: something ran, and could not be read back.
+    pub fn shut(&self, unread: bool) -> Shut {
+        let fidelity = self.lock();
+        Shut {
+            over: fidelity.over(&self.gate),
+            // A gate that the project has set must not pass what nobody has seen.
+            unread: unread && self.gate.is_set(),
+            stale: if unread {
+                Vec::new()
+            } else {
+                fidelity.stale(&self.gate)
+            },
+        }
     }
 
     fn write(&self) -> std::io::Result<()> {
@@ -108,6 +118,37 @@ impl Book {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Fidelity> {
         self.fidelity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the gate has to say of a run.
+#[must_use]
+pub struct Shut {
+    /// Severities of which there are more differences than the project lets pass.
+    over: Vec<(Severity, u32, u32)>,
+    /// Nothing was read back.
+    unread: bool,
+    /// Accepted differences that there are none of.
+    stale: Vec<Problem>,
+}
+
+impl Shut {
+    /// Whether the run does not pass.
+    pub fn is_shut(&self) -> bool {
+        self.unread || !self.over.is_empty()
+    }
+
+    /// Says why the gate is closed, and what of it is out of date.
+    pub fn tell(self, session: &Session) {
+        session.tell(&Problems(self.stale), &Redactor::new());
+        if self.unread {
+            session.note(
+                "the fidelity gate is closed: what ran could not be read back, so nobody knows how \
+                 near it was to production\n  help: the warning above says why; \
+                 run it again\n",
+            );
+        }
+        gate(session, &self.over);
     }
 }
 

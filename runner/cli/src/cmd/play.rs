@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use prodmirror_engine::bus::Sink;
@@ -67,12 +66,12 @@ impl Play<'_> {
         let lease = self
             .session
             .lease(&self.plan.project, self.run, Some(self.dir));
-        let keeper_gone = lease.keeper_gone.clone();
+        let keeper_end = lease.keeper_end.clone();
         let pulse = tokio::spawn(pulse(
             self.engine.clone(),
             self.stop.clone(),
             self.sink.clone(),
-            keeper_gone,
+            keeper_end,
         ));
         let played = self.with_lease(&cases, &lease).await;
         pulse.abort();
@@ -105,6 +104,7 @@ impl Play<'_> {
             fail_fast: self.args.fail_fast,
         };
         let stacks = Arc::new(self.stacks());
+        let read_back = stacks.read_back.clone();
         let dispatcher = Dispatcher::new(stacks, sink.clone(), limits, stop.clone());
         let end = dispatcher.run(cases.to_vec()).await;
         Played {
@@ -112,6 +112,7 @@ impl Play<'_> {
             interrupted: end.interrupted,
             // Of a lost engine it is not known.
             clean: !end.left && end.lost.is_none(),
+            unread: read_back.is_missing(),
             lease: Some(lease),
         }
     }
@@ -145,7 +146,7 @@ impl Play<'_> {
             secrets: self.secrets.clone(),
             timeout: START,
             observer: Some(self.observer.clone()),
-            observed: AtomicBool::new(false),
+            read_back: Arc::default(),
             options: Arc::new(move |options| UpOptions { hold, ..options }),
         }
     }
@@ -185,6 +186,8 @@ pub struct Played {
     pub interrupted: bool,
     /// Whether nothing is left on the engine.
     pub clean: bool,
+    /// Whether stacks were ready and none could be read back.
+    pub unread: bool,
     /// To be given back when the reports are written.
     pub lease: Option<Lease>,
 }
@@ -205,6 +208,7 @@ impl Played {
             exit,
             interrupted: exit == Exit::Interrupted,
             clean: true,
+            unread: false,
             lease: None,
         }
     }

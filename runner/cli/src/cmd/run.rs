@@ -17,7 +17,7 @@ use prodmirror_model::source::io_reason;
 
 use super::Session;
 use super::engine::host_arch;
-use super::fidelity::{self, Book};
+use super::fidelity::Book;
 use super::planned::plan_of;
 use super::play::{self, Play};
 use crate::args::{Keep, RunArgs};
@@ -187,8 +187,8 @@ impl Ready {
             stop,
         };
         let mut played = play.cases(cases).await;
-        let over = book.over();
-        if !over.is_empty() {
+        let shut = book.shut(played.unread);
+        if shut.is_shut() {
             played.exit = worse(played.exit, Exit::Gate);
         }
         bus.emit(What::RunFinished {
@@ -211,7 +211,7 @@ impl Ready {
         {
             session.note(&format!("warning: {problem}\n"));
         }
-        fidelity::gate(session, &over);
+        shut.tell(session);
         // Last of all, so that whatever happens before, somebody completes the reports.
         match played.lease {
             // What could not be removed is left to those who can wait.

@@ -82,6 +82,11 @@ pub async fn down(session: &Session, args: &DownArgs) -> Exit {
             for left in &report.left {
                 session.note(&format!("could not remove {left}\n"));
             }
+            for (run, process) in &report.alive {
+                session.note(&format!(
+                    "left {run} alone: process {process} works on it; end it there (Ctrl-C)\n"
+                ));
+            }
             let took = report.took.as_secs_f64();
             session.note(&format!(
                 "{project}: {} objects removed in {took:.2} s\n",

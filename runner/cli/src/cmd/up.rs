@@ -16,7 +16,7 @@ use prodmirror_model::plan::Plan;
 use prodmirror_model::redact::Redactor;
 
 use super::Session;
-use super::fidelity::{self, Book};
+use super::fidelity::Book;
 use super::{engine::host_arch, forward};
 use crate::args::UpArgs;
 use crate::exit::Exit;
@@ -75,7 +75,12 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
     let observer = book.observer(sink.clone());
     let stop = signals::stop();
     let images = super::planned::images_of(&plan, opened.lock.as_ref(), args.offline);
-    if let Err(problems) = provide_all(&engine, &images, (&session.logins(), &*sink)).await {
+    let logins = session.logins();
+    let provided = tokio::select! {
+        provided = provide_all(&engine, &images, (&logins, &*sink)) => provided,
+        () = stop.stopping() => return Err(Exit::Interrupted),
+    };
+    if let Err(problems) = provided {
         session.tell(&problems, &opened.redactor);
         let lost = problems.0.iter().any(|p| p.kind == ProblemKind::Engine);
         return Err(if lost { Exit::Engine } else { Exit::Stack });
@@ -90,12 +95,12 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         // It ends as soon as the mirror is up: for so long the process on this host is enough.
         lease.socket = None;
     }
-    let keeper_gone = lease.keeper_gone.clone();
+    let keeper_end = lease.keeper_end.clone();
     let pulse = tokio::spawn(pulse(
         engine.clone(),
         stop.clone(),
         sink.clone(),
-        keeper_gone,
+        keeper_end,
     ));
     let lease = Lease::take(&engine, &lease, sink.clone())
         .await
@@ -146,13 +151,15 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         stack: STACK.to_owned(),
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     });
-    match stack.observe().await {
+    let observed = stack.observe().await;
+    let unread = observed.is_err();
+    match observed {
         Ok(observation) => observer(STACK, observation),
         Err(p) => session.note(&format!(
             "warning: the mirror could not be read back: {p}\n"
         )),
     }
-    fidelity::gate(session, &book.over());
+    book.shut(unread).tell(session);
     if args.detach {
         pulse.abort();
         lease.release().await;

@@ -9,7 +9,7 @@ use prodmirror_model::plan::PortPlan;
 use serde::Deserialize;
 
 use super::label::{self, read_lease};
-use super::lease::Hold;
+use super::lease::{Hold, Life, Owner};
 use super::order::no_such_service;
 use super::sweep::{DownReport, remove_all, sweep};
 use super::{Teardown, down};
@@ -93,8 +93,8 @@ pub async fn standing(engine: &Engine, project: Option<&str>) -> Result<Vec<Stan
         .collect())
 }
 
-/// Removes the stacks of a project that `up` started (or that were kept), and nothing of a
-/// run that is under way.
+/// Removes the stacks of a project that `up` started (or that were kept), and nothing of what
+/// another process still works on: that is told in the report.
 ///
 /// # Errors
 /// The engine cannot be asked.
@@ -107,7 +107,8 @@ pub async fn down_project(
     let filter = [format!("{}={project}", label::PROJECT)];
     if how.graceful {
         for stack in standing(engine, Some(project)).await? {
-            if stack.hold != Hold::Run {
+            let given_up = |c| held_by(c).is_none();
+            if stack.hold != Hold::Run && stack.containers.iter().all(given_up) {
                 down::stop_in_order(engine, &stack.filters(), how).await;
             }
         }
@@ -118,15 +119,17 @@ pub async fn down_project(
             .find(&filter)
             .await
             .map_err(|e| e.problem("look for stacks"))?;
-        let ours: Vec<Found> = found
-            .into_iter()
-            .filter(|f| {
-                matches!(
-                    read_lease(f.label(label::LEASE)),
-                    Some(Hold::Kept | Hold::For(_))
-                )
-            })
-            .collect();
+        let mut ours = Vec::new();
+        for object in found {
+            let living = held_by(&object);
+            let lease = read_lease(object.label(label::LEASE));
+            if let Some(process) = living {
+                let run = object.label(label::RUN).to_owned();
+                report.alive.insert(run, process);
+            } else if matches!(lease, Some(Hold::Kept | Hold::For(_))) {
+                ours.push(object);
+            }
+        }
         report.removed += remove_all(engine, ours, &mut report.left).await;
         if report.left.is_empty() || begun.elapsed() > how.deadline {
             break;
@@ -135,6 +138,13 @@ pub async fn down_project(
     }
     report.took = begun.elapsed();
     Ok(report)
+}
+
+/// The other process on this host that made an object and still runs.
+fn held_by(object: &Found) -> Option<u32> {
+    let owner = Owner::from_json(object.label(label::OWNER))?;
+    let another = owner.pid != std::process::id() && owner.life() == Life::Alive;
+    another.then_some(owner.pid)
 }
 
 /// Published ports as their label has them.

@@ -1,5 +1,6 @@
 //! Removing everything that carries certain labels, until nothing is left.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -24,6 +25,8 @@ pub struct DownReport {
     pub removed: usize,
     /// Objects that could not be removed, with the engine's words.
     pub left: Vec<String>,
+    /// Runs that were left alone, each with the process that still works on it.
+    pub alive: BTreeMap<String, u32>,
     /// Why nothing more could be removed, when that is because the engine is away.
     pub lost: Option<String>,
     /// How long it took.

@@ -10,6 +10,7 @@ mod group;
 mod on_engine;
 mod pulse;
 mod race;
+mod read_back;
 mod seed;
 mod steps;
 mod stop;
@@ -20,5 +21,6 @@ pub use dispatcher::{
 };
 pub use on_engine::{EngineStacks, Keep, Observer};
 pub use pulse::pulse;
+pub use read_back::ReadBack;
 pub use seed::Seed;
 pub use stop::Stop;

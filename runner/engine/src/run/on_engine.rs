@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use prodmirror_model::diag::ProblemKind;
@@ -12,6 +11,7 @@ use prodmirror_model::secret::Secret;
 use tokio::task::JoinHandle;
 
 use super::dispatcher::{Finished, Need, Stack, StackFactory, StackRefused};
+use super::read_back::ReadBack;
 use super::stop::Stop;
 use crate::bus::Sink;
 use crate::docker::Engine;
@@ -60,7 +60,7 @@ pub struct EngineStacks {
     /// Is told what the engine shows of the first stack that is ready. (All are of one plan.)
     pub observer: Option<Observer>,
     /// Whether it was told.
-    pub observed: AtomicBool,
+    pub read_back: Arc<ReadBack>,
     /// Options of every start, made for a stack's identity.
     pub options: Arc<dyn Fn(UpOptions) -> UpOptions + Send + Sync>,
 }
@@ -92,15 +92,18 @@ impl EngineStacks {
         Ok(live)
     }
 
-    /// Reads the first stack back, beside whatever runs on it.
+    /// Reads the first stack back that can be, beside whatever runs on it.
     fn observe(&self, live: &Arc<LiveStack>) -> Option<JoinHandle<()>> {
         let observer = self.observer.clone()?;
-        if self.observed.swap(true, Ordering::Relaxed) {
+        let read_back = self.read_back.clone();
+        if !read_back.begin() {
             return None;
         }
         let (live, sink) = (live.clone(), self.sink.clone());
         Some(tokio::spawn(async move {
-            match live.observe().await {
+            let observed = live.observe().await;
+            read_back.end(observed.is_ok());
+            match observed {
                 Ok(observation) => observer(live.id(), observation),
                 Err(p) => sink.emit(What::Warning {
                     message: format!("fidelity is what was planned, not what runs: {p}"),

@@ -121,6 +121,13 @@ pub struct FidelityGate {
     pub accept: Vec<Accept>,
 }
 
+impl FidelityGate {
+    /// Whether the project itself has set a limit.
+    pub fn is_set(&self) -> bool {
+        self.allow != Limits::default()
+    }
+}
+
 /// How many differences of each severity are let pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a mapping")]
