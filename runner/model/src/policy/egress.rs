@@ -238,6 +238,9 @@ impl Helper<'_> {
             &[mode, "--config", config_path],
             at,
         );
+        // It stands in several networks and must not route between them.
+        let sysctl = ("net.ipv4.ip_forward".to_owned(), text("0"));
+        s.security.sysctls.extend([sysctl]);
         let file = FileUse {
             source: Some(text(name)),
             target: Some(text(config_path)),

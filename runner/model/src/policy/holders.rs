@@ -1,7 +1,7 @@
 //! Services that run the agent: those that hold the network of a pod or task, and those that
 //! stand before another one.
 
-use crate::mirror::{Argv, Logging, Mirror, Service, Sourced};
+use crate::mirror::{Argv, Bytes, Logging, Mirror, Service, Sourced};
 use crate::source::Span;
 use crate::spec::Beyond;
 
@@ -22,6 +22,11 @@ pub(super) fn apply(mirror: &mut Mirror, beyond: &Beyond, agent_image: &str) {
     }
 }
 
+/// Bytes of memory that the agent may use; it needs a tenth.
+const AGENT_MEMORY: i64 = 256 << 20;
+/// Threads that the agent may have.
+const AGENT_PIDS: i64 = 512;
+
 /// Makes a service run the agent in a mode, with the least rights.
 pub(super) fn run_agent(service: &mut Service, agent_image: &str, command: &[&str], at: &Span) {
     let text = |t: &str| Sourced::new(t.to_owned(), at.clone());
@@ -34,6 +39,8 @@ pub(super) fn run_agent(service: &mut Service, agent_image: &str, command: &[&st
     service.security.cap_drop = vec![text("ALL")];
     service.security.cap_add = vec![text("NET_BIND_SERVICE")];
     service.security.options = vec![text("no-new-privileges:true")];
+    service.limits.memory = Some(Sourced::new(Bytes(AGENT_MEMORY), at.clone()));
+    service.limits.pids = Some(Sourced::new(AGENT_PIDS, at.clone()));
     service.logging = Some(Sourced::new(
         Logging {
             driver: Some(text("json-file")),
