@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod args;
+mod bounded;
 mod cmd;
 mod context;
 mod exit;

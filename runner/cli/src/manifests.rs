@@ -6,18 +6,29 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::project::{Project, ProjectSource};
 use prodmirror_model::source::SourceFile;
 use prodmirror_model::yaml::Node;
 
+use crate::bounded;
 use crate::context::Context;
 
 /// Names of a kustomization.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// Where nobody listens: what these programs fetch from elsewhere is no part of the project.
 const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// How long such a program may take.
+const WITHIN: Duration = Duration::from_secs(60);
+/// How much it may print, in bytes.
+const LARGEST: u64 = 64 << 20;
+/// Characters of a release's name, by helm.
+const LONGEST_RELEASE: usize = 53;
+/// Characters of a namespace's name, by Kubernetes.
+const LONGEST_NAMESPACE: usize = 63;
 
 /// What a source is made into manifests by.
 enum Tool {
@@ -100,9 +111,26 @@ fn helm(
     let supplied = project.supply.get("kubernetes").and_then(|k| k.get("helm"));
     let text = |key: &str| supplied.and_then(|h| h.get(key)).and_then(Node::as_str);
     let title = project.title();
-    let release = text("release").unwrap_or(&title);
+    let release = match text("release") {
+        Some(release) => release.to_owned(),
+        None => as_release(&title),
+    };
+    let at = |key: &str| supplied.and_then(|h| h.get(key)).map(|n| n.span.clone());
+    // Anything else would be refused by helm, or taken for one of its options.
+    if !is_name(&release, LONGEST_RELEASE) {
+        let span = at("release").unwrap_or_else(|| source.written.span.clone());
+        let what = format!("`{release}` is no name for a release of helm");
+        let help = format!("use at most {LONGEST_RELEASE} lowercase letters, digits, `-` and `.`");
+        return Err(Problem::at(ProblemKind::InvalidValue, &span, what).help(help));
+    }
     let mut args: Vec<OsString> = vec!["template".into(), release.into(), dir.into()];
     if let Some(namespace) = text("namespace") {
+        if !is_name(namespace, LONGEST_NAMESPACE) {
+            let span = at("namespace").unwrap_or_else(|| source.written.span.clone());
+            let what = format!("`{namespace}` is no name of a namespace");
+            let help = format!("use at most {LONGEST_NAMESPACE} lowercase letters, digits and `-`");
+            return Err(Problem::at(ProblemKind::InvalidValue, &span, what).help(help));
+        }
         args.extend(["--namespace".into(), namespace.into()]);
     }
     let values = supplied
@@ -123,6 +151,29 @@ fn helm(
             Err(missing(source, "is a chart", "helm").help(help))
         }
     }
+}
+
+/// Whether text is a DNS subdomain of RFC 1123, as helm and Kubernetes want names.
+fn is_name(text: &str, longest: usize) -> bool {
+    let label = |l: &str| {
+        let edges = l.starts_with('-') || l.ends_with('-');
+        let inner = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        !l.is_empty() && !edges && l.bytes().all(inner)
+    };
+    text.len() <= longest && text.split('.').all(label)
+}
+
+/// A project's title as the name of a release.
+fn as_release(title: &str) -> String {
+    let lower = title.to_ascii_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|w| !w.is_empty()).collect();
+    let name = words.join("-");
+    let mut name = name[..name.len().min(LONGEST_RELEASE)].to_owned();
+    while name.ends_with('-') {
+        name.pop();
+    }
+    name
 }
 
 fn missing(source: &ProjectSource, what: &str, program: &str) -> Problem {
@@ -169,7 +220,7 @@ fn run(
             format!("`{program}` makes no manifests of `{shown}`: {why}"),
         )
     };
-    let done = match command.output() {
+    let done = match bounded::output(command, WITHIN, LARGEST) {
         Ok(done) => done,
         Err(e) if e.kind() == ErrorKind::NotFound => return None,
         Err(e) => return Some(Err(problem(e.to_string()))),
@@ -187,4 +238,32 @@ fn run(
     }
     let name = format!("{shown} ({program})");
     Some(SourceFile::from_bytes(name, done.stdout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_releases() {
+        for name in ["shop", "a.b-c", "1"] {
+            assert!(is_name(name, LONGEST_RELEASE), "{name}");
+        }
+        let long = "a".repeat(54);
+        for name in [
+            "",
+            "-x",
+            "x-",
+            "a..b",
+            "--post-renderer=x",
+            "Shop",
+            "a_b",
+            "a b",
+            &long,
+        ] {
+            assert!(!is_name(name, LONGEST_RELEASE), "{name}");
+        }
+        assert_eq!(as_release("My Shop_2 (live)"), "my-shop-2-live");
+        assert!(is_name(&as_release(&"ab ".repeat(40)), LONGEST_RELEASE));
+    }
 }

@@ -69,6 +69,9 @@ pub struct Compiled {
     pub beyond: Beyond,
     /// The normal form of those files: every value knows its place, and how it came there.
     pub document: Document,
+    /// What other programs made of production's kustomizations and charts: their text decides
+    /// what runs, wherever it comes from.
+    pub rendered: BTreeMap<PathBuf, Arc<SourceFile>>,
     /// The stack; absent when a problem kept it from being made.
     pub stack: Option<Stack>,
     /// What differs from production.
@@ -175,6 +178,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         production,
         beyond: read.beyond.clone(),
         document: Document(loaded.root.clone()),
+        rendered: inputs.rendered.clone(),
         stack: None,
         fidelity: applied.fidelity,
         externals: applied.externals,

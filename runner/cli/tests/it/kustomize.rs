@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::project::Project;
+use super::rig::has_engine;
 
 const WEB: &str = "apiVersion: apps/v1
 kind: Deployment
@@ -75,6 +76,31 @@ fn an_overlay_is_built_and_read() {
     let said = project.run(&["explain", "live-web.environment.LEVEL"]);
     said.is(0, &[]);
     assert!(said.out.contains("info"), "{}", said.out);
+}
+
+/// What is rendered is what the lock holds: a base is no file of the source that is named.
+#[test]
+fn a_changed_base_is_drift() {
+    if !has_kustomize() {
+        return;
+    }
+    if !has_engine() {
+        return;
+    }
+    let images = "images: [{ name: registry.shop.example/shop/web, newName: registry.shop.example/debian, newTag: bookworm }]";
+    let project = project(&format!("resources: [../base]\n{images}\n"));
+    project.run(&["lock", "--offline"]).is(0, &[]);
+    project.run(&["lock", "--check", "--offline"]).is(0, &[]);
+    let base = BASE.replace("COLOR=red", "COLOR=blue");
+    project.write("base/kustomization.yaml", base.as_bytes());
+    let said = project.run(&["lock", "--check", "--offline"]);
+    assert_ne!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(
+        format!("{}{}", said.out, said.err).contains("rendered:live"),
+        "{}{}",
+        said.out,
+        said.err
+    );
 }
 
 #[test]

@@ -147,6 +147,12 @@ impl Files<'_> {
         for path in paths {
             self.add(&mut hashes, &path);
         }
+        // A base, a values file or another version of the program changes what production gets
+        // without touching what the project names.
+        for (source, text) in &compiled.rendered {
+            let name = format!("rendered:{}", shown(self.root, source));
+            hashes.insert(name, Digest::of(text.text.as_bytes()).into());
+        }
         hashes
     }
 

@@ -87,6 +87,10 @@ pub(super) fn translate(
         service.set("cpus", Node::str(cpus, cpu.span.clone()));
     }
     memory(container, service, task, notes);
+    if fargate && let Some(limit) = service.0.get("mem_limit").cloned() {
+        // Without it the engine grants as much swap as memory; on Fargate there is none.
+        service.set("memswap_limit", implied(limit));
+    }
     ulimits(container, service, fargate, notes);
 }
 
