@@ -11,7 +11,7 @@ def variables(n):
 
 
 def compose(count):
-    """A Compose file; JSON is YAML."""
+    """A Compose file."""
     services = {
         f"svc-{n}": {
             "image": IMAGE,
@@ -44,7 +44,8 @@ def swarm(count):
     return {"version": "3.8", **stack}
 
 
-def kubernetes(count):
+def kubernetes(count, links=False):
+    """With service links every container has variables of every Service: 7 times 200 times 200 of them."""
     objects = [
         {
             "apiVersion": "v1",
@@ -71,6 +72,7 @@ def kubernetes(count):
         }
         volumes = [{"name": "data", "emptyDir": {}}, {"name": "settings", "configMap": {"name": "settings"}}]
         template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": volumes}}
+        template["spec"]["enableServiceLinks"] = links
         spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
         ports = [{"port": 8080, "targetPort": "http"}]
         objects += [
@@ -158,13 +160,36 @@ def inspect(count):
 
 
 FORMATS = {"compose": compose, "swarm": swarm, "kubernetes": kubernetes, "ecs": ecs, "inspect": inspect}
+LINKED = "kubernetes, service links"
 FILES = {"compose": "compose.yaml", "swarm": "stack.yaml", "kubernetes": "all.yaml", "ecs": "tasks.json", "inspect": "containers.json"}
+
+
+def block(value, indent=0):
+    """The lines of a value in YAML's block style, as people and tools write it."""
+    pad = " " * indent
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            if isinstance(inner, (dict, list)) and inner:
+                yield f"{pad}{key}:"
+                yield from block(inner, indent + 2)
+            else:
+                yield f"{pad}{key}: {json.dumps(inner)}"
+    elif isinstance(value, list) and value:
+        for inner in value:
+            lines = list(block(inner, indent + 2))
+            yield f"{pad}- {lines[0].lstrip()}"
+            yield from lines[1:]
+    else:
+        yield f"{pad}{json.dumps(value)}"
 
 
 def write(directory, form, count):
     """A project of so many services in that format."""
-    made = FORMATS[form](count)
+    links = form == LINKED
+    form = "kubernetes" if links else form
+    made = kubernetes(count, links) if links else FORMATS[form](count)
     documents = made if form == "kubernetes" else [made]
-    text = "\n---\n".join(json.dumps(d, indent=1) for d in documents)
+    json_only = FILES[form].endswith(".json")
+    text = "\n---\n".join(json.dumps(d, indent=1) if json_only else "\n".join(block(d)) for d in documents)
     (directory / FILES[form]).write_text(text + "\n")
     (directory / "mirror.yaml").write_text(f"project: many\nproduction: [{FILES[form]}]\n")

@@ -62,13 +62,15 @@ impl Names {
             for var in &s.env {
                 let name = var.name.to_ascii_uppercase();
                 // `GITLAB_HOST` of `gitlab` is where people find it.
-                let of_itself = ["HOST", "HOSTNAME", "URL", "DOMAIN"]
-                    .iter()
-                    .any(|end| name == format!("{first}_{end}"));
+                let of_itself = name
+                    .strip_prefix(&first)
+                    .and_then(|rest| rest.strip_prefix('_'))
+                    .is_some_and(|end| matches!(end, "HOST" | "HOSTNAME" | "URL" | "DOMAIN"));
                 let own = of_itself
-                    || OWN_ADDRESS_KEYS
-                        .iter()
-                        .any(|k| name == *k || name.ends_with(&format!("_{k}")));
+                    || OWN_ADDRESS_KEYS.iter().any(|k| {
+                        let rest = name.strip_suffix(k);
+                        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+                    });
                 if let (true, Some(value)) = (own, &var.value) {
                     known.extend(candidates(value, true).into_iter().map(|c| c.host));
                 }

@@ -1,6 +1,6 @@
 //! Where a service names hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Mention;
 use super::hosts::{Candidate, candidates, is_host_key};
@@ -18,12 +18,13 @@ pub(super) struct Search<'s> {
 
 impl Search<'_> {
     pub(super) fn service(&mut self, s: &Service, mirror: &Mirror, project: &Project) {
+        let ports = ports_of(s);
         for var in &s.env {
             let Some(value) = &var.value else { continue };
             let by_key = is_host_key(&var.name);
             let mut hosts = candidates(value, by_key);
             for c in hosts.iter_mut().filter(|c| c.port.is_none()) {
-                c.port = sibling_port(s, &var.name);
+                c.port = sibling_port(&ports, &var.name);
             }
             self.note(
                 hosts,
@@ -114,9 +115,12 @@ impl Search<'_> {
                 span: span.clone(),
             };
             let mentions = self.found.entry(c).or_default();
+            // Services are searched one after the other: this one's mentions are the last.
             let known = mentions
                 .iter()
-                .any(|m| m.service == mention.service && m.field == mention.field);
+                .rev()
+                .take_while(|m| m.service == mention.service)
+                .any(|m| m.field == mention.field);
             if !known {
                 mentions.push(mention);
             }
@@ -132,15 +136,29 @@ const NOT_CALLED: [&str; 4] = [
     "xml.org",
 ];
 
+/// The variables of a service that hold a port, by their names in upper case; the first of a name counts.
+fn ports_of(s: &Service) -> HashMap<String, Option<u16>> {
+    let mut ports = HashMap::new();
+    let named = s.env.iter().filter(|v| ends_as_port(&v.name));
+    for var in named {
+        let port = || var.value.as_ref()?.parse().ok();
+        ports
+            .entry(var.name.to_ascii_uppercase())
+            .or_insert_with(port);
+    }
+    ports
+}
+
+fn ends_as_port(name: &str) -> bool {
+    let end = name.len().checked_sub(4).and_then(|at| name.get(at..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case("PORT"))
+}
+
 /// `SMTP_PORT` beside `SMTP_HOST`.
-fn sibling_port(s: &Service, name: &str) -> Option<u16> {
+fn sibling_port(ports: &HashMap<String, Option<u16>>, name: &str) -> Option<u16> {
     let upper = name.to_ascii_uppercase();
     let stem = ["HOSTNAME", "HOST", "ADDRESS", "ADDR", "SERVER"]
         .iter()
         .find_map(|end| upper.strip_suffix(end))?;
-    let wanted = format!("{stem}PORT");
-    s.env
-        .iter()
-        .find(|v| v.name.to_ascii_uppercase() == wanted)
-        .and_then(|v| v.value.as_ref()?.parse().ok())
+    *ports.get(&format!("{stem}PORT"))?
 }
