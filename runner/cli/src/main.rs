@@ -17,11 +17,6 @@ mod runs;
 mod select;
 mod signals;
 
-/// A specification is read into many small values: a third of that time is the system's allocator,
-/// a tenth with this one.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let context = context::Context::from_process();
     let args = match args::parse() {
