@@ -30,6 +30,12 @@ pub struct Object {
 }
 
 impl Object {
+    /// Whether its manifest says in no word where it goes.
+    pub fn names_no_namespace(&self) -> bool {
+        let written = self.node.get("metadata").and_then(|m| m.get("namespace"));
+        written.and_then(Node::as_str).is_none_or(str::is_empty)
+    }
+
     /// Its place.
     pub fn span(&self) -> &Span {
         At::of(&self.node).get("metadata").get("name").span()

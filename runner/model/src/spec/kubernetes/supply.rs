@@ -48,6 +48,12 @@ impl<'s> Supply<'s> {
         self.node?.get(section)?.get(name)
     }
 
+    /// The namespace of helm's release, where the objects go that name none.
+    pub fn release_namespace(&self) -> Option<&'s str> {
+        let namespace = self.of_object("helm", "namespace")?.as_str();
+        namespace.filter(|n| !n.is_empty())
+    }
+
     /// How many pods of a workload run, where it is not as many as production has.
     pub fn replicas(&self, workload: &str) -> Option<&'s Node> {
         self.of_object("replicas", workload)

@@ -751,6 +751,24 @@ fn namespaces_keep_their_short_names_apart() {
 }
 
 #[test]
+fn what_names_no_namespace_is_in_that_of_the_release() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {a: b}}\nspec: {containers: [{name: web, image: i}]}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {a: b}, ports: [{port: 80}]}\n";
+    let aliases = |supply: &str| {
+        let document = read(text, supply, &[]).unwrap().document.to_json();
+        document["services"]["web"]["networks"]["default"]["aliases"].clone()
+    };
+    let of_shop = aliases("kubernetes: {helm: {namespace: shop}}");
+    let expected = [
+        "web",
+        "web.shop",
+        "web.shop.svc",
+        "web.shop.svc.cluster.local",
+    ];
+    assert_eq!(of_shop, serde_json::json!(expected));
+    assert_eq!(aliases("{}")[1], "web.default");
+}
+
+#[test]
 fn a_port_that_the_pod_uses_itself_needs_another_address() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {a: b}}\nspec: {containers: [{name: web, image: i, ports: [{containerPort: 80}, {containerPort: 8080}]}]}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {a: b}, ports: [{port: 80, targetPort: 8080}]}\n";
     let t = read(text, "{}", &[]).unwrap();
