@@ -1,5 +1,6 @@
 """A production of many services, in each format: a web service with a health check, limits, a volume, a config and ten
 variables, each calling the next one."""
+import functools
 import json
 
 IMAGE = "registry.shop.example/shop/orders:2.4.0"
@@ -161,7 +162,8 @@ def inspect(count):
 
 FORMATS = {"compose": compose, "swarm": swarm, "kubernetes": kubernetes, "ecs": ecs, "inspect": inspect}
 LINKED = "kubernetes, service links"
-FILES = {"compose": "compose.yaml", "swarm": "stack.yaml", "kubernetes": "all.yaml", "ecs": "tasks.json", "inspect": "containers.json"}
+MAKERS = {**FORMATS, LINKED: functools.partial(kubernetes, links=True)}
+FILES = {"compose": "compose.yaml", "swarm": "stack.yaml", "kubernetes": "all.yaml", LINKED: "all.yaml", "ecs": "tasks.json", "inspect": "containers.json"}
 
 
 def block(value, indent=0):
@@ -185,10 +187,8 @@ def block(value, indent=0):
 
 def write(directory, form, count):
     """A project of so many services in that format."""
-    links = form == LINKED
-    form = "kubernetes" if links else form
-    made = kubernetes(count, links) if links else FORMATS[form](count)
-    documents = made if form == "kubernetes" else [made]
+    made = MAKERS[form](count)
+    documents = made if FILES[form] == "all.yaml" else [made]
     json_only = FILES[form].endswith(".json")
     text = "\n---\n".join(json.dumps(d, indent=1) if json_only else "\n".join(block(d)) for d in documents)
     (directory / FILES[form]).write_text(text + "\n")

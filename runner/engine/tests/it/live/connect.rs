@@ -108,7 +108,7 @@ async fn an_engine_behind_ssh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a process that another test starts"]
+#[ignore = "the body of a process that the test above starts by this name"]
 async fn as_ssh_client() {
     let host = Some("ssh://somebody@somewhere:2222".to_owned());
     let env = EngineEnv {

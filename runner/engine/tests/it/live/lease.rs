@@ -44,7 +44,7 @@ fn lease_options(run: &str, hands: &str) -> LeaseOptions {
 }
 
 #[tokio::test]
-#[ignore = "a process that other tests start"]
+#[ignore = "the body of the reapers that the tests below start by this name"]
 async fn as_reaper() {
     let task: ReaperTask = match std::env::args()
         .next_back()
@@ -57,7 +57,7 @@ async fn as_reaper() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a process that other tests start, and kill"]
+#[ignore = "the body of the runners that the tests below start by this name, and kill"]
 async fn as_runner() {
     let Ok(run) = std::env::var(RUN) else { return };
     let hands = std::env::var(HANDS).unwrap();

@@ -53,15 +53,9 @@ pub const FORMAT: Format = Format {
 /// Translates manifests that belong together.
 fn read(sources: &Sources<'_>) -> Result<Translation, Problems> {
     let mut problems = Problems::default();
-    let mut objects = objects::read(&sources.files, &mut problems);
-    unrendered(&objects, &mut problems);
     let supply = Supply::of(sources.supply, &mut problems);
-    if let Some(namespace) = supply.release_namespace() {
-        // `helm template` writes none: helm sends the objects to the namespace of the release.
-        for object in objects.iter_mut().filter(|o| o.names_no_namespace()) {
-            namespace.clone_into(&mut object.namespace);
-        }
-    }
+    let objects = objects::read(&sources.files, supply.release_namespace(), &mut problems);
+    unrendered(&objects, &mut problems);
     let cluster = Cluster::of(&objects, &mut problems);
     let mut build = Build::new(&cluster, supply, sources.secrets);
     let dropped = objects.iter().filter_map(kinds::dropped);

@@ -30,12 +30,6 @@ pub struct Object {
 }
 
 impl Object {
-    /// Whether its manifest says in no word where it goes.
-    pub fn names_no_namespace(&self) -> bool {
-        let written = self.node.get("metadata").and_then(|m| m.get("namespace"));
-        written.and_then(Node::as_str).is_none_or(str::is_empty)
-    }
-
     /// Its place.
     pub fn span(&self) -> &Span {
         At::of(&self.node).get("metadata").get("name").span()
@@ -72,8 +66,9 @@ pub fn sniff(file: &SourceFile) -> bool {
     has("apiVersion") && has("kind") && !text.contains("\nservices:")
 }
 
-/// The objects of files, in their order.
-pub fn read(sources: &[Source], problems: &mut Problems) -> Vec<Object> {
+/// The objects of files, in their order. Those that name no namespace are in `usual`, or else in
+/// `default`.
+pub fn read(sources: &[Source], usual: Option<&Node>, problems: &mut Problems) -> Vec<Object> {
     let mut objects: Vec<Object> = Vec::new();
     for source in sources {
         let name = source.path.file_name().and_then(|n| n.to_str());
@@ -90,7 +85,7 @@ pub fn read(sources: &[Source], problems: &mut Problems) -> Vec<Object> {
         };
         for mut document in documents {
             booleans(&mut document);
-            add(document, &mut objects, problems, 0);
+            add(document, usual, &mut objects, problems, 0);
         }
     }
     duplicates(&objects, problems);
@@ -154,7 +149,13 @@ fn booleans(node: &mut Node) {
     }
 }
 
-fn add(node: Node, objects: &mut Vec<Object>, problems: &mut Problems, depth: usize) {
+fn add(
+    node: Node,
+    usual: Option<&Node>,
+    objects: &mut Vec<Object>,
+    problems: &mut Problems,
+    depth: usize,
+) {
     if node.is_null() {
         return;
     }
@@ -164,7 +165,7 @@ fn add(node: Node, objects: &mut Vec<Object>, problems: &mut Problems, depth: us
     {
         items
             .into_iter()
-            .for_each(|n| add(n, objects, problems, depth + 1));
+            .for_each(|n| add(n, usual, objects, problems, depth + 1));
         return;
     }
     let Some(map) = node.as_map() else {
@@ -213,16 +214,22 @@ fn add(node: Node, objects: &mut Vec<Object>, problems: &mut Problems, depth: us
         {
             items
                 .into_iter()
-                .for_each(|n| add(n, objects, problems, depth + 1));
+                .for_each(|n| add(n, usual, objects, problems, depth + 1));
         }
         return;
     }
-    if let Some(object) = object(node, &api, kind, problems) {
+    if let Some(object) = object(node, usual, &api, kind, problems) {
         objects.push(object);
     }
 }
 
-fn object(node: Node, api: &str, kind: String, problems: &mut Problems) -> Option<Object> {
+fn object(
+    node: Node,
+    usual: Option<&Node>,
+    api: &str,
+    kind: String,
+    problems: &mut Problems,
+) -> Option<Object> {
     let group = api
         .split_once('/')
         .map_or("", |(group, _)| group)
@@ -245,10 +252,15 @@ fn object(node: Node, api: &str, kind: String, problems: &mut Problems) -> Optio
             return None;
         }
     };
-    let namespace = map.get("namespace").and_then(Node::as_str);
-    let namespace = namespace.filter(|n| !n.is_empty()).unwrap_or("default");
-    for (text, what) in [(name.as_str(), "name"), (namespace, "namespace")] {
-        let span = map.get(what).map_or(&node.span, |n| &n.span);
+    let written = |n: &&Node| n.as_str().is_some_and(|text| !text.is_empty());
+    let place = map
+        .get("namespace")
+        .filter(written)
+        .or(usual.filter(written));
+    let namespace = place.and_then(Node::as_str).unwrap_or("default");
+    let named = (name.as_str(), "name", map.get("name"));
+    for (text, what, place) in [named, (namespace, "namespace", place)] {
+        let span = place.map_or(&node.span, |n| &n.span);
         if let Some(p) = bad_name(&kind, what, text, span) {
             problems.push(p);
             return None;

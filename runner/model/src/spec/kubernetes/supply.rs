@@ -48,10 +48,10 @@ impl<'s> Supply<'s> {
         self.node?.get(section)?.get(name)
     }
 
-    /// The namespace of helm's release, where the objects go that name none.
-    pub fn release_namespace(&self) -> Option<&'s str> {
-        let namespace = self.of_object("helm", "namespace")?.as_str();
-        namespace.filter(|n| !n.is_empty())
+    /// The namespace of helm's release. `helm template` does not write it into the objects: helm
+    /// sends those there that name none.
+    pub fn release_namespace(&self) -> Option<&'s Node> {
+        self.of_object("helm", "namespace")
     }
 
     /// How many pods of a workload run, where it is not as many as production has.

@@ -769,6 +769,16 @@ fn what_names_no_namespace_is_in_that_of_the_release() {
 }
 
 #[test]
+fn a_bad_namespace_of_the_release_is_refused_where_it_stands() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: web, image: i}]}\n";
+    let refused = read(text, "kubernetes: {helm: {namespace: ../shop}}", &[]).unwrap_err();
+    let problem = &refused.0[0];
+    assert!(problem.message.contains("../shop"), "{}", problem.message);
+    let span = problem.span.as_ref().unwrap();
+    assert_eq!(span.file.name, "mirror.yaml");
+}
+
+#[test]
 fn a_port_that_the_pod_uses_itself_needs_another_address() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {a: b}}\nspec: {containers: [{name: web, image: i, ports: [{containerPort: 80}, {containerPort: 8080}]}]}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {a: b}, ports: [{port: 80, targetPort: 8080}]}\n";
     let t = read(text, "{}", &[]).unwrap();
