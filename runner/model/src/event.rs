@@ -265,6 +265,10 @@ pub enum What {
         protocol: String,
         /// Name or address with port.
         target: String,
+        /// What forbids it, where it is a part of the stack that production does not let the
+        /// service reach; empty when it is none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
     },
     /// The lines of a file around a place where something did not hold, told once, before the
     /// first event that needs them.

@@ -7,7 +7,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::guard::{BROADCAST, GATEWAY};
+use super::guard::{BROADCAST, GATEWAY, LINK};
 use super::once::Once;
 use crate::netlink::Socket;
 use crate::netlink::nflog::{Logged, packets};
@@ -56,6 +56,7 @@ fn denied(packet: Logged, count: u64) -> Event {
     let why = match packet.prefix.as_str() {
         GATEWAY => DeniedWhy::Gateway,
         BROADCAST => DeniedWhy::Broadcast,
+        LINK => DeniedWhy::Link,
         _ => DeniedWhy::Outside,
     };
     let proto = match i32::from(packet.protocol) {

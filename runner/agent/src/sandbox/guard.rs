@@ -5,7 +5,7 @@
 
 use std::net::Ipv4Addr;
 
-use prodmirror_agent::wire::{Cidr, SandboxConfig};
+use prodmirror_agent::wire::{Cidr, PortRange, SandboxConfig};
 
 use crate::netlink::nftables::{
     Comparison, Expression, Header, Hook, Meta, Place, Table, accept, compare, connection_state,
@@ -29,6 +29,11 @@ pub const BROADCAST: &str = "broadcast";
 /// See [`GATEWAY`].
 pub const OUTSIDE: &str = "outside";
 
+/// See [`GATEWAY`].
+pub const LINK: &str = "link";
+
+/// Offset of the destination port in a TCP, UDP or SCTP header.
+const DESTINATION_PORT: u32 = 2;
 /// Offset of the destination in an IPv4 header.
 const IPV4_DESTINATION: u32 = 16;
 /// ICMPv6 types by which a kernel finds neighbours and routers: 130 to 143.
@@ -75,7 +80,7 @@ pub fn install(config: &SandboxConfig) -> Result<Option<Socket>, Failure> {
 
 fn rules(config: &SandboxConfig, with_log: bool) -> Table {
     let mut table = Table::new(family::INET, TABLE);
-    for chain in [GATEWAY, BROADCAST, OUTSIDE] {
+    for chain in [GATEWAY, BROADCAST, OUTSIDE, LINK] {
         reject_chain(&mut table, chain, with_log);
     }
     table.chain(
@@ -90,19 +95,38 @@ fn rules(config: &SandboxConfig, with_log: bool) -> Table {
     pass_replies_and_loopback(&mut table);
     for gateway in &config.gateways {
         let what = format!("gateway {gateway}");
-        table.rule(OUT, &what, to(Cidr::new(*gateway, 32), go_to(GATEWAY)));
+        table.rule(
+            OUT,
+            &what,
+            to(Cidr::new(*gateway, 32), vec![go_to(GATEWAY)]),
+        );
     }
     for subnet in &config.subnets {
         for address in heard_by_all(*subnet) {
             let what = format!("broadcast {address}");
-            table.rule(OUT, &what, to(Cidr::new(address, 32), go_to(BROADCAST)));
+            table.rule(
+                OUT,
+                &what,
+                to(Cidr::new(address, 32), vec![go_to(BROADCAST)]),
+            );
+        }
+    }
+    for link in &config.links {
+        for address in &link.to {
+            for ports in &link.ports {
+                let mut steps = to(Cidr::new(*address, 32), through(*ports));
+                steps.push(accept());
+                table.rule(OUT, &format!("link {address}"), steps);
+            }
+            let what = format!("no link {address}");
+            table.rule(OUT, &what, to(Cidr::new(*address, 32), vec![go_to(LINK)]));
         }
     }
     for allowed in config.subnets.iter().chain(&config.allow) {
         table.rule(
             OUT,
             &format!("allow {allowed}"),
-            to(Some(*allowed), accept()),
+            to(Some(*allowed), vec![accept()]),
         );
     }
     table.rule(OUT, "outside", vec![go_to(OUTSIDE)]);
@@ -155,7 +179,7 @@ fn pass_replies_and_loopback(table: &mut Table) {
 }
 
 /// A rule for IPv4 packets to a network; one for nothing when there is no network.
-fn to(network: Option<Cidr>, then: Expression) -> Vec<Expression> {
+fn to(network: Option<Cidr>, then: Vec<Expression>) -> Vec<Expression> {
     let Some(network) = network else {
         return Vec::new();
     };
@@ -168,8 +192,19 @@ fn to(network: Option<Cidr>, then: Expression) -> Vec<Expression> {
         steps.push(mask(&network.mask().octets()));
     }
     steps.push(compare(Comparison::Equal, &network.address().octets()));
-    steps.push(then);
+    steps.extend(then);
     steps
+}
+
+/// Matches packets to ports of a protocol.
+fn through(ports: PortRange) -> Vec<Expression> {
+    vec![
+        meta(Meta::Protocol),
+        compare(Comparison::Equal, &[ports.protocol]),
+        payload(Header::Transport, DESTINATION_PORT, 2),
+        compare(Comparison::AtLeast, &ports.first.to_be_bytes()),
+        compare(Comparison::AtMost, &ports.last.to_be_bytes()),
+    ]
 }
 
 /// Addresses of a network that every host in it hears, the engine's host included.

@@ -212,6 +212,8 @@ pub enum DeniedWhy {
     Broadcast,
     /// To anything that is not part of the stack.
     Outside,
+    /// To a part of the stack that production does not let it reach.
+    Link,
 }
 
 /// Kinds of events that are reported once each.

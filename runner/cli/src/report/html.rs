@@ -69,6 +69,7 @@ fn document(summary: &Summary) -> Value {
         "egress": summary.egress.iter().map(|e| json!({
             "service": show(&e.service),
             "target": show(&e.target),
+            "by": show(&e.by),
             "protocol": show(&e.protocol),
             "count": e.count.to_string(),
         })).collect::<Vec<_>>(),

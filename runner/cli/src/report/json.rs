@@ -58,6 +58,7 @@ fn document(summary: &Summary) -> Value {
             "service": e.service,
             "protocol": e.protocol,
             "target": e.target,
+            "by": e.by,
             "count": e.count,
         })).collect::<Vec<_>>(),
         "warnings": summary.warnings,

@@ -256,6 +256,7 @@ impl Terminal {
             service,
             protocol,
             target,
+            by,
         } = what
         else {
             return;
@@ -268,8 +269,12 @@ impl Terminal {
                 && e.stack == *stack
         });
         if first {
+            let why = match by.as_str() {
+                "" => "which nothing declares".to_owned(),
+                by => format!("which {} does not allow", visible(by)),
+            };
             let text = format!(
-                "{} tried to reach {} ({protocol}), which nothing declares",
+                "{} tried to reach {} ({protocol}), {why}",
                 self.look.name(&visible(service)),
                 self.look.strong(&visible(target)),
             );

@@ -16,6 +16,7 @@ use super::error::{Failed, LiveError, ServiceFailure};
 use super::files::Files;
 use super::follow::{self, Speaker};
 use super::label::Tags;
+use super::links::Addresses;
 use super::logs::LogBook;
 use super::options::UpOptions;
 use super::order::Order;
@@ -38,6 +39,8 @@ pub struct Context {
     pub sink: Arc<dyn Sink>,
     pub files: Files,
     pub made: Made,
+    /// Addresses that are chosen here and not by the engine.
+    pub addresses: Addresses,
     /// Ends every waiting: the start was given up, or the stack is being removed.
     pub stop: CancellationToken,
     /// Ends the following of events and logs: the stack is removed.

@@ -12,6 +12,7 @@ mod follow;
 mod health;
 pub mod label;
 pub mod lease;
+mod links;
 mod logs;
 mod make;
 mod nofile;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
-use prodmirror_agent::wire::{Cidr, DnsFront, Event, Ready, SandboxConfig};
+use prodmirror_agent::wire::{Cidr, DeniedWhy, DnsFront, Event, Ready, SandboxConfig};
 use prodmirror_model::event::What;
 use prodmirror_model::plan::ContainerPlan;
 
@@ -15,6 +15,7 @@ use super::error::{Failed, LiveError};
 use super::files::Shelf;
 use super::follow::{self, Line};
 use super::label::Role;
+use super::links;
 use super::subnet;
 use crate::docker::{EngineError, NewContainer};
 
@@ -41,7 +42,7 @@ pub async fn create(
         return Err(ctx.failure(&key, what).await);
     };
     let networks: Vec<&MadeNetwork> = attached.iter().map(|(_, n)| *n).collect();
-    let config = serde_json::to_string(&config(ctx, &networks)).unwrap_or_default();
+    let config = serde_json::to_string(&config(ctx, plan, &networks)).unwrap_or_default();
     let body = body::sandbox(
         plan,
         SandboxParts {
@@ -150,23 +151,27 @@ fn said(
             proto,
             dst,
             port,
+            why,
             count: 1,
             ..
         } => {
-            let target = port.map_or(dst.to_string(), |p| format!("{dst}:{p}"));
-            egress(ctx, key, proto, target);
+            let known = links::explain(ctx, key, dst).filter(|_| why == DeniedWhy::Link);
+            let (host, by) = known.unwrap_or_else(|| (dst.to_string(), String::new()));
+            let target = port.map_or(host.clone(), |p| format!("{host}:{p}"));
+            egress(ctx, key, proto, (target, by));
         }
-        Event::Dns { name, .. } => egress(ctx, key, "dns".to_owned(), name),
+        Event::Dns { name, .. } => egress(ctx, key, "dns".to_owned(), (name, String::new())),
         _ => {}
     }
 }
 
-fn egress(ctx: &Context, key: &ReplicaKey, protocol: String, target: String) {
+fn egress(ctx: &Context, key: &ReplicaKey, protocol: String, (target, by): (String, String)) {
     ctx.sink.emit(What::Egress {
         stack: ctx.options.stack.clone(),
         service: key.0.clone(),
         protocol,
         target,
+        by,
     });
 }
 
@@ -175,13 +180,18 @@ pub fn networks_of<'a>(
     ctx: &'a Context,
     plan: &ContainerPlan,
 ) -> Vec<(Attachment, &'a MadeNetwork)> {
+    let key = key_of(plan);
     body::attachments(plan)
         .into_iter()
+        .map(|mut a| {
+            links::settle(ctx, &key, &a.network, &mut a.endpoint);
+            a
+        })
         .filter_map(|a| ctx.made.networks.get(&a.network).map(|n| (a, n)))
         .collect()
 }
 
-fn config(ctx: &Context, networks: &[&MadeNetwork]) -> SandboxConfig {
+fn config(ctx: &Context, plan: &ContainerPlan, networks: &[&MadeNetwork]) -> SandboxConfig {
     let mut allow: Vec<Cidr> = ctx
         .options
         .allow
@@ -195,6 +205,7 @@ fn config(ctx: &Context, networks: &[&MadeNetwork]) -> SandboxConfig {
     SandboxConfig {
         subnets: networks.iter().map(|n| n.subnet).collect(),
         gateways: networks.iter().map(|n| subnet::gateway(n.subnet)).collect(),
+        links: links::config(ctx, plan),
         allow,
         dns: true,
         dns_front: DnsFront::Auto,

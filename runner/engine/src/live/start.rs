@@ -23,7 +23,7 @@ use super::stack::LiveStack;
 use super::supervise::{confirm, give_up, supervise};
 use super::sweep::sweep;
 use super::watch as events;
-use super::{replica, stub, upload};
+use super::{links, replica, stub, upload};
 use crate::bus::Sink;
 use crate::docker::Engine;
 
@@ -148,6 +148,7 @@ impl Attempt {
             .map(|c| key_of(c))
             .collect();
         let (failures, mut failed) = mpsc::unbounded_channel();
+        let addresses = links::addresses(&chosen, &made.networks);
         let ctx = Arc::new(Context {
             board: Board::new(chosen.iter().map(|c| key_of(c))),
             sandboxes: Sandboxes::new(owners),
@@ -160,6 +161,7 @@ impl Attempt {
             failures,
             files,
             made,
+            addresses,
             engine: self.engine,
             plan: self.plan.clone(),
             options: self.options,

@@ -121,7 +121,8 @@ impl What {
                 service,
                 protocol,
                 target,
-            } => all([stack, service, protocol, target], f),
+                by,
+            } => all([stack, service, protocol, target, by], f),
             Self::Source {
                 file,
                 first: _,

@@ -16,6 +16,7 @@ use crate::fidelity::{Record, Severity};
 use crate::mirror::{Argv, Condition, EnvVar, Mirror, Service, Sourced};
 use crate::secret::Secret;
 use crate::stack::Extension;
+use crate::stack::extension::Link;
 
 /// What stands in a body for a secret value.
 const REDACTED: &str = "***";
@@ -147,7 +148,7 @@ impl Builder<'_> {
             let waits_for = self.order.waits_for.get(name);
             self.plan.containers.push(ContainerPlan {
                 depends_on: waits_for.cloned().unwrap_or_default(),
-                care: care(&self.extension, name),
+                care: care(self.mirror, &self.extension, name),
                 one_shot: is_one_shot(self.mirror, service) || self.is_awaited(service),
                 end: self.extension.ends.get(&service.name.value).copied(),
                 ..container(draft, network.clone())
@@ -186,14 +187,39 @@ fn container(mut draft: Draft<'_>, network: NetworkOf) -> ContainerPlan {
 }
 
 /// What an orchestrator does for a service.
-fn care(extension: &Extension, service: &str) -> Care {
+fn care(mirror: &Mirror, extension: &Extension, service: &str) -> Care {
     let listed = |list: &[String]| list.iter().any(|s| s == service);
     Care {
         probes: extension.probes.get(service).cloned().unwrap_or_default(),
         own_address: listed(&extension.own_address),
         patient: listed(&extension.patient),
         non_root: listed(&extension.non_root),
+        links: links(mirror, extension, service),
     }
+}
+
+/// The restrictions of a service's connections, with the names of all that they are about.
+fn links(mirror: &Mirror, extension: &Extension, service: &str) -> Vec<Link> {
+    let links = extension.links.get(service).cloned().unwrap_or_default();
+    let named = |mut link: Link| {
+        if link.outside {
+            link.to.extend(extension.stubs.keys().cloned());
+            let services = mirror.services.iter();
+            let relays = services.filter(|(name, s)| is_relay(name, s));
+            link.to.extend(relays.map(|(name, _)| name.clone()));
+        }
+        link
+    };
+    links.into_iter().map(named).collect()
+}
+
+/// Whether a service is a relay, which services find under the name of an allowed destination.
+fn is_relay(name: &str, service: &Service) -> bool {
+    let command = match &service.process.command.value {
+        Argv::Set(words) => words.first(),
+        _ => None,
+    };
+    name.starts_with("egress-") && command.is_some_and(|c| c.value == "relay")
 }
 
 /// Takes secret values out of the body.

@@ -38,7 +38,7 @@ use crate::fidelity::Fidelity;
 pub use crate::mirror::Condition;
 use crate::secret::Secret;
 pub use crate::stack::extension::End;
-use crate::stack::extension::{Probes, VolumeRoot};
+use crate::stack::extension::{Link, Probes, VolumeRoot};
 
 /// Everything that one stack consists of.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -139,6 +139,9 @@ pub struct Care {
     pub patient: bool,
     /// Whether its image must not run as root.
     pub non_root: bool,
+    /// Which connections it may open, where that is restricted: each with the services that it
+    /// is about, those that stand in for hosts outside of the mirror too.
+    pub links: Vec<Link>,
 }
 
 /// Repository of the image by which a plan asks for the agent itself.

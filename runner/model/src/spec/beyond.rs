@@ -68,5 +68,6 @@ impl Beyond {
         to.volume_roots.extend(from.volume_roots);
         to.ends.extend(from.ends);
         to.after_end.extend(from.after_end);
+        to.links.extend(from.links);
     }
 }

@@ -83,6 +83,27 @@ pub struct Extension {
     /// waits. (Plain Compose starts them at once.)
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub after_end: BTreeMap<String, Vec<String>>,
+    /// Where production restricts which connections a service may open, by the service whose
+    /// network they come from. (Plain Compose restricts nothing.)
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, Vec<Link>>,
+}
+
+/// Services to which only some connections may be opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct Link {
+    /// The services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<String>,
+    /// Whether it is about all that stands in for hosts outside of the mirror.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
+    /// Their ports that may be reached, `5432/tcp` or `8000-8100/udp`; none = none of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<String>,
+    /// What says so.
+    pub by: String,
 }
 
 /// What stands for the address that a service gets, where [`Extension::own_address`] lists it.

@@ -166,7 +166,8 @@ impl Summary {
                 service,
                 protocol,
                 target,
-            } => self.tried_to_leave(stack, service, protocol, target),
+                by,
+            } => self.tried([stack, service, protocol, target, by]),
             _ => {}
         }
     }
@@ -291,17 +292,21 @@ impl Summary {
         }
     }
 
-    fn tried_to_leave(&mut self, stack: &str, service: &str, protocol: &str, target: &str) {
+    fn tried(&mut self, [stack, service, protocol, target, by]: [&String; 5]) {
         let known = self.egress.iter_mut().find(|e| {
-            e.target == target && e.service == service && e.protocol == protocol && e.stack == stack
+            e.target == *target
+                && e.service == *service
+                && e.protocol == *protocol
+                && e.stack == *stack
         });
         match known {
             Some(e) => e.count += 1,
             None => self.egress.push(Egress {
-                stack: stack.to_owned(),
-                service: service.to_owned(),
-                protocol: protocol.to_owned(),
-                target: target.to_owned(),
+                stack: stack.clone(),
+                service: service.clone(),
+                protocol: protocol.clone(),
+                target: target.clone(),
+                by: by.clone(),
                 count: 1,
             }),
         }

@@ -185,6 +185,8 @@ pub struct Egress {
     pub protocol: String,
     /// Name or address with port.
     pub target: String,
+    /// What forbids it, where it is a part of the stack; else empty.
+    pub by: String,
     /// How often.
     pub count: u64,
 }

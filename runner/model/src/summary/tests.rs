@@ -159,6 +159,7 @@ fn egress_is_counted_and_sources_are_kept() {
                 service: "web".into(),
                 protocol: "dns".into(),
                 target: "example.com".into(),
+                by: String::new(),
             },
         );
     }

@@ -98,6 +98,7 @@ fn nasty_tape(extra: &[String]) -> Tape {
             service: text(17),
             protocol: "dns".into(),
             target: text(18),
+            by: String::new(),
         },
     );
     t.add(

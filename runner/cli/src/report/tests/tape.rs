@@ -295,6 +295,7 @@ fn fails(t: &mut Tape, case: &CaseId) {
             service: "orders".into(),
             protocol: "dns".into(),
             target: "telemetry.example.com".into(),
+            by: String::new(),
         },
     );
     t.add(

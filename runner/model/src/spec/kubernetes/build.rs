@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cluster::{Cluster, Content};
 use super::dict::{Dict, texts};
 use super::ingress::Hosts;
+use super::policy::Endpoint;
 use super::supply::Supply;
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::fidelity::{Class, Record, Severity};
@@ -30,6 +31,8 @@ pub struct Build<'c> {
     pub parts: BTreeMap<String, Part>,
     /// What Ingresses lead to.
     pub hosts: Hosts,
+    /// The services by which pods are reached.
+    pub endpoints: Vec<Endpoint>,
     /// Volumes of the document.
     pub volumes: Mapping,
     /// Configuration files of the document.
@@ -81,6 +84,7 @@ impl<'c> Build<'c> {
             services: Mapping::default(),
             parts: BTreeMap::new(),
             hosts: Hosts::of(cluster),
+            endpoints: Vec::new(),
             volumes: Mapping::default(),
             configs: Mapping::default(),
             secrets: Mapping::default(),

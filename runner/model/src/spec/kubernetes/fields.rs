@@ -311,7 +311,7 @@ fn is_nothing(node: &Node) -> bool {
 
 /// Fields that the typed form of an object did not keep: Kubernetes does not have them, or a
 /// newer one than is known here.
-fn unknown(
+pub fn unknown(
     build: &mut Build<'_>,
     object: &str,
     node: &Node,

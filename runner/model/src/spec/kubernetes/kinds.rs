@@ -79,11 +79,6 @@ const DROPPED: &[Dropped] = &[
         reason: "there is no Kubernetes API in the mirror",
     },
     Dropped {
-        kinds: &["NetworkPolicy"],
-        severity: Severity::Medium,
-        reason: "pods of the mirror reach each other; what the policy denies is not denied",
-    },
-    Dropped {
         kinds: &[
             "HTTPRoute",
             "GRPCRoute",
@@ -124,12 +119,13 @@ const DROPPED: &[Dropped] = &[
 
 /// Kinds that other parts of the translation speak for, with the groups whose kinds they are:
 /// others have kinds of the same names.
-const SPOKEN_FOR: [(&str, &[&str]); 8] = [
+const SPOKEN_FOR: [(&str, &[&str]); 9] = [
     ("Service", &[""]),
     ("ConfigMap", &[""]),
     ("Secret", &[""]),
     ("PersistentVolumeClaim", &[""]),
     ("Ingress", &["networking.k8s.io", "extensions"]),
+    ("NetworkPolicy", &["networking.k8s.io", "extensions"]),
     ("Endpoints", &[""]),
     ("EndpointSlice", &["discovery.k8s.io"]),
     ("Kustomization", &["kustomize.config.k8s.io"]),

@@ -22,9 +22,11 @@ mod network;
 mod objects;
 mod order;
 mod pod;
+mod policy;
 mod probe;
 mod quantity;
 mod security;
+mod selector;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -74,6 +76,7 @@ fn read(sources: &Sources<'_>) -> Result<Translation, Problems> {
     }
     network::unselected(&mut build);
     ingress::records(&mut build);
+    policy::links(&mut build);
     order::hooks(&mut build, &named);
     problems.0.append(&mut build.problems.0);
     if problems.has_errors() {

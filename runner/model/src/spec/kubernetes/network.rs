@@ -11,6 +11,7 @@ use super::cluster::{Cluster, Service};
 use super::dict::{Dict, list, texts};
 use super::ingress::{self, Lead};
 use super::pod::Pod;
+use super::policy::{self, Endpoint};
 use super::workload::{Kind, Workload};
 use crate::fidelity::{Class, Severity};
 use crate::source::Span;
@@ -173,7 +174,7 @@ fn target(workload: &Workload<'_>, port: &ServicePort) -> Option<u16> {
 }
 
 /// A port of a pod by its name.
-fn named_port(workload: &Workload<'_>, name: &str) -> Option<i32> {
+pub fn named_port(workload: &Workload<'_>, name: &str) -> Option<i32> {
     let containers = workload.pod.containers.iter().chain(workload.sidecars());
     let mut ports = containers.flat_map(|c| c.ports.iter().flatten());
     ports
@@ -315,6 +316,12 @@ pub fn apart(build: &mut Build<'_>, service: &Service<'_>, pod: &Pod<'_>) {
     let name = build.free_name(&format!("{}-front", service.object.name), span);
     build.add(&name, dict, (&pod.base, false));
     let at = span.clone();
+    build.endpoints.push(Endpoint {
+        service: name.clone(),
+        workload: policy::number_of(build.cluster, pod.workload),
+        forwards: forwards.clone(),
+        is_front: true,
+    });
     build.beyond.fronts.insert(name, Front { at, forwards });
 }
 

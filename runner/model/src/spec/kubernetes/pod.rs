@@ -8,6 +8,7 @@ use super::at::At;
 use super::build::{Build, text_list};
 use super::dict::Dict;
 use super::network::{self, Net};
+use super::policy::{self, Endpoint};
 use super::workload::{Kind, Workload, is_sidecar};
 use super::{container, security};
 use crate::diag::{Problem, ProblemKind};
@@ -226,6 +227,12 @@ fn one(build: &mut Build<'_>, pod: &Pod<'_>) {
         add(build, pod, (c, at, Role::Main), &name, &before, &net);
     }
     front(build, pod, &net);
+    build.endpoints.push(Endpoint {
+        service: pod.owner().to_owned(),
+        workload: policy::number_of(build.cluster, workload),
+        forwards: net.forwards,
+        is_front: false,
+    });
 }
 
 /// The container that is meant when the pod is named.

@@ -17,7 +17,7 @@ use crate::yaml::{Mapping, Spanned, parse_one};
 
 const SHOP: &str = include_str!("../../../tests/fixtures/kubernetes/shop.yaml");
 
-fn read(text: &str, supply: &str, given: &[&str]) -> Result<Translation, Problems> {
+pub fn read(text: &str, supply: &str, given: &[&str]) -> Result<Translation, Problems> {
     let file = SourceFile::new("shop.yaml", text);
     let supply = parse_one(&SourceFile::new("mirror.yaml", supply)).unwrap();
     let supply = supply.as_map().cloned().unwrap_or_else(Mapping::default);
@@ -795,7 +795,7 @@ fn a_port_that_the_pod_uses_itself_needs_another_address() {
 }
 
 /// A workload whose containers are called `a`, `b`… and have these ports.
-fn listening(kind: &str, name: &str, replicas: u32, ports: &[&[u16]]) -> String {
+pub fn listening(kind: &str, name: &str, replicas: u32, ports: &[&[u16]]) -> String {
     let containers: Vec<String> = ports
         .iter()
         .zip('a'..)
@@ -817,7 +817,7 @@ fn listening(kind: &str, name: &str, replicas: u32, ports: &[&[u16]]) -> String 
 }
 
 /// A Service before the workload of a name.
-fn before(name: &str, workload: &str, further: &str) -> String {
+pub fn before(name: &str, workload: &str, further: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{a: {workload}}}, {further}ports: [{{port: 80, targetPort: 8080}}]}}\n"
     )
