@@ -8,7 +8,7 @@ mod relay;
 mod stub;
 
 pub use ask::Ask;
-pub use config::{DnsFront, KeeperConfig, SandboxConfig};
+pub use config::{DnsFront, KeeperConfig, LinkConfig, PortRange, SandboxConfig};
 pub use event::{DeniedWhy, Event, LogKind, Ready};
 pub use net::{Cidr, CidrError};
 pub use relay::{RelayConfig, RelayPort};

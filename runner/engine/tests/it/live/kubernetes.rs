@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prodmirror_engine::live::{ExecRequest, LiveError, LiveStack};
 use prodmirror_model::compile::{Inputs, compile};
+use prodmirror_model::event::What;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::project::Project;
 use prodmirror_model::secret::Secret;
@@ -263,6 +264,86 @@ async fn a_service_may_crash_until_what_it_needs_is_there() {
         let stack = stack.unwrap_or_else(|e| panic!("{e}: {:?}", e.log()));
         assert_eq!(sh(&stack, "web", "cat /data/n").await, "8");
         stack.down(None).await;
+    })
+    .await;
+}
+
+const POLICIES: &str = "
+kind: Deployment
+metadata: { name: NAME }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: NAME } }
+  template:
+    metadata: { labels: { app: NAME } }
+    spec:
+      containers: [{ name: c, image: IMAGE, command: [python3, -m, http.server, '8080'], readinessProbe: { tcpSocket: { port: 8080 } } }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: NAME }
+spec: { selector: { app: NAME }, ports: [{ port: 80, targetPort: 8080 }] }
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: NAME }
+spec: { podSelector: { matchLabels: { app: NAME } }, policyTypes: [Ingress], ingress: [{ from: [{ podSelector: { matchLabels: { app: FROM } } }], ports: [{ port: 8080 }] }] }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_policies_deny_are_refused_and_told() {
+    on_engine(|rig| async move {
+        // Who may be reached by whom: db by api, api by web, web by nobody.
+        let all = [("db", "api"), ("api", "web"), ("web", "nobody")];
+        let text: Vec<String> = all
+            .iter()
+            .map(|(name, from)| format!("apiVersion: apps/v1{}", POLICIES.replace("NAME", name).replace("FROM", from)))
+            .collect();
+        let stack = rig.up(planned(&rig, &text.join("---\n"))).await.unwrap_or_else(|e| panic!("{e}"));
+        let connect = |host: &str, port: u16| {
+            format!("python3 -c \"import socket; s = socket.create_connection(('{host}', {port}), timeout=20); print('connected')\" 2>&1 | tail -n 1")
+        };
+        for from in ["db", "api", "web"] {
+            // By its own name a pod finds itself too, which no policy denies.
+            for (to, who) in all.into_iter().filter(|(to, _)| *to != from) {
+                for port in [80, 8080] {
+                    let begun = std::time::Instant::now();
+                    let got = sh(&stack, from, &connect(to, port)).await;
+                    let wanted = if from == who { "connected" } else { "ConnectionRefusedError: [Errno 111] Connection refused" };
+                    assert_eq!(got, wanted, "{from} to {to}:{port}");
+                    assert!(begun.elapsed() < Duration::from_secs(15), "{from} to {to}:{port}");
+                }
+            }
+            // What is its own is no way between pods.
+            assert_eq!(sh(&stack, from, &connect("127.0.0.1", 8080)).await, "connected");
+            assert_eq!(sh(&stack, from, &connect("127.0.0.1", 80)).await, "connected");
+        }
+        // A port that is not in the rule, to one who may be reached.
+        let got = sh(&stack, "web", &connect("api", 8081)).await;
+        assert!(got.contains("refused"), "{got}");
+        for (service, target, by) in [
+            ("web", "db:8080", "networkpolicy:db"),
+            ("web", "db:80", "networkpolicy:db"),
+            ("db", "api:8080", "networkpolicy:api"),
+            ("web", "api:8081", "networkpolicy:api"),
+        ] {
+            let is_told = |e: &What| matches!(e, What::Egress { service: s, target: t, by: b, .. } if s == service && t == target && b == by);
+            let told = async {
+                while !rig.sink.all().iter().any(is_told) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+            assert!(told.is_ok(), "{service} to {target} by {by}: {:?}", rig.sink.all());
+        }
+        let is_wrong = |e: &What| matches!(e, What::Egress { service, target, .. } if service == "api" && target.starts_with("db:"));
+        assert!(!rig.sink.all().iter().any(is_wrong));
+        // Steps come from outside, and are not held to it.
+        let way = stack.reach().connect("db", 8080).await;
+        assert!(way.is_ok(), "{:?}", way.err());
+        let run = stack.run().to_owned();
+        stack.down(None).await;
+        rig.assert_clean(&run).await;
     })
     .await;
 }
