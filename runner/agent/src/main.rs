@@ -3,6 +3,7 @@
 mod config;
 mod dns;
 mod front;
+mod gateway;
 mod hold;
 mod keeper;
 mod limits;
@@ -17,7 +18,7 @@ mod tunnel;
 use output::Failure;
 use prodmirror_agent::wire::Event;
 
-const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|hold|limits|probe|version> [--config PATH]";
+const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|gateway|hold|limits|probe|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -62,6 +63,7 @@ async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
         "keeper" => keeper::run(config::read(&rest)?).await,
         "tunnel" => tunnel::run().await,
         "front" => front::run(&rest).await,
+        "gateway" => gateway::run(&rest).await,
         "hold" => hold::run().await,
         "limits" => limits::run(),
         "probe" => probe::run(&rest).await,

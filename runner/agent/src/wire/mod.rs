@@ -3,6 +3,7 @@
 mod ask;
 mod config;
 mod event;
+mod gateway;
 mod net;
 mod relay;
 mod stub;
@@ -10,6 +11,7 @@ mod stub;
 pub use ask::Ask;
 pub use config::{DnsFront, KeeperConfig, LinkConfig, PortRange, SandboxConfig};
 pub use event::{DeniedWhy, Event, LogKind, Ready};
+pub use gateway::{GATEWAY_PORT, GatewayRoute, PathKind};
 pub use net::{Cidr, CidrError};
 pub use relay::{RelayConfig, RelayPort};
 pub use stub::{ListenConfig, RawConfig, RawKind, RespondConfig, RouteConfig, StubConfig};

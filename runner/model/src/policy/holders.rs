@@ -16,7 +16,7 @@ pub(super) fn apply(mirror: &mut Mirror, beyond: &Beyond, agent_image: &str) {
     for (name, front) in &beyond.fronts {
         if let Some(service) = mirror.services.get_mut(name) {
             let forwards = front.forwards.iter().map(String::as_str);
-            let command: Vec<&str> = ["front"].into_iter().chain(forwards).collect();
+            let command: Vec<&str> = [front.does.name()].into_iter().chain(forwards).collect();
             run_agent(service, agent_image, &command, &front.at);
         }
     }

@@ -36,12 +36,33 @@ pub struct Plain {
     pub at: Span,
 }
 
+/// What the agent does in a service that stands before others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrontMode {
+    /// It passes connections on to another port.
+    Front,
+    /// It hands HTTP requests to services by their host and path.
+    Gateway,
+}
+
+impl FrontMode {
+    /// The agent's mode.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Front => "front",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
 /// A service that stands before another one.
 #[derive(Debug, Clone)]
 pub struct Front {
     /// Where production declares the ports.
     pub at: Span,
-    /// Ports with where they lead: `80=8080/tcp`.
+    /// What the agent does there.
+    pub does: FrontMode,
+    /// Ports with where they lead, `80=8080/tcp`; of a gateway its routes, each in JSON.
     pub forwards: Vec<String>,
 }
 

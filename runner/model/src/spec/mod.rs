@@ -18,7 +18,7 @@ pub mod swarm;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use beyond::{Beyond, Front, Plain};
+pub use beyond::{Beyond, Front, FrontMode, Plain};
 pub(crate) use read::sha256;
 pub use read::{Production, ReadRequest, read};
 

@@ -1,37 +1,38 @@
-//! Ingresses: a host that leads to one service is a name of that service.
+//! Ingresses: a host that leads to one service is a name of that service; what else they say is
+//! done by a gateway, where one is needed.
+
+mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::ServicePort;
-use k8s_openapi::api::networking::v1::{IngressBackend, IngressRule, IngressSpec};
+use regex::Regex;
+use serde_json::json;
 
+use self::rules::{Backend, PathKind, Rule};
 use super::build::Build;
 use super::cluster::{Cluster, Service};
-use super::objects::Object;
+use super::dict::{Dict, texts};
+use super::network::{self, CLUSTER};
 use crate::fidelity::{Class, Severity};
 use crate::source::Span;
-use crate::yaml::from_node;
+use crate::spec::{Front, FrontMode};
 
 /// The port by which a host is called.
 pub const PORT: u16 = 80;
-
-/// What a path of a host leads to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Backend {
-    namespace: String,
-    /// Empty where it is no Service.
-    service: String,
-    /// Number of the Service's port, or what is written where it has no such port.
-    port: String,
-}
+/// What the service of the gateway is called, if nobody else is.
+const GATEWAY: &str = "ingress";
 
 /// The hosts of all Ingresses: what one says of a host, another one may add to.
 #[derive(Debug, Default)]
 pub struct Hosts {
-    backends: BTreeMap<String, BTreeSet<Backend>>,
-    places: BTreeMap<String, Span>,
+    rules: Vec<Rule>,
     /// Those that are names of a service.
     pub reached: BTreeSet<String>,
+    /// Those that the gateway answers for, with its name.
+    gateway: Option<(String, BTreeSet<String>)>,
 }
 
 /// A host that leads to one port of a Service.
@@ -44,118 +45,164 @@ pub struct Lead {
     pub span: Span,
 }
 
-fn rules(object: &Object) -> Vec<IngressRule> {
-    let spec = object.spec().node().map(from_node::<IngressSpec>);
-    let spec = spec.and_then(Result::ok);
-    spec.and_then(|s| s.rules).unwrap_or_default()
-}
-
-/// The host of a rule, unless it is for many.
-fn host_of(rule: &IngressRule) -> Option<&str> {
-    let host = rule.host.as_deref()?;
-    (!host.is_empty() && !host.contains('*')).then_some(host)
-}
-
 impl Hosts {
     /// Gathers them.
     pub fn of(cluster: &Cluster<'_>) -> Self {
-        let mut hosts = Self::default();
-        for object in cluster.all("Ingress") {
-            for rule in rules(object) {
-                let Some(host) = host_of(&rule) else { continue };
-                let paths = rule.http.iter().flat_map(|h| &h.paths);
-                let backends = paths.map(|p| backend(cluster, &object.namespace, &p.backend));
-                let all = hosts.backends.entry(host.to_owned()).or_default();
-                all.extend(backends);
-                let span = || object.span().clone();
-                hosts.places.entry(host.to_owned()).or_insert_with(span);
+        let objects = cluster.all("Ingress");
+        Self {
+            rules: objects.flat_map(|o| rules::of(cluster, o)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What each host leads to. None for one whose paths are rewritten: it is no mere name.
+    fn backends(&self) -> BTreeMap<&str, Option<BTreeSet<&Backend>>> {
+        let mut all: BTreeMap<&str, Option<BTreeSet<&Backend>>> = BTreeMap::new();
+        for rule in self.rules.iter().filter(|r| r.is_for_one_host()) {
+            let known = all
+                .entry(&rule.host)
+                .or_insert_with(|| Some(BTreeSet::new()));
+            match (&mut *known, rule.is_plain()) {
+                (Some(backends), true) => drop(backends.insert(&rule.backend)),
+                _ => *known = None,
             }
         }
-        hosts
+        all
     }
 
     /// The hosts that lead to a Service and to nothing else.
     pub fn of_service(&self, service: &Service<'_>) -> Vec<Lead> {
         let (name, namespace) = (&service.object.name, &service.object.namespace);
-        let lead = |(host, backends): (&String, &BTreeSet<Backend>)| {
-            let backend = backends.first().filter(|_| backends.len() == 1)?;
+        let lead = |(host, backends): (&str, Option<BTreeSet<&Backend>>)| {
+            let backends = backends.filter(|b| b.len() == 1)?;
+            let backend = backends.first()?;
             if (&backend.service, &backend.namespace) != (name, namespace) {
                 return None;
             }
             let mut ports = service.spec.ports.iter().flatten();
+            let rule = self.rules.iter().find(|r| r.host == host)?;
             Some(Lead {
-                host: host.clone(),
+                host: host.to_owned(),
                 port: ports.find(|p| p.port.to_string() == backend.port)?.clone(),
-                span: self.places.get(host)?.clone(),
+                span: rule.at.clone(),
             })
         };
-        self.backends.iter().filter_map(lead).collect()
+        self.backends().into_iter().filter_map(lead).collect()
     }
 
-    fn leads_to_several(&self, host: &str) -> bool {
-        self.backends.get(host).is_some_and(|b| b.len() > 1)
+    /// Whether a rule is kept by a name alone.
+    fn is_a_name(&self, rule: &Rule) -> bool {
+        self.reached.contains(&rule.host)
     }
 }
 
-fn backend(cluster: &Cluster<'_>, namespace: &str, backend: &IngressBackend) -> Backend {
-    let of = backend.service.as_ref();
-    let service = of.map(|s| s.name.clone()).unwrap_or_default();
-    let port = of.and_then(|s| s.port.as_ref());
-    let number = port.and_then(|p| p.number);
-    let name = port.and_then(|p| p.name.clone());
-    // A port has a number and may have a name: either is the same port.
-    let mut services = cluster.services.iter();
-    let known = services.find(|s| s.object.namespace == namespace && s.object.name == service);
-    let mut ports = known
-        .into_iter()
-        .flat_map(|s| s.spec.ports.iter().flatten());
-    let known = ports.find(|p| Some(p.port) == number || (name.is_some() && p.name == name));
-    let number = known.map(|p| p.port).or(number);
-    Backend {
-        namespace: namespace.to_owned(),
-        service,
-        port: number.map_or(name.unwrap_or_default(), |n| n.to_string()),
-    }
+/// Where the gateway finds what a rule leads to: `orders.shop.svc.cluster.local:8080`. None where
+/// no pod of the files is there, or the rule is one that nobody understands.
+fn leads_to(cluster: &Cluster<'_>, rule: &Rule) -> Option<String> {
+    let backend = &rule.backend;
+    let is_it = |s: &&Service<'_>| {
+        s.object.name == backend.service && s.object.namespace == backend.namespace
+    };
+    let service = cluster.services.iter().find(is_it)?;
+    let mut workloads = cluster.workloads.iter();
+    let workload = workloads.find(|w| service.selects(w))?;
+    let mut ports = service.spec.ports.iter().flatten();
+    let port = ports.find(|p| p.port.to_string() == backend.port)?;
+    let target = network::target(workload, port)?;
+    // There is nothing before the pods of a headless Service.
+    let port = match service.is_headless() {
+        true => i32::from(target),
+        false => port.port,
+    };
+    let is_read = rule.kind != PathKind::Regex || Regex::new(&rule.path).is_ok();
+    let host = format!(
+        "{}.{}.svc.cluster.local",
+        backend.service, backend.namespace
+    );
+    is_read.then(|| format!("{host}:{port}"))
 }
+
+/// Adds the gateway, if there is a rule that is more than a name of a service.
+pub fn gateway(build: &mut Build<'_>) {
+    let cluster = build.cluster;
+    let hosts = &build.hosts;
+    let led = hosts
+        .rules
+        .iter()
+        .filter_map(|r| Some((r, leads_to(cluster, r)?)));
+    let mut led: Vec<(&Rule, String)> = led.collect();
+    // What it does that names do not.
+    let Some(at) = led
+        .iter()
+        .find(|(r, _)| !hosts.is_a_name(r))
+        .map(|(r, _)| r.at.clone())
+    else {
+        return;
+    };
+    // Of the rules of a host the first that fits counts: whole paths, then the longest.
+    led.sort_by_key(|(r, _)| (r.kind, std::cmp::Reverse(r.path.len())));
+    let routes = led.iter().map(|(r, to)| {
+        let mut route = json!({"kind": r.kind.name(), "to": to});
+        for (key, value) in [("host", &r.host), ("path", &r.path)] {
+            if !value.is_empty() {
+                route[key] = json!(value);
+            }
+        }
+        if let Some(rewrite) = &r.rewrite {
+            route["rewrite"] = json!(rewrite);
+        }
+        route.to_string()
+    });
+    let forwards: Vec<String> = routes.collect();
+    let own = led
+        .iter()
+        .filter(|(r, _)| r.is_for_one_host() && !hosts.is_a_name(r));
+    let names: BTreeSet<String> = own.map(|(r, _)| r.host.clone()).collect();
+    let name = build.free_name(GATEWAY, &at);
+    let mut service = Dict::at(&at);
+    service.text("image", "prodmirror/agent", &at);
+    let mut network = Dict::at(&at);
+    let aliases: Vec<String> = names.iter().cloned().collect();
+    network.list("aliases", texts(aliases, &at), &at);
+    let mut networks = Dict::at(&at);
+    let of_all = match cluster.namespaces.len() {
+        0 | 1 => "default",
+        _ => CLUSTER,
+    };
+    networks.dict(of_all, network);
+    service.dict("networks", networks);
+    let mut port = Dict::at(&at);
+    port.int("target", i64::from(PORT), &at);
+    service.list("ports", vec![port.done()], &at);
+    build.add(&name, service, (&name, false));
+    let does = FrontMode::Gateway;
+    build
+        .beyond
+        .fronts
+        .insert(name.clone(), Front { at, does, forwards });
+    build.hosts.gateway = Some((name, names));
+}
+
+const MISSING: &str = "a path leads to a port that no pod of these files has, or is no regular expression: nobody answers there";
+const BY_NAMES: &str = "its hosts are names of the services that they lead to, on port 80: TLS and what the controller's annotations ask for are not in the mirror";
+const BY_GATEWAY: &str = "the tool's own gateway leads its hosts and paths to the services, on port 80: TLS and what further annotations of the controller ask for are not in the mirror";
 
 /// Says what becomes of every Ingress.
 pub fn records(build: &mut Build<'_>) {
     let cluster = build.cluster;
     for object in cluster.all("Ingress") {
-        let rules = rules(object);
-        let hosts: Vec<&str> = rules.iter().filter_map(host_of).collect();
-        let mut reached: Vec<&str> = Vec::new();
-        for host in &hosts {
-            if build.hosts.reached.contains(*host) && !reached.contains(host) {
-                reached.push(host);
-            }
-        }
-        let (class, severity, reason) = if hosts.iter().any(|h| build.hosts.leads_to_several(h)) {
-            (
-                Class::Dropped,
-                Severity::High,
-                "paths of one host lead to several services: the mirror has no such controller, so services are called directly",
-            )
-        } else if hosts.is_empty() || hosts.len() < rules.len() {
-            (
-                Class::Dropped,
-                Severity::High,
-                "it has rules for any host: the mirror has no such controller, so services are called directly",
-            )
-        } else if !hosts.iter().all(|h| reached.contains(h)) {
-            (
-                Class::Dropped,
-                Severity::High,
-                "a host leads to a port that no pod of these files has, or on which port 80 is another one's",
-            )
-        } else {
-            (
-                Class::Substituted,
-                Severity::Medium,
-                "its hosts are names of the services that they lead to, on port 80: TLS and what the controller's annotations ask for are not in the mirror",
-            )
+        let hosts = &build.hosts;
+        let of_object = |r: &&Rule| r.of == object.title();
+        let own: Vec<&Rule> = hosts.rules.iter().filter(of_object).collect();
+        let is_led = |r: &&Rule| hosts.is_a_name(r) || leads_to(cluster, r).is_some();
+        let is_whole = !own.is_empty() && own.iter().all(is_led);
+        let by_names = own.iter().all(|r| hosts.is_a_name(r));
+        let (class, severity, reason) = match (is_whole, by_names) {
+            (false, _) => (Class::Dropped, Severity::High, MISSING),
+            (true, true) => (Class::Substituted, Severity::Medium, BY_NAMES),
+            (true, false) => (Class::Substituted, Severity::Medium, BY_GATEWAY),
         };
-        let actual = reached.join(", ");
+        let actual = answers(hosts, &own);
         let record = build.record(
             (&object.title(), "rules"),
             (class, severity),
@@ -164,4 +211,22 @@ pub fn records(build: &mut Build<'_>) {
         );
         record.actual = actual;
     }
+}
+
+/// The hosts of rules that somebody answers for, and the gateway, if it is it.
+fn answers(hosts: &Hosts, own: &[&Rule]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    let gateway = hosts.gateway.as_ref();
+    for rule in own {
+        let by_gateway = gateway.is_some_and(|(_, names)| names.contains(&rule.host));
+        let is_new = !names.contains(&rule.host.as_str());
+        if is_new && (by_gateway || hosts.is_a_name(rule)) {
+            names.push(&rule.host);
+        }
+    }
+    let is_more = own.iter().any(|r| !hosts.is_a_name(r));
+    if let Some((name, _)) = gateway.filter(|_| is_more) {
+        names.insert(0, name);
+    }
+    names.join(", ")
 }

@@ -75,6 +75,7 @@ fn read(sources: &Sources<'_>) -> Result<Translation, Problems> {
         }
     }
     network::unselected(&mut build);
+    ingress::gateway(&mut build);
     ingress::records(&mut build);
     policy::links(&mut build);
     order::hooks(&mut build, &named);

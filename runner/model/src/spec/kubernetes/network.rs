@@ -15,11 +15,11 @@ use super::policy::{self, Endpoint};
 use super::workload::{Kind, Workload};
 use crate::fidelity::{Class, Severity};
 use crate::source::Span;
-use crate::spec::Front;
+use crate::spec::{Front, FrontMode};
 use crate::yaml::Node;
 
 /// Where all namespaces meet.
-const CLUSTER: &str = "cluster";
+pub const CLUSTER: &str = "cluster";
 
 /// The names and ports of a pod.
 #[derive(Debug, Default)]
@@ -160,7 +160,7 @@ fn names(pod: &Pod<'_>, service: &Service<'_>, (own, each): (bool, bool), net: &
 }
 
 /// The port of a pod that a port of a Service leads to.
-fn target(workload: &Workload<'_>, port: &ServicePort) -> Option<u16> {
+pub fn target(workload: &Workload<'_>, port: &ServicePort) -> Option<u16> {
     let number = match &port.target_port {
         None => port.port,
         Some(IntOrString::Int(0)) => port.port,
@@ -322,7 +322,14 @@ pub fn apart(build: &mut Build<'_>, service: &Service<'_>, pod: &Pod<'_>) {
         forwards: forwards.clone(),
         is_front: true,
     });
-    build.beyond.fronts.insert(name, Front { at, forwards });
+    build.beyond.fronts.insert(
+        name,
+        Front {
+            at,
+            does: FrontMode::Front,
+            forwards,
+        },
+    );
 }
 
 /// Attaches a service to the networks of its pod, with the pod's names if it holds them.

@@ -13,7 +13,7 @@ use super::workload::{Kind, Workload, is_sidecar};
 use super::{container, security};
 use crate::diag::{Problem, ProblemKind};
 use crate::fidelity::{Class, Severity};
-use crate::spec::Front;
+use crate::spec::{Front, FrontMode};
 use crate::stack::extension::OWN_ADDRESS;
 use crate::yaml::Node;
 
@@ -362,6 +362,7 @@ fn front(build: &mut Build<'_>, pod: &Pod<'_>, net: &Net) {
     build.add(&name, service, (&pod.base, false));
     let front = Front {
         at: at.clone(),
+        does: FrontMode::Front,
         forwards: net.forwards.clone(),
     };
     build.beyond.fronts.insert(name, front);
