@@ -347,3 +347,67 @@ async fn connections_that_policies_deny_are_refused_and_told() {
     })
     .await;
 }
+
+/// Answers with its name, the path and who asks; agrees to speak `echo` from then on.
+const SERVER: &str = "
+import http.server, os, sys
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        if self.headers.get('Upgrade') == 'echo':
+            self.send_response(101); self.send_header('Connection', 'Upgrade'); self.send_header('Upgrade', 'echo'); self.end_headers()
+            self.wfile.write(b'echo ' + self.rfile.readline()); self.close_connection = True
+            return
+        size = int(self.headers.get('Content-Length') or 0)
+        got = '%s %s %s %s %d' % (sys.argv[1], self.path, self.headers['Host'], self.headers['X-Forwarded-For'] != '1.2.3.4', len(self.rfile.read(size)))
+        self.send_response(200); self.send_header('Content-Length', str(len(got))); self.end_headers(); self.wfile.write(got.encode())
+    do_POST = do_GET
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(('', 8080), H).serve_forever()
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_to_an_ingress_reach_the_service_of_their_path() {
+    on_engine(|rig| async move {
+        let workload = |name: &str| {
+            let pod = json!({ "containers": [{ "name": "c", "image": "IMAGE", "command": ["python3", "-c", SERVER, name], "readinessProbe": { "tcpSocket": { "port": 8080 } } }] });
+            let labels = json!({ "app": name });
+            [
+                json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name }, "spec": { "selector": { "matchLabels": labels }, "template": { "metadata": { "labels": labels }, "spec": pod } } }),
+                json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name }, "spec": { "selector": labels, "ports": [{ "port": 8000, "targetPort": 8080 }] } }),
+            ]
+        };
+        let path = |path: &str, service: &str| json!({ "path": path, "pathType": "Prefix", "backend": { "service": { "name": service, "port": { "number": 8000 } } } });
+        let ingress = |name: &str, host: &str, paths: Value, annotations: Value| json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": { "name": name, "annotations": annotations }, "spec": { "rules": [{ "host": host, "http": { "paths": paths } }] } });
+        let objects: Vec<Value> = [workload("web"), workload("api")].concat().into_iter().chain([
+            ingress("shop", "shop.example", json!([path("/", "web"), path("/api", "api")]), json!({})),
+            ingress("old", "old.example", json!([path("/v1(/|$)(.*)", "api")]), json!({ "nginx.ingress.kubernetes.io/rewrite-target": "/new/$2" })),
+            ingress("star", "*.shop.example", json!([path("/", "web")]), json!({})),
+        ]).collect();
+        let text: Vec<String> = objects.iter().map(Value::to_string).collect();
+        let stack = rig.up(planned(&rig, &text.join("\n---\n"))).await.unwrap_or_else(|e| panic!("{e}"));
+        let get = |url: &str, host: &str| {
+            let host = if host.is_empty() { String::new() } else { format!("'Host': '{host}', ") };
+            format!("python3 -c \"\nimport urllib.request as r, urllib.error as e\nq = r.Request('{url}', headers={{{host}'X-Forwarded-For': '1.2.3.4'}}, data=b'x' * 300000 if '{url}'.endswith('post') else None)\ntry: print(r.urlopen(q, timeout=10).read().decode())\nexcept e.HTTPError as x: print(x.code)\"")
+        };
+        for (url, host, wanted) in [
+            ("http://shop.example/", "", "web / shop.example True 0"),
+            ("http://shop.example/apis", "", "web /apis shop.example True 0"),
+            ("http://shop.example/api", "", "api /api shop.example True 0"),
+            ("http://shop.example/api/orders?a=b%20c", "", "api /api/orders?a=b%20c shop.example True 0"),
+            ("http://shop.example/api/post", "", "api /api/post shop.example True 300000"),
+            ("http://old.example/v1/orders?x=1", "", "api /new/orders?x=1 old.example True 0"),
+            ("http://old.example/v2", "", "404"),
+            ("http://ingress/x", "eu.shop.example", "web /x eu.shop.example True 0"),
+            ("http://ingress/x", "other.example", "404"),
+        ] {
+            assert_eq!(sh(&stack, "web", &get(url, host)).await, wanted, "{url} {host}");
+        }
+        let upgrade = "python3 -c \"\nimport socket\ns = socket.create_connection(('shop.example', 80), timeout=10); f = s.makefile('rwb')\nf.write(b'GET /api/ws HTTP/1.1\\r\\nHost: shop.example\\r\\nConnection: Upgrade\\r\\nUpgrade: echo\\r\\n\\r\\n'); f.flush()\nstatus = f.readline().split()[1].decode()\nwhile f.readline().strip(): pass\nf.write(b'hello\\n'); f.flush(); print(status, f.readline().decode().strip())\"";
+        assert_eq!(sh(&stack, "web", upgrade).await, "101 echo hello");
+        let run = stack.run().to_owned();
+        stack.down(None).await;
+        rig.assert_clean(&run).await;
+    })
+    .await;
+}
