@@ -12,13 +12,14 @@ mod output;
 mod probe;
 mod relay;
 mod sandbox;
+mod store;
 mod stub;
 mod tunnel;
 
 use output::Failure;
 use prodmirror_agent::wire::Event;
 
-const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|gateway|hold|limits|probe|version> [--config PATH]";
+const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|gateway|store|hold|limits|probe|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -64,6 +65,7 @@ async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
         "tunnel" => tunnel::run().await,
         "front" => front::run(&rest).await,
         "gateway" => gateway::run(&rest).await,
+        "store" => store::run(config::read(&rest)?).await,
         "hold" => hold::run().await,
         "limits" => limits::run(),
         "probe" => probe::run(&rest).await,

@@ -6,6 +6,7 @@ mod event;
 mod gateway;
 mod net;
 mod relay;
+mod store;
 mod stub;
 
 pub use ask::Ask;
@@ -14,6 +15,7 @@ pub use event::{DeniedWhy, Event, LogKind, Ready};
 pub use gateway::{GATEWAY_PORT, GatewayRoute, PathKind};
 pub use net::{Cidr, CidrError};
 pub use relay::{RelayConfig, RelayPort};
+pub use store::{StoreAsk, StoreConfig, StoreReply, StoreRequest, StoredContent};
 pub use stub::{ListenConfig, RawConfig, RawKind, RespondConfig, RouteConfig, StubConfig};
 pub use stub::{TlsConfig, WhenConfig};
 

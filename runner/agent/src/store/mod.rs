@@ -1,0 +1,333 @@
+//! Mode `store`: keeps the contents of data volumes, sealed, and gives writable clones of them
+//! in constant time.
+//!
+//! `DIR/disk` is a btrfs file system in a file; mounted at `DIR/top` it has `contents/HASH`
+//! (sealed subvolumes), `clones/HOLDER.N` and `stage/HOLDER.N` (what is being written). Each
+//! holder has a lock in `DIR/holders` as long as it lives: what belongs to one that is gone is
+//! removed by whoever comes next.
+
+mod disk;
+mod sys;
+mod tree;
+
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use prodmirror_agent::wire::{StoreAsk, StoreConfig, StoreReply, StoreRequest, StoredContent};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::task::{LocalSet, spawn_blocking, spawn_local};
+
+use self::disk::Disk;
+use crate::hold;
+use crate::output::{Failure, line};
+
+/// How often progress is told at most.
+const TELL: Duration = Duration::from_millis(100);
+
+/// A store that is open.
+#[derive(Debug)]
+struct Store {
+    top: PathBuf,
+    holders: PathBuf,
+    holder: String,
+    _disk: Disk,
+    _lock: File,
+}
+
+fn tell(reply: &StoreReply) {
+    line(&serde_json::to_string(reply).unwrap_or_default());
+}
+
+/// Opens the store, says so, and does what is asked over stdin until that ends.
+pub async fn run(config: StoreConfig) -> Result<u8, Failure> {
+    let stay = config.stay;
+    let store =
+        Store::open(&config).map_err(|error| Failure::new("the store cannot be opened", error))?;
+    store.collect();
+    let file = File::open(&store.holders);
+    let (total, free) = file.and_then(|f| sys::room(&f)).unwrap_or_default();
+    tell(&StoreReply::Open {
+        device: store._disk.device.clone(),
+        total,
+        free,
+    });
+    let store = Rc::new(store);
+    let local = LocalSet::new();
+    let asked = local.run_until(async {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        let busy: Rc<RefCell<usize>> = Rc::default();
+        while let Ok(Some(text)) = lines.next_line().await {
+            let request: StoreRequest = match serde_json::from_str(&text) {
+                Ok(request) => request,
+                Err(error) => {
+                    let why = error.to_string();
+                    tell(&StoreReply::Failed {
+                        id: 0,
+                        why,
+                        full: false,
+                    });
+                    continue;
+                }
+            };
+            let (store, busy) = (Rc::clone(&store), Rc::clone(&busy));
+            *busy.borrow_mut() += 1;
+            spawn_local(async move {
+                let id = request.id;
+                let reply = store.answer(request).await;
+                *busy.borrow_mut() -= 1;
+                tell(&reply.unwrap_or_else(|error| StoreReply::Failed {
+                    id,
+                    full: error.kind() == io::ErrorKind::StorageFull,
+                    why: error.to_string(),
+                }));
+            });
+        }
+    });
+    asked.await;
+    if stay {
+        return hold::reap().await;
+    }
+    Ok(0)
+}
+
+impl Store {
+    fn open(config: &StoreConfig) -> io::Result<Self> {
+        let dir = Path::new(&config.dir);
+        let holders = dir.join("holders");
+        fs::create_dir_all(&holders)?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(holders.join(&config.holder))?;
+        sys::lock(&lock)?;
+        let disk = disk::open(&dir.join("disk"))?;
+        let top = dir.join("top");
+        disk::mount(&disk, &top)?;
+        for name in ["contents", "clones", "stage"] {
+            fs::create_dir_all(top.join(name))?;
+        }
+        Ok(Self {
+            top,
+            holders,
+            holder: config.holder.clone(),
+            _disk: disk,
+            _lock: lock,
+        })
+    }
+
+    async fn answer(&self, request: StoreRequest) -> io::Result<StoreReply> {
+        let id = request.id;
+        let (contents, clones) = (self.top.join("contents"), self.top.join("clones"));
+        let mut done = Answer::default();
+        match request.ask {
+            StoreAsk::Import { from } => {
+                let stage = self.stage(id)?;
+                let to = stage.clone();
+                let copied = blocking(move || copied(id, Path::new(&from), &to)).await;
+                done.content = Some(self.sealed(&stage, copied)?);
+            }
+            StoreAsk::Seal { clone } => {
+                let stage = self.top.join("stage").join(format!("{}.{id}", self.holder));
+                sys::snapshot(
+                    &clones.join(checked(&clone)?),
+                    &self.top.join("stage"),
+                    &name_of(&stage),
+                    false,
+                )?;
+                let of = stage.clone();
+                let read = blocking(move || read(id, &of)).await;
+                done.content = Some(self.sealed(&stage, read)?);
+            }
+            StoreAsk::Create { clone } => {
+                sys::create_subvolume(&clones, &clone)?;
+                done.subvolume = Some(format!("clones/{clone}"));
+            }
+            StoreAsk::Clone { content, clone } => {
+                sys::snapshot(&contents.join(checked(&content)?), &clones, &clone, false)?;
+                done.subvolume = Some(format!("clones/{clone}"));
+            }
+            StoreAsk::Fork { of, clone } => {
+                sys::snapshot(&clones.join(checked(&of)?), &clones, &clone, false)?;
+                done.subvolume = Some(format!("clones/{clone}"));
+            }
+            StoreAsk::Drop { clone } => sys::remove_subvolume(&clones, &clone)?,
+            StoreAsk::Remove { content } => sys::remove_subvolume(&contents, &content)?,
+            StoreAsk::Verify { content } => {
+                let of = contents.join(checked(&content)?);
+                done.content = Some(blocking(move || read(id, &of)).await?);
+            }
+            StoreAsk::List => {
+                done.contents = names(&contents)?;
+                done.clones = names(&clones)?;
+            }
+        }
+        Ok(StoreReply::Done {
+            id,
+            content: done.content,
+            subvolume: done.subvolume,
+            contents: done.contents,
+            clones: done.clones,
+        })
+    }
+
+    /// A new empty subvolume to write into.
+    fn stage(&self, id: u64) -> io::Result<PathBuf> {
+        let dir = self.top.join("stage");
+        let name = format!("{}.{id}", self.holder);
+        sys::create_subvolume(&dir, &name)?;
+        Ok(dir.join(name))
+    }
+
+    /// Seals what is in a stage, under the hash of its content. What is there already is kept.
+    fn sealed(
+        &self,
+        stage: &Path,
+        content: io::Result<StoredContent>,
+    ) -> io::Result<StoredContent> {
+        let give_up = || sys::remove_subvolume(&self.top.join("stage"), &name_of(stage));
+        let content = match content {
+            Ok(content) => content,
+            Err(error) => {
+                let _ = give_up();
+                return Err(error);
+            }
+        };
+        let to = self.top.join("contents").join(&content.hash);
+        if to.exists() {
+            give_up()?;
+            return Ok(content);
+        }
+        // On the disk before it has its name: what is called by a hash is whole.
+        tree::sync(&self.top)?;
+        fs::rename(stage, &to)?;
+        sys::set_read_only(&to, true)?;
+        tree::sync(&self.top)?;
+        Ok(content)
+    }
+
+    /// Removes what belongs to holders that are gone.
+    fn collect(&self) {
+        let Ok(holders) = names(&self.holders) else {
+            return;
+        };
+        let is_gone = |holder: &str| {
+            let Ok(lock) = OpenOptions::new()
+                .write(true)
+                .open(self.holders.join(holder))
+            else {
+                return true;
+            };
+            // SAFETY: the descriptor is open.
+            unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+        };
+        for dir in ["clones", "stage"] {
+            let dir = self.top.join(dir);
+            for name in names(&dir).unwrap_or_default() {
+                let holder = name.split('.').next().unwrap_or_default();
+                if holder != self.holder && is_gone(holder) {
+                    // One that is still mounted goes the next time.
+                    let _ = sys::remove_subvolume(&dir, &name);
+                }
+            }
+        }
+        for holder in holders {
+            if holder != self.holder && is_gone(&holder) {
+                let _ = fs::remove_file(self.holders.join(holder));
+            }
+        }
+    }
+
+    /// Removes what belongs to this holder.
+    fn leave(&self) {
+        for dir in ["clones", "stage"] {
+            let dir = self.top.join(dir);
+            for name in names(&dir).unwrap_or_default() {
+                if name.split('.').next() == Some(&self.holder) {
+                    let _ = sys::remove_subvolume(&dir, &name);
+                }
+            }
+        }
+        let _ = fs::remove_file(self.holders.join(&self.holder));
+    }
+}
+
+impl Drop for Store {
+    /// Also when the program is told to stop.
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+#[derive(Default)]
+struct Answer {
+    content: Option<StoredContent>,
+    subvolume: Option<String>,
+    contents: Vec<String>,
+    clones: Vec<String>,
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// A name that leads to nothing but an entry of its directory.
+fn checked(name: &str) -> io::Result<&str> {
+    match name.is_empty() || name.contains('/') || name.starts_with('.') {
+        true => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("`{name}` is no name"),
+        )),
+        false => Ok(name),
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+fn names(dir: &Path) -> io::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        all.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Tells progress now and then.
+fn progress(id: u64) -> impl FnMut(u64) -> io::Result<()> {
+    let (mut bytes, mut last) = (0, Instant::now());
+    move |more| {
+        bytes += more;
+        if last.elapsed() >= TELL {
+            last = Instant::now();
+            tell(&StoreReply::Progress { id, bytes });
+        }
+        Ok(())
+    }
+}
+
+fn copied(id: u64, from: &Path, to: &Path) -> io::Result<StoredContent> {
+    tree::copy(from, to, &mut progress(id)).map(stored)
+}
+
+fn read(id: u64, of: &Path) -> io::Result<StoredContent> {
+    tree::content(of, &mut progress(id)).map(stored)
+}
+
+fn stored(content: tree::Content) -> StoredContent {
+    StoredContent {
+        hash: content.hash,
+        entries: content.entries,
+        bytes: content.bytes,
+    }
+}
