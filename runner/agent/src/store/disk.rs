@@ -24,7 +24,9 @@ const INCOMPAT_FLAGS: std::ops::Range<usize> = 0xbc..0xc4;
 const METADATA_UUID: std::ops::Range<usize> = 0x23b..0x24b;
 const HAS_METADATA_UUID: u64 = 1 << 10;
 
-/// The smallest disk that is made, in bytes.
+/// The disk that `empty.btrfs` was made on, in bytes.
+const MADE: u64 = 128 << 20;
+/// The smallest disk that is kept, in bytes.
 const SMALLEST: u64 = 1 << 30;
 
 /// A disk in use: as long as it lives, or something of it is mounted, the device is there.
@@ -35,15 +37,17 @@ pub struct Disk {
     _loop: File,
 }
 
-/// Makes the file if there is none, and puts it on a loop device. `file` is locked meanwhile.
+/// Makes the file if there is none, and puts it on a loop device.
 pub fn open(path: &Path) -> io::Result<Disk> {
+    // Not the file itself: its loop device would keep the lock.
+    let lock = File::create(path.with_extension("lock"))?;
+    sys::lock(&lock)?;
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .open(path)?;
-    sys::lock(&file)?;
     if file.metadata()?.len() == 0 {
         format(&file)?;
     }
@@ -57,6 +61,7 @@ pub fn open(path: &Path) -> io::Result<Disk> {
 
 /// Writes an empty file system with an id of its own.
 fn format(file: &File) -> io::Result<()> {
+    file.set_len(MADE)?;
     let mut rest = EMPTY;
     while let Some((head, lines)) = rest.split_at_checked(8) {
         let number = |at: usize| {
@@ -172,7 +177,7 @@ pub fn mount(disk: &Disk, at: &Path) -> io::Result<()> {
     std::fs::create_dir_all(at)?;
     // Data that is written again and again stays where it is after its first copy, as on other
     // file systems; what is freed is given back to the file.
-    sys::mount(&disk.device, at, "btrfs", "nodatacow,discard=async,noatime")?;
+    sys::mount(&disk.device, at, "btrfs", "nodatacow,discard=async")?;
     let top = File::open(at)?;
     sys::resize(&top)?;
     top.sync_all()
