@@ -1,16 +1,17 @@
 //! Mode `store`: keeps the contents of data volumes, sealed, and gives writable clones of them
 //! in constant time.
 //!
-//! `DIR/disk` is a btrfs file system in a file; mounted at `DIR/top` it has `contents/HASH`
-//! (sealed subvolumes), `clones/HOLDER.N` and `stage/HOLDER.N` (what is being written). Each
+//! There are `contents/HASH` (sealed), `clones/HOLDER.N` and `stage/HOLDER.N` (what is being
+//! written): in a btrfs file system in the file `DIR/disk`, or in `DIR` itself. Each
 //! holder has a lock in `DIR/holders` as long as it lives: what belongs to one that is gone is
 //! removed by whoever comes next.
 
 mod disk;
+mod space;
 mod sys;
 mod tree;
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -22,7 +23,7 @@ use prodmirror_agent::wire::{StoreAsk, StoreConfig, StoreReply, StoreRequest, St
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
-use self::disk::Disk;
+use self::space::Space;
 use crate::hold;
 use crate::output::{Failure, line};
 
@@ -35,7 +36,9 @@ struct Store {
     top: PathBuf,
     holders: PathBuf,
     holder: String,
-    _disk: Disk,
+    /// The store on the engine's host.
+    host: String,
+    space: Space,
     _lock: File,
 }
 
@@ -52,7 +55,7 @@ pub async fn run(config: StoreConfig) -> Result<u8, Failure> {
     let file = File::open(&store.holders);
     let (total, free) = file.and_then(|f| sys::room(&f)).unwrap_or_default();
     tell(&StoreReply::Open {
-        device: store._disk.device.clone(),
+        kind: store.space.kind(),
         total,
         free,
     });
@@ -60,7 +63,6 @@ pub async fn run(config: StoreConfig) -> Result<u8, Failure> {
     let local = LocalSet::new();
     let asked = local.run_until(async {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
-        let busy: Rc<RefCell<usize>> = Rc::default();
         while let Ok(Some(text)) = lines.next_line().await {
             let request: StoreRequest = match serde_json::from_str(&text) {
                 Ok(request) => request,
@@ -74,12 +76,10 @@ pub async fn run(config: StoreConfig) -> Result<u8, Failure> {
                     continue;
                 }
             };
-            let (store, busy) = (Rc::clone(&store), Rc::clone(&busy));
-            *busy.borrow_mut() += 1;
+            let store = Rc::clone(&store);
             spawn_local(async move {
                 let id = request.id;
                 let reply = store.answer(request).await;
-                *busy.borrow_mut() -= 1;
                 tell(&reply.unwrap_or_else(|error| StoreReply::Failed {
                     id,
                     full: error.kind() == io::ErrorKind::StorageFull,
@@ -106,9 +106,12 @@ impl Store {
             .truncate(false)
             .open(holders.join(&config.holder))?;
         sys::lock(&lock)?;
-        let disk = disk::open(&dir.join("disk"))?;
-        let top = dir.join("top");
-        disk::mount(&disk, &top)?;
+        let mounted = dir.join("top");
+        let space = Space::open(dir, &mounted, config.kind)?;
+        let top = match space {
+            Space::Btrfs(_) => mounted,
+            _ => dir.to_owned(),
+        };
         for name in ["contents", "clones", "stage"] {
             fs::create_dir_all(top.join(name))?;
         }
@@ -116,7 +119,8 @@ impl Store {
             top,
             holders,
             holder: config.holder.clone(),
-            _disk: disk,
+            host: config.host_dir.clone(),
+            space,
             _lock: lock,
         })
     }
@@ -132,32 +136,18 @@ impl Store {
                 let copied = blocking(move || copied(id, Path::new(&from), &to)).await;
                 done.content = Some(self.sealed(&stage, copied)?);
             }
-            StoreAsk::Seal { clone } => {
-                let stage = self.top.join("stage").join(format!("{}.{id}", self.holder));
-                sys::snapshot(
-                    &clones.join(checked(&clone)?),
-                    &self.top.join("stage"),
-                    &name_of(&stage),
-                    false,
-                )?;
-                let of = stage.clone();
-                let read = blocking(move || read(id, &of)).await;
-                done.content = Some(self.sealed(&stage, read)?);
-            }
-            StoreAsk::Create { clone } => {
-                sys::create_subvolume(&clones, &clone)?;
-                done.subvolume = Some(format!("clones/{clone}"));
-            }
             StoreAsk::Clone { content, clone } => {
-                sys::snapshot(&contents.join(checked(&content)?), &clones, &clone, false)?;
-                done.subvolume = Some(format!("clones/{clone}"));
+                let of = contents.join(checked(&content)?);
+                self.space.clone_of(&of, &clones, checked(&clone)?)?;
+                self.space.note(&clones, &clone, &content)?;
+                done.options = self.space.options(&clones, &self.host, &clone)?;
             }
             StoreAsk::Fork { of, clone } => {
-                sys::snapshot(&clones.join(checked(&of)?), &clones, &clone, false)?;
-                done.subvolume = Some(format!("clones/{clone}"));
+                self.space.fork(&clones, checked(&of)?, checked(&clone)?)?;
+                done.options = self.space.options(&clones, &self.host, &clone)?;
             }
-            StoreAsk::Drop { clone } => sys::remove_subvolume(&clones, &clone)?,
-            StoreAsk::Remove { content } => sys::remove_subvolume(&contents, &content)?,
+            StoreAsk::Drop { clone } => self.space.remove(&clones, checked(&clone)?)?,
+            StoreAsk::Remove { content } => self.space.remove(&contents, checked(&content)?)?,
             StoreAsk::Verify { content } => {
                 let of = contents.join(checked(&content)?);
                 done.content = Some(blocking(move || read(id, &of)).await?);
@@ -170,7 +160,7 @@ impl Store {
         Ok(StoreReply::Done {
             id,
             content: done.content,
-            subvolume: done.subvolume,
+            options: done.options,
             contents: done.contents,
             clones: done.clones,
         })
@@ -180,7 +170,7 @@ impl Store {
     fn stage(&self, id: u64) -> io::Result<PathBuf> {
         let dir = self.top.join("stage");
         let name = format!("{}.{id}", self.holder);
-        sys::create_subvolume(&dir, &name)?;
+        self.space.create(&dir, &name)?;
         Ok(dir.join(name))
     }
 
@@ -190,7 +180,7 @@ impl Store {
         stage: &Path,
         content: io::Result<StoredContent>,
     ) -> io::Result<StoredContent> {
-        let give_up = || sys::remove_subvolume(&self.top.join("stage"), &name_of(stage));
+        let give_up = || self.space.remove(&self.top.join("stage"), &name_of(stage));
         let content = match content {
             Ok(content) => content,
             Err(error) => {
@@ -206,7 +196,7 @@ impl Store {
         // On the disk before it has its name: what is called by a hash is whole.
         tree::sync(&self.top)?;
         fs::rename(stage, &to)?;
-        sys::set_read_only(&to, true)?;
+        self.space.seal(&to)?;
         tree::sync(&self.top)?;
         Ok(content)
     }
@@ -232,7 +222,7 @@ impl Store {
                 let holder = name.split('.').next().unwrap_or_default();
                 if holder != self.holder && is_gone(holder) {
                     // One that is still mounted goes the next time.
-                    let _ = sys::remove_subvolume(&dir, &name);
+                    let _ = self.space.remove(&dir, &name);
                 }
             }
         }
@@ -249,7 +239,7 @@ impl Store {
             let dir = self.top.join(dir);
             for name in names(&dir).unwrap_or_default() {
                 if name.split('.').next() == Some(&self.holder) {
-                    let _ = sys::remove_subvolume(&dir, &name);
+                    let _ = self.space.remove(&dir, &name);
                 }
             }
         }
@@ -267,7 +257,7 @@ impl Drop for Store {
 #[derive(Default)]
 struct Answer {
     content: Option<StoredContent>,
-    subvolume: Option<String>,
+    options: BTreeMap<String, String>,
     contents: Vec<String>,
     clones: Vec<String>,
 }

@@ -174,6 +174,13 @@ pub fn mount(device: &str, at: &Path, kind: &str, options: &str) -> io::Result<(
     .map(drop)
 }
 
+/// Takes a mount away.
+pub fn unmount(at: &Path) -> io::Result<()> {
+    let at = text(at)?;
+    // SAFETY: the text ends with a zero.
+    checked(unsafe { libc::umount2(at.as_ptr(), libc::MNT_DETACH) }).map(drop)
+}
+
 fn name_into(name: &str, into: &mut [u8]) -> io::Result<()> {
     if name.is_empty() || name.len() >= into.len() || name.contains(['/', '\0']) {
         let why = format!("`{name}` is no name of a subvolume");

@@ -293,7 +293,7 @@ fn attributes(path: &Path) -> io::Result<Vec<(OsString, Vec<u8>)>> {
 }
 
 /// Gives a copy the owner, mode, attributes and times of what it is a copy of.
-fn like(from: &Path, to: &Path) -> io::Result<()> {
+pub fn like(from: &Path, to: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(from)?;
     let name = c(to)?;
     std::os::unix::fs::lchown(to, Some(meta.uid()), Some(meta.gid()))?;

@@ -15,7 +15,7 @@ pub use event::{DeniedWhy, Event, LogKind, Ready};
 pub use gateway::{GATEWAY_PORT, GatewayRoute, PathKind};
 pub use net::{Cidr, CidrError};
 pub use relay::{RelayConfig, RelayPort};
-pub use store::{StoreAsk, StoreConfig, StoreReply, StoreRequest, StoredContent};
+pub use store::{StoreAsk, StoreConfig, StoreKind, StoreReply, StoreRequest, StoredContent};
 pub use stub::{ListenConfig, RawConfig, RawKind, RespondConfig, RouteConfig, StubConfig};
 pub use stub::{TlsConfig, WhenConfig};
 

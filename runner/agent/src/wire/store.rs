@@ -1,5 +1,7 @@
 //! What the runner and the mode `store` say to each other, as JSON Lines over stdin and stdout.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Configuration of mode `store`.
@@ -11,9 +13,27 @@ pub struct StoreConfig {
     /// Name of who uses it, of its own in the whole store: its clones are called after it, and go
     /// when it is gone.
     pub holder: String,
+    /// The same directory on the engine's host.
+    #[serde(default)]
+    pub host_dir: String,
+    /// How contents are kept and cloned; absent = the best way that there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<StoreKind>,
     /// Whether it goes on when stdin ends.
     #[serde(default)]
     pub stay: bool,
+}
+
+/// How contents are kept and cloned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// Subvolumes of a btrfs file system in a file.
+    Btrfs,
+    /// A layer over a directory.
+    Overlay,
+    /// Copies.
+    Copy,
 }
 
 /// Something that is asked of a store.
@@ -34,16 +54,6 @@ pub enum StoreAsk {
     Import {
         /// The directory.
         from: String,
-    },
-    /// Seals what a clone holds now. Answers with its content.
-    Seal {
-        /// The clone.
-        clone: String,
-    },
-    /// Makes an empty clone, to be filled.
-    Create {
-        /// Its name.
-        clone: String,
     },
     /// Makes a clone of a sealed content.
     Clone {
@@ -84,8 +94,8 @@ pub enum StoreAsk {
 pub enum StoreReply {
     /// Once, when it can be asked.
     Open {
-        /// The device that volumes of type btrfs are of: `/dev/loop3`.
-        device: String,
+        /// How it keeps and clones contents.
+        kind: StoreKind,
         /// Bytes of the disk that the store lies on, and those of them that are free.
         total: u64,
         /// See `total`.
@@ -105,9 +115,9 @@ pub enum StoreReply {
         /// What it holds, where a content was read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         content: Option<StoredContent>,
-        /// Subvolume of the clone: `clones/…`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        subvolume: Option<String>,
+        /// Options of the engine's volume that is the clone.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        options: BTreeMap<String, String>,
         /// Sealed contents that are there, where they were asked for.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         contents: Vec<String>,
