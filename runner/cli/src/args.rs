@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod look;
+mod snapshot;
 
 pub use look::{AuditArgs, DiffArgs, FailOn};
+pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
 
 /// Run scenarios against a mirror of production.
 ///
@@ -45,6 +47,9 @@ pub struct Global {
     /// Run SERVICE from IMAGE instead of production's image
     #[arg(long, global = true, value_name = "SERVICE=IMAGE")]
     pub image: Vec<String>,
+    /// Volume of the engine that holds the snapshots
+    #[arg(long, global = true, env = "PRODMIRROR_STORE", value_name = "VOLUME", default_value = prodmirror_engine::store::STORE, hide_env_values = true)]
+    pub store: String,
 }
 
 /// How output is written.
@@ -100,6 +105,8 @@ pub enum Verb {
     Restart(ServicesArg),
     /// Remove what a run that died left behind
     Gc(GcArgs),
+    /// Make, list, check and move snapshots of production's data
+    Snapshot(SnapshotArgs),
     /// Build or list the images that recipes in `images/` describe
     Images(ImagesArgs),
     /// Make reports again from a run's events

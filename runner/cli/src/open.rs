@@ -7,7 +7,7 @@ use std::sync::Arc;
 use prodmirror_engine::agent;
 use prodmirror_engine::step::{Known, Program, check_targets, compile_all};
 use prodmirror_model::compile::{Compiled, Inputs, Stack, compile};
-use prodmirror_model::diag::{Problem, ProblemKind, Problems};
+use prodmirror_model::diag::{Problem, ProblemKind, Problems, nearest};
 use prodmirror_model::lock::{self, Lock, Needed};
 use prodmirror_model::mirror::Service;
 use prodmirror_model::project::{Project, SecretSource};
@@ -15,6 +15,7 @@ use prodmirror_model::redact::Redactor;
 use prodmirror_model::secret::Secret;
 use prodmirror_model::source::io_reason;
 use prodmirror_model::stack::Variable;
+use prodmirror_model::yaml::Spanned;
 
 use crate::args::Global;
 use crate::context::Context;
@@ -201,6 +202,7 @@ impl Opened {
             let known = known(stack);
             let there = |s: &str| known.services.contains(s);
             for program in &programs {
+                problems.0.extend(unknown_volumes(program, stack));
                 // What requires more than the stack has is skipped, not wrong.
                 let required = &program.scenario.requires.services;
                 if required.iter().all(|s| there(&s.value)) {
@@ -214,6 +216,23 @@ impl Opened {
             problems,
         }
     }
+}
+
+/// Volumes that a scenario names data for and that the stack does not have.
+fn unknown_volumes(program: &Program, stack: &Stack) -> Vec<Problem> {
+    let volumes = &stack.mirror.volumes;
+    let named = program.scenario.data.iter();
+    let unknown = named.filter(|(volume, _)| !volumes.contains_key(volume.as_str()));
+    let problem = |(volume, snapshot): (&String, &Spanned<String>)| {
+        let known: Vec<&str> = volumes.keys().map(String::as_str).collect();
+        let what = format!("`data`: production has no volume `{volume}`");
+        let help = match nearest(volume, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("volumes: {}", known.join(", ")),
+        };
+        Problem::at(ProblemKind::UnknownReference, &snapshot.span, what).help(help)
+    };
+    unknown.map(problem).collect()
 }
 
 /// The names that steps may use.

@@ -9,3 +9,4 @@ pub mod live;
 pub mod reach;
 pub mod run;
 pub mod step;
+pub mod store;

@@ -138,6 +138,23 @@ pub enum What {
         /// Its services.
         services: Vec<String>,
     },
+    /// A volume of a stack is a clone of a snapshot.
+    Data {
+        /// Stack.
+        stack: String,
+        /// Volume.
+        volume: String,
+        /// Name of the snapshot.
+        snapshot: String,
+        /// Digest of its manifest.
+        digest: String,
+        /// The manifest in a line.
+        summary: String,
+        /// How the clone came about: `btrfs`, `overlay`, `copies`.
+        kind: String,
+        /// How long that took.
+        took_ms: u64,
+    },
     /// A container of a service changed its state.
     Service {
         /// Stack.

@@ -19,6 +19,7 @@ pub mod project;
 pub mod redact;
 pub mod scenario;
 pub mod secret;
+pub mod snapshot;
 pub mod source;
 pub mod spec;
 pub mod stack;

@@ -17,6 +17,7 @@ use crate::report::terminal;
 mod audit;
 mod check;
 mod completions;
+mod data;
 mod diff;
 mod engine;
 mod exec;
@@ -34,6 +35,7 @@ mod probe;
 mod render;
 mod report;
 mod run;
+mod snapshot;
 mod standing;
 mod up;
 
@@ -104,6 +106,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Render => render::run(&session),
         Verb::Report(args) => report::run(&session, &args),
         Verb::Images(args) => with_runtime(images::run(&session, &args)),
+        Verb::Snapshot(args) => with_runtime(snapshot::run(&session, &args)),
         Verb::Run(args) => with_runtime(run::run(&session, &args)),
         Verb::Plan => with_runtime(plan::run(&session)),
         Verb::Lock(args) => with_runtime(lock::run(&session, &args)),

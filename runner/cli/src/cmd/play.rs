@@ -15,6 +15,7 @@ use prodmirror_engine::run::{
     Stop, pulse,
 };
 use prodmirror_engine::step::Program;
+use prodmirror_engine::store::Clones;
 use prodmirror_model::diag::{ProblemKind, Problems};
 use prodmirror_model::event::{Outcome, What};
 use prodmirror_model::lock::Lock;
@@ -58,6 +59,8 @@ pub struct Play<'a> {
     pub sink: Arc<dyn Sink>,
     /// What ends the run before its time.
     pub stop: Stop,
+    /// Who gives clones of snapshots.
+    pub data: Option<Arc<Clones>>,
 }
 
 impl Play<'_> {
@@ -107,6 +110,9 @@ impl Play<'_> {
         let read_back = stacks.read_back.clone();
         let dispatcher = Dispatcher::new(stacks, sink.clone(), limits, stop.clone());
         let end = dispatcher.run(cases.to_vec()).await;
+        if let Some(data) = &self.data {
+            data.close().await;
+        }
         Played {
             exit: verdict(&end),
             interrupted: end.interrupted,
@@ -127,11 +133,7 @@ impl Play<'_> {
     }
 
     fn stacks(&self) -> EngineStacks {
-        // A stack that may be left must not look like one whose runner died.
-        let hold = match self.args.keep {
-            Keep::Never => Hold::Run,
-            Keep::OnFailure | Keep::Always => Hold::Kept,
-        };
+        let hold = hold(self.args);
         EngineStacks {
             engine: self.engine.clone(),
             plan: self.plan.clone(),
@@ -147,8 +149,18 @@ impl Play<'_> {
             timeout: START,
             observer: Some(self.observer.clone()),
             read_back: Arc::default(),
+            data: self.data.clone(),
             options: Arc::new(move |options| UpOptions { hold, ..options }),
         }
+    }
+}
+
+/// Who keeps what a run starts.
+pub fn hold(args: &RunArgs) -> Hold {
+    // A stack that may be left must not look like one whose runner died.
+    match args.keep {
+        Keep::Never => Hold::Run,
+        Keep::OnFailure | Keep::Always => Hold::Kept,
     }
 }
 
@@ -156,14 +168,14 @@ impl Play<'_> {
 pub fn cases(
     session: &Session,
     args: &RunArgs,
-    programs: Vec<Program>,
+    programs: &[Arc<Program>],
     options: &CaseOptions,
+    unmet: impl Fn(&Program) -> Option<String>,
 ) -> Vec<Case> {
-    let programs: Vec<Arc<Program>> = programs.into_iter().map(Arc::new).collect();
     let times = args.repeat.max(1);
     let mut cases = Vec::new();
     for turn in 1..=times {
-        for program in &programs {
+        for program in programs {
             let options = CaseOptions {
                 rerun: Some(rerun(&session.global, program, options.seed)),
                 repetition: (times > 1).then_some((turn, times)),
@@ -172,6 +184,7 @@ pub fn cases(
             cases.push(Case {
                 program: program.clone(),
                 options,
+                unmet: unmet(program),
             });
         }
     }

@@ -16,6 +16,7 @@ use prodmirror_model::redact::Redactor;
 use prodmirror_model::source::io_reason;
 
 use super::Session;
+use super::data;
 use super::engine::host_arch;
 use super::fidelity::Book;
 use super::planned::plan_of;
@@ -152,7 +153,21 @@ impl Ready {
             ..CaseOptions::default()
         };
         let (ready, programs) = self.without_programs();
-        let cases = play::cases(session, args, programs, &options);
+        let programs: Vec<Arc<Program>> = programs.into_iter().map(Arc::new).collect();
+        let realism = data::Realism::of(session, &ready.engine, &ready.plan, &programs).await;
+        let realism = match realism {
+            Ok(realism) => realism,
+            Err(p) => return session.fail(p),
+        };
+        let cases = play::cases(session, args, &programs, &options, |p| realism.unmet(p));
+        let hold = play::hold(args);
+        let clones = data::clones(
+            session,
+            &ready.opened,
+            &ready.engine,
+            (&ready.plan, &dir.id, hold),
+            &programs,
+        );
         let file = Some(dir.path.join("fidelity.json"));
         let (book, written) = match Book::open(&ready.opened, &ready.plan, file) {
             Ok(book) => book,
@@ -185,6 +200,7 @@ impl Ready {
             observer: book.observer(sink.clone()),
             sink,
             stop,
+            data: clones,
         };
         let mut played = play.cases(cases).await;
         let shut = book.shut(played.unread);

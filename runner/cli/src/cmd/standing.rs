@@ -136,7 +136,8 @@ pub async fn ps(session: &Session) -> Exit {
     Exit::Ok
 }
 
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+/// Rows as columns.
+pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (w, cell) in widths.iter_mut().zip(row) {

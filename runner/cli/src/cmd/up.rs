@@ -9,6 +9,7 @@ use prodmirror_engine::live::lease::{Hold, Lease};
 use prodmirror_engine::live::{LiveError, LiveStack, UpOptions, standing, up};
 use prodmirror_engine::reach::{Forward, Forwards};
 use prodmirror_engine::run::pulse;
+use prodmirror_engine::store::Clones;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::What;
 use prodmirror_model::plain::visible;
@@ -17,7 +18,7 @@ use prodmirror_model::redact::Redactor;
 
 use super::Session;
 use super::fidelity::Book;
-use super::{engine::host_arch, forward};
+use super::{data, engine::host_arch, forward};
 use crate::args::UpArgs;
 use crate::exit::Exit;
 use crate::report::terminal::{self, Terminal};
@@ -25,6 +26,8 @@ use crate::signals;
 
 /// Identity of a stack that `up` starts.
 pub const STACK: &str = "up";
+/// How long it may take to remove what a command made.
+pub const SWEEP: Duration = Duration::from_secs(60);
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(300);
 
@@ -107,6 +110,8 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         .map_err(|p| session.fail(p))?;
     let mut options = UpOptions::new(run.clone(), STACK);
     options.hold = if args.detach { Hold::Kept } else { Hold::Run };
+    options.data = data::clones(session, &opened, &engine, (&plan, &run, options.hold), &[]);
+    let clones = options.data.clone();
     options.services = args.services.clone();
     options.timeout = START;
     let cancel = options.cancel.clone();
@@ -129,6 +134,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         Ok(stack) => stack,
         Err(e) => {
             pulse.abort();
+            close(clones.as_ref()).await;
             let exit = match &e {
                 _ if stop.lost().is_some() => Exit::Engine,
                 LiveError::Cancelled => Exit::Interrupted,
@@ -178,6 +184,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
     follow(session, &stack, &stop, &opened.redactor).await;
     pulse.abort();
     let report = stack.down(None).await;
+    close(clones.as_ref()).await;
     for left in &report.left {
         session.note(&format!("warning: could not remove {left}\n"));
     }
@@ -191,6 +198,13 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         return Ok(Exit::Engine);
     }
     Ok(Exit::Ok)
+}
+
+/// Ends the use of the store, unless a stack stays that needs it.
+async fn close(clones: Option<&Arc<Clones>>) {
+    if let Some(clones) = clones {
+        clones.close().await;
+    }
 }
 
 /// Says why the mirror did not start, with the last log lines of the service that kept it.

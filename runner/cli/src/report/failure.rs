@@ -76,6 +76,7 @@ pub fn explain(summary: &Summary, case: &Case, look: Look, depth: Depth) -> Stri
     if let Some((_, step)) = bad.first() {
         page.logs("services logged meanwhile", step.logs.iter());
     }
+    page.data(case);
     page.again(case);
     page.out
 }
@@ -119,6 +120,22 @@ impl Page<'_> {
         self.gap();
         let text = self.look.strong(text);
         self.line(&text);
+    }
+
+    /// What the volumes of its stack started from.
+    fn data(&mut self, case: &Case) {
+        let stack = case.stack.as_ref();
+        let stacks = self.summary.stacks.iter();
+        let Some(stack) = stacks.rev().find(|s| Some(&s.name) == stack) else {
+            return;
+        };
+        if stack.data.is_empty() {
+            return;
+        }
+        self.title("the data it ran on");
+        for (volume, summary) in &stack.data {
+            self.line(&visible(&format!("  {volume} = {summary}")));
+        }
     }
 
     fn step(&mut self, case: &Case, index: usize, step: &Step) {

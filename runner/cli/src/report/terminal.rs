@@ -186,6 +186,16 @@ impl Terminal {
                     ),
                 )
             }
+            What::Data {
+                volume,
+                summary,
+                kind,
+                took_ms,
+                ..
+            } => {
+                let text = format!("{volume} = {summary} ({kind}, {})", time_of(*took_ms));
+                ("data", text)
+            }
             What::StackReady { stack, took_ms } => {
                 ("ready", format!("{stack} in {}", time_of(*took_ms)))
             }

@@ -196,9 +196,16 @@ impl Engine {
 
     /// All containers, stopped ones too, that carry all these labels.
     pub async fn find_containers(&self, labels: &[String]) -> Result<Vec<Found>, EngineError> {
+        self.containers(by_label(labels)).await
+    }
+
+    async fn containers(
+        &self,
+        filters: HashMap<String, Vec<String>>,
+    ) -> Result<Vec<Found>, EngineError> {
         let options = query::ListContainersOptionsBuilder::default()
             .all(true)
-            .filters(&by_label(labels))
+            .filters(&filters)
             .build();
         let all = self.client().list_containers(Some(options)).await?;
         Ok(all
@@ -219,6 +226,25 @@ impl Engine {
                 image: c.image.unwrap_or_default(),
             })
             .collect())
+    }
+
+    /// All containers, stopped ones too, that mount a volume.
+    pub async fn users_of(&self, volume: &str) -> Result<Vec<Found>, EngineError> {
+        self.containers(HashMap::from([(
+            "volume".to_owned(),
+            vec![volume.to_owned()],
+        )]))
+        .await
+    }
+
+    /// Whether there is a volume of this name.
+    pub async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
+        let shown = self.client().inspect_volume(name).await;
+        match shown.map_err(EngineError::from) {
+            Ok(_) => Ok(true),
+            Err(e) if e.is_missing() => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// All networks that carry all these labels.

@@ -22,6 +22,7 @@ use super::options::UpOptions;
 use super::order::Order;
 use crate::bus::Sink;
 use crate::docker::{Engine, EngineError};
+use crate::store::Given;
 
 /// How many log lines a failure shows.
 const FAILURE_LINES: u32 = 30;
@@ -63,6 +64,8 @@ pub struct Made {
     pub networks: BTreeMap<String, MadeNetwork>,
     /// Key of a volume to its name on the engine.
     pub volumes: BTreeMap<String, String>,
+    /// Those of them that are clones of snapshots.
+    pub clones: BTreeMap<String, Given>,
     /// The volume of files: its name and its path on the engine's host.
     pub files: Option<(String, String)>,
     /// The volume of secrets, likewise.

@@ -115,7 +115,7 @@ fn split_path(path: &str) -> (String, String) {
 }
 
 /// A file or directory as an archive under another name, made while it is sent.
-fn pack(
+pub(crate) fn pack(
     source: PathBuf,
     name: PathBuf,
 ) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + 'static {

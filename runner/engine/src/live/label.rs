@@ -52,6 +52,8 @@ pub enum Role {
     Network,
     /// Files that are put into services.
     Files,
+    /// What keeps the clones of data volumes.
+    Store,
     /// What finds out what the engine grants to containers, or what is in an image.
     Probe,
 }
@@ -68,6 +70,7 @@ impl Role {
             Self::Volume => "volume",
             Self::Network => "network",
             Self::Files => "files",
+            Self::Store => "store",
             Self::Probe => "probe",
         }
     }

@@ -2,30 +2,39 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use prodmirror_agent::wire::Cidr;
 use prodmirror_model::diag::{Problem, ProblemKind};
-use prodmirror_model::plan::{ContainerPlan, NetworkPlan, Plan};
+use prodmirror_model::event::What;
+use prodmirror_model::plan::{ContainerPlan, NetworkPlan, Plan, VolumePlan};
 
 use super::body;
 use super::context::{Made, MadeNetwork};
 use super::error::LiveError;
 use super::files::{Files, Shelf};
 use super::label::{Role, Tags};
+use super::options::UpOptions;
 use super::roots;
 use super::subnet::{self, Allocator};
+use crate::bus::Sink;
 use crate::docker::{Engine, EngineError, NewNetwork, NewVolume};
+use crate::store::{Given, kind_text};
 
 /// How often another subnet is tried when somebody was faster.
 const SUBNET_ATTEMPTS: u32 = 64;
 /// Addresses kept free in each network, for gateways and what a scenario adds.
 const SPARE_ADDRESSES: u32 = 4;
 
+/// Names of volumes on the engine, and those of them that are clones, by key.
+type Volumes = (BTreeMap<String, String>, BTreeMap<String, Given>);
+
 /// Makes the objects of one stack.
 pub struct Maker<'a> {
     pub engine: &'a Engine,
     pub plan: &'a Plan,
     pub tags: &'a Tags,
+    pub options: &'a UpOptions,
+    pub sink: &'a dyn Sink,
 }
 
 impl Maker<'_> {
@@ -38,10 +47,7 @@ impl Maker<'_> {
                 .await
                 .map_err(|p| LiveError::Refused(Box::new(p)))
         };
-        let volumes = async {
-            let made = self.make_volumes(chosen).await;
-            made.map_err(|e| failed("make a volume", &e))
-        };
+        let volumes = self.make_volumes(chosen);
         let shelf = |shelf: Shelf| async move {
             let made = self.make_shelf(files, shelf).await;
             made.map_err(|e| failed("make the volume of files", &e))
@@ -54,15 +60,22 @@ impl Maker<'_> {
             shelf(Shelf::Disk),
             shelf(Shelf::Memory)
         );
+        let (volumes, clones) = volumes?;
         let made = Made {
             agent: agent?,
             networks: networks?,
-            volumes: volumes?,
+            volumes,
+            clones,
             files: disk?,
             secrets: memory?,
         };
-        let (engine, volumes) = (self.engine, &self.plan.volumes);
-        let prepared = roots::prepare(engine, self.tags, &made.agent, volumes, &made.volumes);
+        let volumes = self.plan.volumes.iter();
+        // A clone has the owner and rights that it was sealed with.
+        let empty: Vec<_> = volumes
+            .filter(|v| !made.clones.contains_key(&v.key))
+            .cloned()
+            .collect();
+        let prepared = roots::prepare(self.engine, self.tags, &made.agent, &empty, &made.volumes);
         prepared
             .await
             .map_err(|e| failed("prepare the volumes", &e))?;
@@ -141,31 +154,77 @@ impl Maker<'_> {
         Err(no_subnet(&plan.key))
     }
 
-    async fn make_volumes(
-        &self,
-        chosen: &[&ContainerPlan],
-    ) -> Result<BTreeMap<String, String>, EngineError> {
+    async fn make_volumes(&self, chosen: &[&ContainerPlan]) -> Result<Volumes, LiveError> {
         let used = used_volumes(chosen);
         let wanted = self.plan.volumes.iter().filter(|v| used.contains(&v.key));
-        let made = wanted.map(|v| async move {
-            if let Some(name) = &v.external {
-                return Ok((v.key.clone(), name.clone()));
+        let made = wanted.map(|v| self.make_volume(v));
+        // All are waited for, so that nothing is made after the stack was given up.
+        let mut all = Volumes::default();
+        for made in join_all(made).await {
+            let (key, name, given) = made?;
+            if let Some(given) = given {
+                all.1.insert(key.clone(), given);
             }
-            let mut labels = v.labels.clone();
-            labels.extend(self.tags.labels(Role::Volume));
-            let name = self.tags.name(&v.key);
-            let options = v.options.clone();
-            let new = NewVolume {
-                name: name.clone(),
-                labels,
-                options,
-            };
-            self.engine
-                .create_volume(&new)
-                .await
-                .map(|_| (v.key.clone(), name))
+            all.0.insert(key, name);
+        }
+        Ok(all)
+    }
+
+    /// Gives a volume's key, its name on the engine, and the clone that it is.
+    async fn make_volume(
+        &self,
+        v: &VolumePlan,
+    ) -> Result<(String, String, Option<Given>), LiveError> {
+        let snapshot = self.options.snapshots.get(&v.key).or(v.snapshot.as_ref());
+        if let Some(name) = &v.external {
+            return Ok((v.key.clone(), name.clone(), None));
+        }
+        let mut labels = v.labels.clone();
+        labels.extend(self.tags.labels(Role::Volume));
+        let given = match snapshot {
+            Some(snapshot) => Some(self.clone_of(snapshot, &v.key).await?),
+            None => None,
+        };
+        let mut new = NewVolume {
+            name: self.tags.name(&v.key),
+            labels,
+            options: v.options.clone(),
+        };
+        if let Some(given) = &given {
+            new.options.clone_from(&given.options);
+        }
+        let made = self.engine.create_volume(&new).await;
+        made.map_err(|e| LiveError::Engine(Box::new(e.problem("make a volume"))))?;
+        Ok((v.key.clone(), new.name, given))
+    }
+
+    /// A clone of a snapshot for a volume.
+    async fn clone_of(&self, snapshot: &str, volume: &str) -> Result<Given, LiveError> {
+        let refused = |p: Problem| LiveError::Refused(Box::new(p));
+        let Some(clones) = &self.options.data else {
+            let message = format!(
+                "the volume `{volume}` starts from the snapshot `{snapshot}`, and there is no store to have it from"
+            );
+            return Err(refused(Problem::new(ProblemKind::Start, message)));
+        };
+        let given = clones.give(self.tags.stack(), snapshot).await;
+        let given = given.map_err(|p| match p.kind {
+            ProblemKind::Engine => LiveError::Engine(Box::new(p)),
+            _ => {
+                let message = format!("the volume `{volume}`: {}", p.message);
+                refused(Problem { message, ..p })
+            }
+        })?;
+        self.sink.emit(What::Data {
+            stack: self.tags.stack().to_owned(),
+            volume: volume.to_owned(),
+            snapshot: snapshot.to_owned(),
+            digest: given.manifest.digest().to_string(),
+            summary: given.manifest.summary(),
+            kind: kind_text(given.kind).to_owned(),
+            took_ms: u64::try_from(given.took.as_millis()).unwrap_or(u64::MAX),
         });
-        Ok(try_join_all(made).await?.into_iter().collect())
+        Ok(given)
     }
 
     /// Makes the volume of files or of secrets, if there are any.

@@ -35,6 +35,7 @@ mod upload;
 mod watch;
 
 pub use board::{Phase, Status};
+pub(crate) use copy::pack;
 pub use error::{Failed, LiveError, ServiceFailure};
 pub use exec::{ExecOutput, exit_code};
 pub use follow::Line;

@@ -1,11 +1,14 @@
 //! What the caller decides about a stack.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::lease::Hold;
+use crate::store::Clones;
 
 /// How to start a stack.
 #[derive(Debug, Clone)]
@@ -30,6 +33,10 @@ pub struct UpOptions {
     pub teardown: Teardown,
     /// Destinations outside the stack's networks that its guards let through.
     pub allow: Vec<Ipv4Addr>,
+    /// Who gives clones of the snapshots that volumes start from.
+    pub data: Option<Arc<Clones>>,
+    /// Snapshots of volumes in place of the plan's, by the volume's key.
+    pub snapshots: BTreeMap<String, String>,
     /// Cancels the start: everything made so far is removed, and the start fails.
     pub cancel: CancellationToken,
 }
@@ -47,6 +54,8 @@ impl UpOptions {
             log_bytes: 1 << 20,
             teardown: Teardown::default(),
             allow: Vec::new(),
+            data: None,
+            snapshots: BTreeMap::new(),
             cancel: CancellationToken::new(),
         }
     }

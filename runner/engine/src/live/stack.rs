@@ -243,6 +243,15 @@ impl LiveStack {
             down::stop_in_order(&self.ctx.engine, &filters, how).await;
         }
         let mut report = sweep(&self.ctx.engine, &filters, how.deadline).await;
+        if let Some(data) = self
+            .ctx
+            .options
+            .data
+            .as_ref()
+            .filter(|_| report.left.is_empty())
+        {
+            data.take_back(&self.ctx.options.stack).await;
+        }
         report.took = begun.elapsed();
         if !self.ctx.gone.is_cancelled() {
             self.ctx.gone.cancel();

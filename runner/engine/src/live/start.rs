@@ -113,11 +113,15 @@ struct Attempt {
 impl Attempt {
     async fn start(self, begun: Instant) -> Result<LiveStack, LiveError> {
         let (engine, filters) = (self.engine.clone(), self.tags.filters());
+        let (data, stack) = (self.options.data.clone(), self.options.stack.clone());
         let deadline = self.options.teardown.deadline;
         let started = self.start_or_leave(begun).await;
         if started.is_err() {
             // Counted apart from the start's own time, and not ended by its cancelling.
             sweep(&engine, &filters, deadline).await;
+            if let Some(data) = data {
+                data.take_back(&stack).await;
+            }
         }
         started
     }
@@ -140,6 +144,8 @@ impl Attempt {
             engine: &self.engine,
             plan: &self.plan,
             tags: &self.tags,
+            options: &self.options,
+            sink: &*self.sink,
         };
         let made = maker.all(&files, &chosen).await?;
         let owners: Vec<ReplicaKey> = chosen

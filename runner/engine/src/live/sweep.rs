@@ -15,6 +15,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How many more containers are removed at once than the engine has CPUs: removal is mostly
 /// CPU work of the engine's, and what is begun later does not slow down what was begun.
 const MORE_THAN_CPUS: usize = 3;
+/// How long the helper of a store may take to stop.
+const STORE_GRACE: Duration = Duration::from_secs(5);
 /// An engine that is away for so long is not waited for: keeper and reaper have more time.
 const LOST_WITHIN: Duration = Duration::from_secs(5);
 
@@ -94,6 +96,7 @@ pub async fn remove_all(engine: &Engine, found: Vec<Found>, left: &mut Vec<Strin
         joined,
         networks,
         volumes,
+        stores,
     } = Parts::of(found);
     let (tell, attached_gone) = oneshot::channel();
     let with_networks = async {
@@ -111,6 +114,11 @@ pub async fn remove_all(engine: &Engine, found: Vec<Found>, left: &mut Vec<Strin
     };
     let (mut done, others) = tokio::join!(with_networks, with_volumes);
     done.extend(others);
+    for store in &stores {
+        // Told to stop, it removes the clones that nobody uses any more.
+        let _ = engine.stop_container(&store.id, Some(STORE_GRACE)).await;
+    }
+    done.extend(remove_each(engine, stores, None).await);
     let all = done.len();
     left.extend(done.into_iter().filter_map(Result::err));
     all - left.len()
@@ -143,6 +151,8 @@ struct Parts {
     joined: Vec<Found>,
     networks: Vec<Found>,
     volumes: Vec<Found>,
+    /// Those who keep the clones that volumes are.
+    stores: Vec<Found>,
 }
 
 impl Parts {
@@ -152,6 +162,9 @@ impl Parts {
             let part = match object.kind {
                 FoundKind::Container if object.label(label::ROLE) == Role::Service.text() => {
                     &mut parts.joined
+                }
+                FoundKind::Container if object.label(label::ROLE) == Role::Store.text() => {
+                    &mut parts.stores
                 }
                 FoundKind::Container => &mut parts.attached,
                 FoundKind::Network => &mut parts.networks,

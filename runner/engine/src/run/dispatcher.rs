@@ -24,6 +24,9 @@ pub struct Case {
     pub program: Arc<Program>,
     /// How.
     pub options: CaseOptions,
+    /// Why it would prove nothing on the data that there is; it is then an error, and no stack
+    /// is started for it.
+    pub unmet: Option<String>,
 }
 
 impl Case {
@@ -42,7 +45,7 @@ pub struct Need {
     pub isolation: Isolation,
     /// The cases that will run on it, in order.
     pub cases: Vec<CaseId>,
-    /// Snapshots of data volumes, by service.
+    /// Snapshots of data volumes, by volume.
     pub data: BTreeMap<String, String>,
 }
 
@@ -182,6 +185,8 @@ impl Dispatcher {
     /// Plays all cases and returns when every stack is removed.
     pub async fn run(&self, cases: Vec<Case>) -> RunEnd {
         let total = cases.len();
+        let (unmet, cases): (Vec<Case>, Vec<Case>) =
+            cases.into_iter().partition(|c| c.unmet.is_some());
         let groups = group(cases);
         let workers = self.limits.jobs.clamp(1, groups.len().max(1));
         let shared = Arc::new(Shared {
@@ -192,6 +197,10 @@ impl Dispatcher {
             queue: Mutex::new(groups.into()),
             ledger: Mutex::default(),
         });
+        for case in &unmet {
+            let reason = case.unmet.as_deref().unwrap_or_default();
+            shared.errored(std::slice::from_ref(case), reason);
+        }
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..workers {
             let shared = shared.clone();

@@ -18,6 +18,7 @@ use crate::docker::Engine;
 use crate::live::{LiveError, LiveStack, Teardown, UpOptions, up};
 use crate::step::StackWorld;
 use crate::step::world::{Later, World};
+use crate::store::Clones;
 
 /// How long it is tried to remove a stack when the engine is known to be lost.
 const LOST_WITHIN: Duration = Duration::from_secs(5);
@@ -61,6 +62,8 @@ pub struct EngineStacks {
     pub observer: Option<Observer>,
     /// Whether it was told.
     pub read_back: Arc<ReadBack>,
+    /// Who gives clones of snapshots.
+    pub data: Option<Arc<Clones>>,
     /// Options of every start, made for a stack's identity.
     pub options: Arc<dyn Fn(UpOptions) -> UpOptions + Send + Sync>,
 }
@@ -69,6 +72,8 @@ impl EngineStacks {
     async fn bring_up(&self, need: &Need, stop: &Stop) -> Result<LiveStack, StackRefused> {
         let mut options = (self.options)(UpOptions::new(self.run.clone(), need.stack.clone()));
         options.timeout = self.timeout;
+        options.data.clone_from(&self.data);
+        options.snapshots.clone_from(&need.data);
         let cancel = options.cancel.clone();
         let began = Instant::now();
         self.sink.emit(What::StackStarting {

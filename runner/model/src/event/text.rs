@@ -30,6 +30,15 @@ impl What {
                 f(stack);
                 all(services, f);
             }
+            Self::Data {
+                stack,
+                volume,
+                snapshot,
+                digest,
+                summary,
+                kind,
+                took_ms: _,
+            } => all([stack, volume, snapshot, digest, summary, kind], f),
             Self::Service {
                 stack,
                 service,

@@ -30,6 +30,11 @@ impl Digest {
         Self::finish(Sha256::new_with_prefix(bytes))
     }
 
+    /// The digest of a value, whatever the order of its keys.
+    pub fn of_value(value: &serde_json::Value) -> Self {
+        super::hash::value(value)
+    }
+
     /// The digest of what a hasher was given.
     pub fn finish(hasher: Sha256) -> Self {
         use fmt::Write as _;

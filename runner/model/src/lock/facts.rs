@@ -17,7 +17,16 @@ use crate::yaml::{Node, parse_one};
 
 /// Sections of `mirror.yaml` whose facts stand elsewhere in the lock, or that decide nothing
 /// of what runs. Those of `secrets` are read without values.
-const NOT_HASHED: [&str; 5] = ["images", "env", "data", "fidelity", "secrets"];
+const NOT_HASHED: [&str; 7] = [
+    "images",
+    "env",
+    "data",
+    "fidelity",
+    "secrets",
+    // What they give is in the manifest of the snapshot.
+    "snapshots",
+    "mask_key",
+];
 
 /// Longer values of variables stand in the lock as their digest.
 const MAX_TEXT: usize = 120;

@@ -85,6 +85,8 @@ pub struct VolumePlan {
     pub external: Option<String>,
     /// Owner and rights of its top, where an orchestrator gives it some.
     pub root: Option<VolumeRoot>,
+    /// The snapshot that it starts from.
+    pub snapshot: Option<String>,
 }
 
 /// One container of a service.

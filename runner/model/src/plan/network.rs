@@ -7,7 +7,7 @@ use super::rules::network::BRIDGE;
 use super::{NetworkOf, NetworkPlan, PlanOptions, VolumePlan};
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::mirror::{Mirror, NamespaceMode, Service, Texts, Volume};
-use crate::stack::Extension;
+use crate::stack::{DataSpec, Extension};
 
 /// Options of a bridge that have no effect beyond the stack.
 const BRIDGE_OPTIONS: [&str; 2] = [
@@ -134,6 +134,10 @@ pub(super) fn volumes(mirror: &Mirror, extension: &Extension) -> Vec<VolumePlan>
                 name.map_or_else(|| key.clone(), |n| n.value.clone())
             }),
             root: extension.volume_roots.get(key).copied(),
+            snapshot: match extension.data.get(key) {
+                Some(DataSpec::Snapshot(name)) => Some(name.clone()),
+                _ => None,
+            },
         })
         .collect()
 }

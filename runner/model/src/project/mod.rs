@@ -6,6 +6,7 @@ mod decode;
 pub mod egress;
 pub mod path;
 mod sections;
+mod snapshots;
 pub mod stub;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use audit::{AuditOptions, Off};
 pub use decode::{Named, find};
 pub use egress::{Egress, Endpoint, Fate};
 pub use path::{ProjectPath, ProjectSource};
+pub use snapshots::{From as SnapshotFrom, Grow, Recipe, Subset};
 pub use stub::Stub;
 
 use crate::diag::{Problem, ProblemKind, Problems};
@@ -54,6 +56,10 @@ pub struct Project {
     pub images: Images,
     /// What the volumes hold at the start, by volume.
     pub data: Vec<Named<Spanned<Data>>>,
+    /// How snapshots are made, by name.
+    pub snapshots: Vec<Named<Recipe>>,
+    /// The key of masks; absent = one of the project's own, kept beside its runs.
+    pub mask_key: Option<Spanned<SecretSource>>,
     /// Where the values of secrets come from, by name.
     pub secrets: Vec<Named<Spanned<SecretSource>>>,
     /// Traffic that leaves the mirror.

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::decode::{Named, entries, keep, known_keys, mapping, one_or_many, under, value};
+use super::snapshots::Recipe;
 use super::{
     Data, Egress, Flags, Images, Project, ProjectPath, ProjectSource, SecretSource, allow, egress,
-    is_variable, path,
+    is_variable, path, snapshots,
 };
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::secret::Secret;
 use crate::source::SourceFile;
 use crate::yaml::{Mapping, Node, Spanned, from_node};
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "project",
     "production",
     "env_files",
@@ -23,6 +24,8 @@ const KEYS: [&str; 15] = [
     "env",
     "images",
     "data",
+    "snapshots",
+    "mask_key",
     "secrets",
     "egress",
     "flags",
@@ -53,6 +56,8 @@ pub(super) fn read(file: &Arc<SourceFile>, path: &Path, node: &Node) -> Result<P
         pass: reader.pass(),
         images: reader.images(),
         data: reader.data(),
+        snapshots: reader.snapshots(),
+        mask_key: reader.mask_key(),
         secrets: reader.secrets(),
         egress: reader.egress(),
         flags: reader.flags(),
@@ -203,6 +208,26 @@ impl Reader<'_> {
             }
             Some(data)
         })
+    }
+
+    fn snapshots(&mut self) -> Vec<Named<Recipe>> {
+        let root = self.root;
+        entries(
+            self.map,
+            "snapshots",
+            self.problems,
+            |name, node, problems| snapshots::read(root, name, node, problems),
+        )
+    }
+
+    fn mask_key(&mut self) -> Option<Spanned<SecretSource>> {
+        let node = self.map.get("mask_key")?;
+        let name = Spanned::new("mask_key".to_owned(), node.span.clone());
+        let source = secret_source(self.root, &name, node);
+        Some(Spanned::new(
+            keep(source, self.problems)?,
+            node.span.clone(),
+        ))
     }
 
     fn secrets(&mut self) -> Vec<Named<Spanned<SecretSource>>> {

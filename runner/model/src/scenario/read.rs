@@ -8,6 +8,7 @@ use super::names;
 use super::types::{Isolation, KindInfo, Requires, Scenario, Section, Step};
 use crate::check::Expectation;
 use crate::diag::{Problem, ProblemKind, nearest};
+use crate::snapshot::DataNeed;
 use crate::source::{SourceFile, Span};
 use crate::template::{Data, is_reserved};
 use crate::yaml::{Entry, Mapping, Node, Spanned, Value, parse_all};
@@ -276,16 +277,16 @@ impl<'k> Reader<'k> {
 
     fn data(&mut self, map: &Mapping) -> IndexMap<String, Spanned<String>> {
         let mut data = IndexMap::new();
-        for (service, entry) in self.entries(map, "data") {
+        for (volume, entry) in self.entries(map, "data") {
             match entry.node.scalar_text() {
                 Some(snapshot) => {
-                    data.insert(service, Spanned::new(snapshot, entry.node.span.clone()));
+                    data.insert(volume, Spanned::new(snapshot, entry.node.span.clone()));
                 }
                 None => self.problem(Problem::at(
                     ProblemKind::WrongType,
                     &entry.node.span,
                     format!(
-                        "`data` names a snapshot for each service, found {}",
+                        "`data` names a snapshot for each volume, found {}",
                         entry.node.kind()
                     ),
                 )),
@@ -426,17 +427,40 @@ impl<'k> Reader<'k> {
                     &node.span,
                     format!("`requires` is a mapping, found {}", node.kind()),
                 )
-                .help("write `requires: { services: [name] }`"),
+                .help("write `requires: { services: [name], data: \"TABLE >= NUMBER rows\" }`"),
             );
             return Requires::default();
         };
-        for (key, entry) in map.0.iter().filter(|(k, _)| *k != "services") {
+        let known = ["services", "data"];
+        for (key, entry) in map.0.iter().filter(|(k, _)| !known.contains(&k.as_str())) {
             self.problems
-                .push(self.unknown_key(key, &entry.key, "`requires`", &["services"]));
+                .push(self.unknown_key(key, &entry.key, "`requires`", &known));
         }
         Requires {
             services: self.texts(map.get("services"), "services"),
+            data: self.data_needs(map.get("data")),
         }
+    }
+
+    /// One condition on the data, or a list of them.
+    fn data_needs(&mut self, node: Option<&Node>) -> Vec<Spanned<DataNeed>> {
+        let texts = match node {
+            Some(one) if one.as_seq().is_none() => match one.scalar_text() {
+                Some(text) => vec![Spanned::new(text, one.span.clone())],
+                None => self.texts(node, "data"),
+            },
+            _ => self.texts(node, "data"),
+        };
+        let mut needs = Vec::new();
+        for text in texts {
+            match DataNeed::parse(&text.value) {
+                Ok(need) => needs.push(Spanned::new(need, text.span)),
+                Err(why) => {
+                    self.problem(Problem::at(ProblemKind::InvalidValue, &text.span, why));
+                }
+            }
+        }
+        needs
     }
 }
 

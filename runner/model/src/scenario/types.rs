@@ -6,6 +6,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::check::{Capture, Expectation, Expr};
+use crate::snapshot::DataNeed;
 use crate::source::{SourceFile, Span};
 use crate::template::Data;
 use crate::yaml::{Node, Spanned};
@@ -32,7 +33,7 @@ pub struct Scenario {
     pub description: Option<String>,
     /// Labels, for selection.
     pub labels: Vec<String>,
-    /// Snapshots of data volumes, by service.
+    /// Snapshots of data volumes, by volume.
     pub data: IndexMap<String, Spanned<String>>,
     /// Variables, in order; later ones may use earlier ones.
     pub vars: IndexMap<String, Data>,
@@ -101,11 +102,13 @@ pub enum Isolation {
     Shared,
 }
 
-/// What a scenario needs to make sense; it is skipped where that is not there.
+/// What a scenario needs to make sense.
 #[derive(Debug, Clone, Default)]
 pub struct Requires {
-    /// Services of the stack.
+    /// Services of the stack; it is skipped where one is not there.
     pub services: Vec<Spanned<String>>,
+    /// What must be true of the data; it proves nothing where it is not, and is an error.
+    pub data: Vec<Spanned<DataNeed>>,
 }
 
 /// One step.

@@ -127,6 +127,15 @@ impl Summary {
                 s.replicas.insert(*replica, *state);
                 s.detail.clone_from(detail);
             }
+            What::Data {
+                stack,
+                volume,
+                summary,
+                ..
+            } => {
+                let data = &mut self.stack_mut(stack, ms).data;
+                data.insert(volume.clone(), summary.clone());
+            }
             What::StackReady { stack, took_ms } => {
                 self.stack_mut(stack, ms).ready_ms = Some(*took_ms);
             }
@@ -390,6 +399,7 @@ impl Stack {
             ready_ms: None,
             stopped_ms: None,
             failure: None,
+            data: BTreeMap::new(),
             services: Vec::new(),
             log: VecDeque::new(),
             gathering: None,

@@ -144,6 +144,8 @@ pub struct Stack {
     pub stopped_ms: Option<u64>,
     /// Why it did not start.
     pub failure: Option<StackFailure>,
+    /// What its volumes started from: manifests of snapshots in a line, by volume.
+    pub data: BTreeMap<String, String>,
     /// Its services, in the order in which they were announced.
     pub services: Vec<Service>,
     /// The last lines that its services logged.

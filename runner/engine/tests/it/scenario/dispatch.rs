@@ -84,6 +84,7 @@ fn cases(text: &str, repetition: Option<(u32, u32)>) -> Vec<Case> {
     let programs = programs(text).into_iter();
     programs
         .map(|p| Case {
+            unmet: None,
             program: Arc::new(p),
             options: CaseOptions {
                 repetition,

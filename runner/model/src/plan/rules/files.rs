@@ -120,6 +120,7 @@ fn empty_directory(draft: &mut Draft<'_>, path: &Path, target: &str, read_only: 
         options: BTreeMap::new(),
         external: None,
         root: None,
+        snapshot: None,
     });
     let mount = json!({
         "Type": "volume",

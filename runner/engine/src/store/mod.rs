@@ -1,0 +1,30 @@
+//! Production's data: sealed snapshots in a store on the engine, and writable clones of them.
+//!
+//! The store is one volume; a helper container (the agent's mode `store`) is who reads and writes
+//! it. The catalogue of snapshots is one empty volume for each, whose labels hold the manifest:
+//! what there is can be listed without a helper.
+
+mod archive;
+mod catalogue;
+mod clones;
+mod helper;
+mod source;
+
+pub use archive::{check_tar, fill, pack, pieces, scratch};
+pub use catalogue::{Catalogue, Entry};
+pub use clones::{Clones, Given};
+pub use helper::{Content, Helper, Open, Progress};
+pub use prodmirror_agent::wire::StoreKind;
+pub use source::{Pause, Sealed, SourceVolume, seal};
+
+/// Name of the volume that is the store, where nobody says otherwise.
+pub const STORE: &str = "prodmirror-store";
+
+/// How clones of a store come about, in words for people.
+pub fn kind_text(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::Btrfs => "btrfs",
+        StoreKind::Overlay => "overlay",
+        StoreKind::Copy => "copies",
+    }
+}
