@@ -50,6 +50,7 @@ pub enum SnapshotVerb {
 /// `snapshot create`
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Without a source, mirror.yaml says under `snapshots` how it is made, masked, cut and grown. \
 The data is copied into the store, sealed, and described by a manifest. What is interrupted leaves \
 nothing.")]
 pub struct CreateArgs {
@@ -64,9 +65,27 @@ pub struct CreateArgs {
     /// From this tar archive (plain, gzip, bzip2 or xz)
     #[arg(long, value_name = "FILE", group = "source")]
     pub tar: Option<PathBuf>,
+    /// From this dump: pg_dump (plain, -Fc, -Ft, -Fd), mysqldump, Redis RDB or AOF, RabbitMQ definitions
+    #[arg(long, value_name = "FILE", group = "source", requires = "service")]
+    pub dump: Option<PathBuf>,
+    /// From what this script makes: SQL for psql (*.sql), or a program for the service's container
+    #[arg(long, value_name = "FILE", group = "source", requires = "service")]
+    pub script: Option<PathBuf>,
+    /// From this snapshot
+    #[arg(long, value_name = "SNAPSHOT", group = "source", requires = "service")]
+    pub snapshot: Option<String>,
     /// From this volume of the mirror that is up
     #[arg(long, value_name = "VOLUME", group = "source")]
     pub mirror: Option<String>,
+    /// The service of production whose image and configuration load, serve and measure the data
+    #[arg(long, value_name = "SERVICE", requires = "source")]
+    pub service: Option<String>,
+    /// The database [default: the one that the service makes]
+    #[arg(long, value_name = "NAME", requires = "source")]
+    pub database: Option<String>,
+    /// Refuse to seal while anything looks like a person's data or a secret
+    #[arg(long, requires = "source")]
+    pub public: bool,
     /// Stop the containers that use the volume cleanly, and start them again
     #[arg(long)]
     pub stop: bool,

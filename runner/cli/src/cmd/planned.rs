@@ -19,7 +19,35 @@ pub type Planned = (Plan, Vec<Vec<u8>>);
 /// Plans the stack of an opened project for an engine; the fidelity gate is asked here.
 pub async fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Result<Planned, Exit> {
     let host = engine_facts(session, opened, engine).await?;
-    let planned = opened
+    let (plan, roots) = planned(opened, engine, host).map_err(|problems| {
+        session.tell(&problems, &opened.redactor);
+        let drifted = problems.0.iter().any(|p| p.kind == ProblemKind::Drift);
+        if drifted { Exit::Gate } else { Exit::Invalid }
+    })?;
+    let over = fidelity::planned(opened, &plan).over(&opened.project.fidelity);
+    if over.is_empty() {
+        Ok((plan, roots))
+    } else {
+        Err(fidelity::gate(session, &over))
+    }
+}
+
+/// As [`plan_of`], without asking the gate: where no scenario is run, nothing is claimed.
+///
+/// # Errors
+/// All that is wrong.
+pub async fn bare_plan(
+    session: &Session,
+    opened: &Opened,
+    engine: &Engine,
+) -> Result<Planned, Problems> {
+    let host = engine_facts(session, opened, engine).await;
+    let host = host.map_err(|_| Problems::default())?;
+    planned(opened, engine, host)
+}
+
+fn planned(opened: &Opened, engine: &Engine, host: plan::HostFacts) -> Result<Planned, Problems> {
+    opened
         .stack()
         .ok_or_else(Problems::default)
         .and_then(|stack| {
@@ -34,18 +62,7 @@ pub async fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Res
             let ca = RunCa::new(&plan.project)?;
             let root = trust(&mut plan, &stack.extension.stubs, &ca)?;
             Ok((plan, root.into_iter().collect()))
-        });
-    let (plan, roots) = planned.map_err(|problems| {
-        session.tell(&problems, &opened.redactor);
-        let drifted = problems.0.iter().any(|p| p.kind == ProblemKind::Drift);
-        if drifted { Exit::Gate } else { Exit::Invalid }
-    })?;
-    let over = fidelity::planned(opened, &plan).over(&opened.project.fidelity);
-    if over.is_empty() {
-        Ok((plan, roots))
-    } else {
-        Err(fidelity::gate(session, &over))
-    }
+        })
 }
 
 /// What a plan depends on, of what is known of the engine.

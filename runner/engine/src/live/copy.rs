@@ -33,7 +33,7 @@ impl Standing {
         } else {
             split_path(to)
         };
-        let archive = pack(source, PathBuf::from(name));
+        let archive = pack(source, PathBuf::from(name), tar::HeaderMode::Complete);
         let put = self
             .engine()
             .put_archive_stream(&member.id, &dir, archive)
@@ -118,12 +118,14 @@ fn split_path(path: &str) -> (String, String) {
 pub(crate) fn pack(
     source: PathBuf,
     name: PathBuf,
+    mode: tar::HeaderMode,
 ) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
     let (pieces, received) = mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
         let out = io::BufWriter::with_capacity(PIECE, Sender(pieces.clone()));
         let mut tar = tar::Builder::new(out);
         tar.follow_symlinks(false);
+        tar.mode(mode);
         let added = if source.is_dir() {
             tar.append_dir_all(&name, &source)
         } else {

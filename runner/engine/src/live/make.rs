@@ -193,6 +193,12 @@ impl Maker<'_> {
         if let Some(given) = &given {
             new.options.clone_from(&given.options);
         }
+        if let (Some(content), Some(clones)) =
+            (self.options.contents.get(&v.key), &self.options.data)
+        {
+            let cloned = clones.give_content(self.tags.stack(), content).await;
+            new.options = cloned.map_err(|p| LiveError::Refused(Box::new(p)))?;
+        }
         let made = self.engine.create_volume(&new).await;
         made.map_err(|e| LiveError::Engine(Box::new(e.problem("make a volume"))))?;
         Ok((v.key.clone(), new.name, given))

@@ -37,6 +37,8 @@ pub struct UpOptions {
     pub data: Option<Arc<Clones>>,
     /// Snapshots of volumes in place of the plan's, by the volume's key.
     pub snapshots: BTreeMap<String, String>,
+    /// Sealed contents that volumes are clones of, by the volume's key; wins over snapshots.
+    pub contents: BTreeMap<String, String>,
     /// Cancels the start: everything made so far is removed, and the start fails.
     pub cancel: CancellationToken,
 }
@@ -56,6 +58,7 @@ impl UpOptions {
             allow: Vec::new(),
             data: None,
             snapshots: BTreeMap::new(),
+            contents: BTreeMap::new(),
             cancel: CancellationToken::new(),
         }
     }

@@ -75,7 +75,29 @@ pub async fn fill(
 
 /// A directory of this host as an archive, made while it is read.
 pub fn pack(dir: PathBuf) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
-    crate::live::pack(dir, PathBuf::from("."))
+    crate::live::pack(dir, PathBuf::from("."), tar::HeaderMode::Complete)
+}
+
+/// A file or directory of this host as an archive, under another name; everybody may read it.
+pub fn pack_as(
+    path: PathBuf,
+    name: &str,
+) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static + use<> {
+    crate::live::pack(path, PathBuf::from(name), tar::HeaderMode::Deterministic)
+}
+
+/// An archive that lets everybody write to the top of a volume.
+///
+/// # Errors
+/// Writing to memory does not fail.
+pub fn open_top() -> io::Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o777);
+    header.set_size(0);
+    tar.append_data(&mut header, ".", io::empty())?;
+    tar.into_inner()
 }
 
 /// The pieces of a file.

@@ -110,11 +110,7 @@ impl Clones {
             let message = format!("snapshot `{name}`: {}", p.message);
             Problem { message, ..p }
         })?;
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        given
-            .entry(stack.to_owned())
-            .or_default()
-            .push(clone.clone());
+        self.note(stack, &clone);
         Ok(Given {
             clone,
             options,
@@ -122,6 +118,29 @@ impl Clones {
             manifest: Arc::new(entry.manifest),
             took: begun.elapsed(),
         })
+    }
+
+    /// Makes a clone of a sealed content for a stack; gives the options of the volume that is it.
+    ///
+    /// # Errors
+    /// There is no such content, or it cannot be cloned.
+    pub async fn give_content(
+        &self,
+        stack: &str,
+        content: &str,
+    ) -> Result<BTreeMap<String, String>, Problem> {
+        let helper = self.helper().await?;
+        let (clone, options) = helper.clone_of(content).await?;
+        self.note(stack, &clone);
+        Ok(options)
+    }
+
+    fn note(&self, stack: &str, clone: &str) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given
+            .entry(stack.to_owned())
+            .or_default()
+            .push(clone.to_owned());
     }
 
     /// Removes the clones of a stack that is removed.

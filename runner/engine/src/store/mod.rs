@@ -7,13 +7,18 @@
 mod archive;
 mod catalogue;
 mod clones;
+pub mod dump;
 mod helper;
+mod making;
+mod others;
+pub mod postgres;
 mod source;
 
 pub use archive::{check_tar, fill, pack, pieces, scratch};
 pub use catalogue::{Catalogue, Entry};
 pub use clones::{Clones, Given};
 pub use helper::{Content, Helper, Open, Progress};
+pub use making::{Made, Making, Origin, Treatment};
 pub use prodmirror_agent::wire::StoreKind;
 pub use source::{Pause, Sealed, SourceVolume, seal};
 

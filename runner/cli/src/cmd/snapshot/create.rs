@@ -1,15 +1,43 @@
-//! Making and removing snapshots.
+//! Making snapshots.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use prodmirror_engine::live::label::{self, Role};
-use prodmirror_engine::store::{Pause, Sealed, SourceVolume, kind_text, seal};
+use prodmirror_engine::store::dump::{self, Dump};
+use prodmirror_engine::store::{
+    Pause, Sealed, SourceVolume, check_tar, fill, kind_text, pack, pieces, scratch, seal,
+};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
-use prodmirror_model::snapshot::{MANIFEST_VERSION, Manifest, Source, bytes, grouped, wrong_name};
+use prodmirror_model::lock::Digest;
+use prodmirror_model::project::{Project, Recipe, SnapshotFrom, find};
+use prodmirror_model::snapshot::{
+    Database, ImageUsed, MANIFEST_VERSION, Manifest, Masked, Source, wrong_name,
+};
+use prodmirror_model::source::io_reason;
 
 use super::Work;
-use crate::args::CreateArgs;
+use super::made::Wanted;
+use crate::args::{CreateArgs, Format};
+
+/// Where the data is.
+pub(super) enum From {
+    Volume(String),
+    Directory(PathBuf),
+    Tar(PathBuf),
+    Mirror(String),
+    Snapshot(String),
+    Dump(PathBuf),
+    Script(PathBuf),
+}
+
+/// What a snapshot becomes, as far as it is known when it is sealed.
+#[derive(Default)]
+pub(super) struct Known {
+    pub image: Option<ImageUsed>,
+    pub databases: Vec<Database>,
+    pub masked: Vec<Masked>,
+    pub public: bool,
+}
 
 impl Work<'_> {
     /// `create`
@@ -19,51 +47,200 @@ impl Work<'_> {
             return Err(Problem::new(ProblemKind::InvalidValue, message).into());
         }
         self.catalogue.is_free(&args.name).await?;
+        let cwd = &self.session.context.cwd;
+        let at = |path: &PathBuf| cwd.join(path);
+        let given = [
+            args.volume.clone().map(From::Volume),
+            args.directory.as_ref().map(|p| From::Directory(at(p))),
+            args.tar.as_ref().map(|p| From::Tar(at(p))),
+            args.mirror.clone().map(From::Mirror),
+            args.snapshot.clone().map(From::Snapshot),
+            args.dump.as_ref().map(|p| From::Dump(at(p))),
+            args.script.as_ref().map(|p| From::Script(at(p))),
+        ];
+        let (from, recipe) = match given.into_iter().flatten().next() {
+            Some(from) => (from, None),
+            None => {
+                let (from, recipe) = self.recipe(&args.name)?;
+                (from, Some(recipe))
+            }
+        };
+        let service = recipe.as_ref().and_then(|r| r.service.clone());
+        let service = args.service.clone().or(service.map(|s| s.value));
+        let database = recipe.as_ref().and_then(|r| r.database.clone());
+        let database = args.database.clone().or(database.map(|d| d.value));
+        let wanted = Wanted {
+            service,
+            database: database.unwrap_or_default(),
+            public: args.public || recipe.as_ref().is_some_and(|r| r.public),
+            recipe: recipe.as_ref(),
+        };
         let pause = if args.stop {
             Pause::Stop
         } else {
             Pause::Refuse
         };
-        let cwd = &self.session.context.cwd;
-        let (source, sealed) = if let Some(volume) = &args.volume {
-            let sealed = self.seal(SourceVolume::Volume(volume), pause).await?;
-            (source("volume", volume), sealed)
-        } else if let Some(dir) = &args.directory {
-            let sealed = self.directory(&cwd.join(dir)).await?;
-            (source("directory", &dir.to_string_lossy()), sealed)
-        } else if let Some(file) = &args.tar {
-            let path = cwd.join(file);
-            let (sealed, digest) = self.tar(&path).await?;
-            let mut source = source("tar", &file.to_string_lossy());
-            source.digest = Some(digest);
-            (source, sealed)
-        } else if let Some(volume) = &args.mirror {
-            let name = self.volume_of_mirror(volume).await?;
-            let sealed = self.seal(SourceVolume::Volume(&name), Pause::Stop).await?;
-            (source("stack", volume), sealed)
-        } else {
-            let message = format!("nothing says what `{}` is made from", args.name);
-            let problem = Problem::new(ProblemKind::Missing, message);
-            return Err(problem
-                .help("name a --volume, --directory, --tar or --mirror")
-                .into());
-        };
+        let (source, sealed, known) = self.make(&from, pause, &wanted).await?;
         let manifest = Manifest {
             version: MANIFEST_VERSION,
             name: args.name.clone(),
             created: jiff::Timestamp::now(),
             source,
-            image: None,
+            image: known.image,
             content: sealed.content.clone(),
-            public: false,
-            masked: Vec::new(),
-            databases: Vec::new(),
+            public: known.public,
+            masked: known.masked,
+            databases: known.databases,
         };
         self.add(&manifest, &sealed).await
     }
 
+    /// What mirror.yaml says about a snapshot.
+    fn recipe(&self, name: &str) -> Result<(From, Recipe), Problems> {
+        let nothing = |help: String| {
+            let message = format!("nothing says what `{name}` is made from");
+            Problem::new(ProblemKind::Missing, message).help(help)
+        };
+        let flags = "name a --dump, --script, --volume, --directory, --tar, --snapshot or --mirror";
+        let path = match &self.session.global.project {
+            Some(path) => self.session.context.cwd.join(path),
+            None => Project::find(&self.session.context.cwd)
+                .map_err(|_| nothing(format!("{flags}, or go to the project")))?,
+        };
+        let project = Project::load(&path)?;
+        let Some(recipe) = find(&project.snapshots, name) else {
+            let names = project.snapshots.iter().map(|s| s.name.value.as_str());
+            let names: Vec<&str> = names.collect();
+            let help = match names.is_empty() {
+                true => {
+                    format!("{flags}, or write how it is made under `snapshots` in mirror.yaml")
+                }
+                false => format!("{flags}; mirror.yaml has {}", names.join(", ")),
+            };
+            return Err(nothing(help).into());
+        };
+        let from = match &recipe.from {
+            SnapshotFrom::Dump(p) => From::Dump(p.path.clone()),
+            SnapshotFrom::Script(p) => From::Script(p.path.clone()),
+            SnapshotFrom::Directory(p) => From::Directory(p.path.clone()),
+            SnapshotFrom::Tar(p) => From::Tar(p.path.clone()),
+            SnapshotFrom::Volume(name) => From::Volume(name.value.clone()),
+            SnapshotFrom::Mirror(name) => From::Mirror(name.value.clone()),
+            SnapshotFrom::Snapshot(name) => From::Snapshot(name.value.clone()),
+        };
+        Ok((from, recipe.clone()))
+    }
+
+    async fn make(
+        &self,
+        from: &From,
+        pause: Pause,
+        wanted: &Wanted<'_>,
+    ) -> Result<(Source, Sealed, Known), Problems> {
+        let (source, raw) = match from {
+            From::Volume(volume) => {
+                let sealed = self.seal(SourceVolume::Volume(volume), pause).await?;
+                (source("volume", volume), Some(sealed))
+            }
+            From::Directory(dir) => {
+                let sealed = self.directory(dir).await?;
+                (source("directory", &self.shown(dir)), Some(sealed))
+            }
+            From::Tar(path) => {
+                let (sealed, digest) = self.tar(path).await?;
+                let mut source = source("tar", &self.shown(path));
+                source.digest = Some(digest);
+                (source, Some(sealed))
+            }
+            From::Mirror(volume) => {
+                let name = self.volume_of_mirror(volume).await?;
+                let sealed = self.seal(SourceVolume::Volume(&name), Pause::Stop).await?;
+                (source("stack", volume), Some(sealed))
+            }
+            From::Snapshot(name) => return self.of_snapshot(name, wanted).await,
+            From::Dump(path) => {
+                let dump = self.dump(path).await?;
+                let mut source = source("dump", &dump.shown);
+                source.digest = Some(dump.digest.clone());
+                let (sealed, known) = self.loaded(&dump, wanted).await?;
+                return Ok((source, sealed, known));
+            }
+            From::Script(path) => {
+                let text = std::fs::read(path).map_err(|e| unreadable(path, &e))?;
+                let mut source = source("script", &self.shown(path));
+                source.digest = Some(Digest::of(&text).to_string());
+                let (sealed, known) = self.scripted(path, wanted).await?;
+                return Ok((source, sealed, known));
+            }
+        };
+        let Some(raw) = raw else {
+            return Err(Problem::new(ProblemKind::Start, "nothing was sealed").into());
+        };
+        if wanted.service.is_none() {
+            if wanted.is_more() {
+                self.drop_content(&raw.content.hash).await?;
+                let message =
+                    "masks, subsets, growth and `public` need the service that reads the data";
+                return Err(Problem::new(ProblemKind::Missing, message)
+                    .help("name it: `service: db` in the recipe, or --service db")
+                    .into());
+            }
+            return Ok((source, raw, Known::default()));
+        }
+        let hash = raw.content.hash.clone();
+        let treated = self.of_content(raw, wanted).await;
+        match treated {
+            Ok((sealed, known)) => {
+                if sealed.content.hash != hash {
+                    self.drop_content(&hash).await?;
+                }
+                Ok((source, sealed, known))
+            }
+            Err(problems) => {
+                self.drop_content(&hash).await?;
+                Err(problems)
+            }
+        }
+    }
+
+    async fn of_snapshot(
+        &self,
+        name: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<(Source, Sealed, Known), Problems> {
+        let entry = self.catalogue.get(name).await?;
+        let raw = Sealed {
+            content: entry.manifest.content.clone(),
+            kind: prodmirror_engine::store::StoreKind::Btrfs,
+        };
+        let (sealed, mut known) = self.of_content(raw, wanted).await?;
+        // What was masked before still is.
+        let before = entry.manifest.masked.iter();
+        let new: Vec<Masked> = before
+            .filter(|m| known.masked.iter().all(|k| k.column != m.column))
+            .cloned()
+            .collect();
+        known.masked.extend(new);
+        let mut source = source("snapshot", name);
+        source.digest = Some(entry.digest.to_string());
+        Ok((source, sealed, known))
+    }
+
+    /// A dump, read to its end: that it is whole is known before anything is started.
+    async fn dump(&self, path: &Path) -> Result<Dump, Problem> {
+        let (path, shown) = (path.to_path_buf(), self.shown(path));
+        self.say(&format!("reading {shown}\n"));
+        blocking(move || dump::recognise(&path, &shown)).await
+    }
+
+    /// A path as people know it.
+    fn shown(&self, path: &Path) -> String {
+        let cwd = &self.session.context.cwd;
+        path.strip_prefix(cwd).unwrap_or(path).display().to_string()
+    }
+
     /// Notes a snapshot that is sealed; what is sealed goes again if that cannot be done.
-    pub(super) async fn add(&self, manifest: &Manifest, sealed: &Sealed) -> Result<(), Problems> {
+    async fn add(&self, manifest: &Manifest, sealed: &Sealed) -> Result<(), Problems> {
         let noted = self.catalogue.add(manifest).await;
         let entry = match noted {
             Ok(entry) => entry,
@@ -73,14 +250,11 @@ impl Work<'_> {
             }
         };
         self.say(&format!(
-            "{}: {} in {} entries, {} ({})\n",
-            manifest.name,
-            bytes(manifest.content.bytes),
-            grouped(manifest.content.entries),
-            entry.digest,
+            "{} ({})\n",
+            entry.manifest.summary(),
             kind_text(sealed.kind)
         ));
-        if self.session.global.format == crate::args::Format::Json {
+        if self.session.global.format == Format::Json {
             let text = serde_json::to_string_pretty(&entry.manifest).unwrap_or_default();
             self.session.print(&format!("{text}\n"));
         }
@@ -95,66 +269,35 @@ impl Work<'_> {
 
     /// A directory of this host: mounted where the engine sees it, else sent to it.
     async fn directory(&self, path: &Path) -> Result<Sealed, Problem> {
-        let unreadable = |e: std::io::Error| {
-            let why = prodmirror_model::source::io_reason(&e);
-            let message = format!("cannot read {}: {why}", path.display());
-            Problem::new(ProblemKind::MissingFile, message)
-        };
-        let path = std::fs::canonicalize(path).map_err(unreadable)?;
-        std::fs::read_dir(&path).map_err(unreadable)?;
+        let path = std::fs::canonicalize(path).map_err(|e| unreadable(path, &e))?;
+        std::fs::read_dir(&path).map_err(|e| unreadable(&path, &e))?;
         if self.engine.facts().local {
             let text = path.to_string_lossy();
             return self
                 .seal(SourceVolume::Directory(&text), Pause::Refuse)
                 .await;
         }
-        let volume = self.scratch().await?;
-        let packed = prodmirror_engine::store::pack(path);
-        self.fill(&volume, packed).await?;
+        let volume = scratch(&self.engine, &self.tags).await?;
+        fill(&self.engine, &self.tags, &volume, pack(path)).await?;
         self.seal(SourceVolume::Volume(&volume), Pause::Refuse)
             .await
     }
 
     async fn tar(&self, path: &Path) -> Result<(Sealed, String), Problem> {
-        let checked = {
-            let path = path.to_path_buf();
-            let checked =
-                tokio::task::spawn_blocking(move || prodmirror_engine::store::check_tar(&path));
-            checked.await.map_err(|e| {
-                let message = format!("reading the archive broke off: {e}");
-                Problem::new(ProblemKind::Start, message)
-            })?
-        };
-        let digest = checked?;
-        let volume = self.scratch().await?;
-        self.fill(&volume, prodmirror_engine::store::pieces(path)?)
-            .await?;
+        let owned = path.to_path_buf();
+        let digest = blocking(move || check_tar(&owned)).await?;
+        let volume = scratch(&self.engine, &self.tags).await?;
+        fill(&self.engine, &self.tags, &volume, pieces(path)?).await?;
         let sealed = self
             .seal(SourceVolume::Volume(&volume), Pause::Refuse)
             .await?;
         Ok((sealed, digest))
     }
 
-    /// A volume that goes when the command ends.
-    async fn scratch(&self) -> Result<String, Problem> {
-        prodmirror_engine::store::scratch(&self.engine, &self.tags).await
-    }
-
-    async fn fill(
-        &self,
-        volume: &str,
-        tar: impl futures_util::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send + 'static,
-    ) -> Result<(), Problem> {
-        prodmirror_engine::store::fill(&self.engine, &self.tags, volume, tar).await
-    }
-
     /// The engine's name of a volume of the mirror that is up.
     async fn volume_of_mirror(&self, volume: &str) -> Result<String, Problem> {
-        let stack = self
-            .session
-            .standing()
-            .await
-            .map_err(|_| Problem::new(ProblemKind::Missing, "no mirror is up"))?;
+        let stack = self.session.standing().await;
+        let stack = stack.map_err(|_| Problem::new(ProblemKind::Missing, "no mirror is up"))?;
         let filters = [
             format!("{}={}", label::RUN, stack.run),
             format!("{}={}", label::STACK, stack.stack),
@@ -172,61 +315,8 @@ impl Work<'_> {
         })
     }
 
-    /// `rm`
-    pub(super) async fn rm(&self, names: &[String], force: bool) -> Result<(), Problems> {
-        let mut problems = Problems::default();
-        let mut entries = Vec::new();
-        for name in names {
-            match self.catalogue.get(name).await {
-                Ok(entry) => entries.push(entry),
-                Err(p) => problems.push(p),
-            }
-        }
-        if !problems.0.is_empty() {
-            return Err(problems);
-        }
-        let helper = Arc::new(self.helper().await?);
-        let (_, clones) = helper.list().await?;
-        for entry in &entries {
-            let hash = &entry.manifest.content.hash;
-            let short = hash.get(..16).unwrap_or(hash);
-            let used = clones
-                .iter()
-                .filter(|c| c.split('.').nth(1) == Some(short))
-                .count();
-            if used > 0 && !force {
-                let message = format!(
-                    "the snapshot `{}` is in use: stacks have {used} clones of it",
-                    entry.manifest.name
-                );
-                problems.push(Problem::new(ProblemKind::Conflict, message).help(
-                    "remove them (`prodmirror ps`, `prodmirror down`), or remove it all the same with `--force`",
-                ));
-                continue;
-            }
-            self.catalogue.forget(&entry.manifest.name).await?;
-            let (left, _) = self.catalogue.list().await?;
-            if left.iter().all(|e| e.manifest.content.hash != *hash) {
-                helper.remove(hash).await?;
-            }
-            self.say(&format!("removed {}\n", entry.manifest.name));
-        }
-        if let Ok(helper) = Arc::try_unwrap(helper) {
-            helper.close().await;
-        }
-        let (left, broken) = self.catalogue.list().await?;
-        if left.is_empty() && broken.is_empty() {
-            // Nothing is in it, and nobody uses it; where somebody does, it stays.
-            let _ = self.engine.remove_volume(self.store()).await;
-        }
-        match problems.0.is_empty() {
-            true => Ok(()),
-            false => Err(problems),
-        }
-    }
-
     /// Removes a content that no snapshot has.
-    async fn drop_content(&self, hash: &str) -> Result<(), Problem> {
+    pub(super) async fn drop_content(&self, hash: &str) -> Result<(), Problem> {
         let (entries, _) = self.catalogue.list().await?;
         if entries.iter().any(|e| e.manifest.content.hash == hash) {
             return Ok(());
@@ -234,8 +324,33 @@ impl Work<'_> {
         let helper = self.helper().await?;
         let removed = helper.remove(hash).await;
         helper.close().await;
-        removed
+        removed?;
+        self.drop_empty_store().await
     }
+
+    /// Removes the store when no snapshot is left in it.
+    pub(super) async fn drop_empty_store(&self) -> Result<(), Problem> {
+        let (left, broken) = self.catalogue.list().await?;
+        if left.is_empty() && broken.is_empty() {
+            // Where somebody uses it, it stays.
+            let _ = self.engine.remove_volume(self.store()).await;
+        }
+        Ok(())
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| {
+        let message = format!("reading broke off: {e}");
+        Err(Problem::new(ProblemKind::Start, message))
+    })
+}
+
+fn unreadable(path: &Path, e: &std::io::Error) -> Problem {
+    let message = format!("cannot read {}: {}", path.display(), io_reason(e));
+    Problem::new(ProblemKind::MissingFile, message)
 }
 
 fn source(kind: &str, name: &str) -> Source {

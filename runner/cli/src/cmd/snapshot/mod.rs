@@ -1,6 +1,8 @@
 //! `snapshot`: production's data, sealed and described.
 
 mod create;
+mod made;
+mod remove;
 mod show;
 
 use std::collections::BTreeMap;
@@ -56,6 +58,7 @@ struct Work<'a> {
     session: &'a Session,
     engine: Engine,
     catalogue: Catalogue,
+    run: String,
     tags: Tags,
 }
 
@@ -72,6 +75,7 @@ impl<'a> Work<'a> {
             catalogue: Catalogue::of(&engine, &session.global.store),
             tags: Tags::new("snapshot", &run, "", Hold::Run, &owner),
             engine,
+            run,
         }
     }
 
