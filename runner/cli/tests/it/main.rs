@@ -19,6 +19,7 @@ mod run;
 mod secrets;
 mod shop;
 mod signals;
+mod snapshots;
 mod way_out;
 
 use std::process::Command;

@@ -125,6 +125,17 @@ impl Running<'_> {
         }
     }
 
+    /// Waits until something is so.
+    pub fn until(&mut self, mut wanted: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !wanted() {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "ended before: {}", self.said());
+            assert!(begun.elapsed() < Duration::from_secs(60), "{}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn events(&self) -> Vec<Value> {
         let runs = self.project.path().join(".prodmirror/runs");
         let empty = std::fs::read_dir(&runs).map_or(true, |mut d| d.next().is_none());

@@ -16,8 +16,10 @@ use tokio::sync::mpsc;
 use crate::docker::{Engine, NewContainer, NewVolume};
 use crate::live::label::{Role, Tags};
 
-/// Where a volume is that is filled.
-const DIR: &str = "/into";
+/// Where a volume is that is filled: below a directory, so that its top can be given rights.
+const ABOVE: &str = "/into";
+const DIR: &str = "/into/volume";
+const NAME: &str = "volume";
 /// Bytes that are sent at once.
 const PIECE: usize = 256 * 1024;
 /// Begins of compressed files that the engine unpacks itself.
@@ -53,6 +55,34 @@ pub async fn fill(
     volume: &str,
     tar: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
 ) -> Result<(), Problem> {
+    put(engine, tags, volume, DIR, tar).await
+}
+
+/// Lets everybody write to the top of a volume.
+///
+/// # Errors
+/// The engine's.
+pub async fn open_up(engine: &Engine, tags: &Tags, volume: &str) -> Result<(), Problem> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o1777);
+    header.set_size(0);
+    // Writing to memory does not fail.
+    let added = tar.append_data(&mut header, NAME, io::empty());
+    let packed = added.and_then(|()| tar.into_inner());
+    let packed = packed.unwrap_or_default();
+    let piece = futures_util::stream::iter([Ok(Bytes::from(packed))]);
+    put(engine, tags, volume, ABOVE, piece).await
+}
+
+async fn put(
+    engine: &Engine,
+    tags: &Tags,
+    volume: &str,
+    into: &str,
+    tar: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+) -> Result<(), Problem> {
     let image = engine.load_agent().await?;
     let body = json!({
         "Image": image,
@@ -68,7 +98,7 @@ pub async fn fill(
     let doing = "unpack the archive";
     let made = engine.create_container(&new).await;
     let id = made.map_err(|e| e.problem(doing))?.id;
-    let put = engine.put_archive_stream(&id, DIR, tar).await;
+    let put = engine.put_archive_stream(&id, into, tar).await;
     let removed = engine.remove_container(&id).await;
     put.and(removed).map_err(|e| e.problem(doing))
 }
@@ -84,20 +114,6 @@ pub fn pack_as(
     name: &str,
 ) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static + use<> {
     crate::live::pack(path, PathBuf::from(name), tar::HeaderMode::Deterministic)
-}
-
-/// An archive that lets everybody write to the top of a volume.
-///
-/// # Errors
-/// Writing to memory does not fail.
-pub fn open_top() -> io::Result<Vec<u8>> {
-    let mut tar = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Directory);
-    header.set_mode(0o777);
-    header.set_size(0);
-    tar.append_data(&mut header, ".", io::empty())?;
-    tar.into_inner()
 }
 
 /// The pieces of a file.

@@ -53,6 +53,8 @@ pub struct Dump {
     pub bytes: u64,
     /// Whether it is compressed with gzip.
     pub gzip: bool,
+    /// Whether it is a tar archive of `pg_dump`, which is read from its begin to its end.
+    pub is_tar: bool,
     /// Whether it is of a whole cluster.
     pub cluster: bool,
     /// Major version of the server that it is of, where it says so.
@@ -87,6 +89,7 @@ pub fn recognise(path: &Path, shown: &str) -> Result<Dump, Problem> {
         digest: String::new(),
         bytes: meta.len(),
         gzip,
+        is_tar: false,
         cluster: false,
         server_major: None,
         roles: Vec::new(),
@@ -102,6 +105,7 @@ pub fn recognise(path: &Path, shown: &str) -> Result<Dump, Problem> {
         seen.map_err(|e| broken(shown, &format!("it cannot be unpacked: {e}")))?
     } else if head.starts_with(b"PGDMP") || tar_of_dump(&head) {
         dump.kind = DumpKind::PostgresArchive;
+        dump.is_tar = tar_of_dump(&head);
         Seen::default()
     } else if head.starts_with(b"REDIS0") {
         dump.kind = DumpKind::RedisRdb;
@@ -233,6 +237,7 @@ fn directory(path: &Path, shown: &str) -> Result<Dump, Problem> {
         digest: Digest::finish(hasher).to_string(),
         bytes,
         gzip: false,
+        is_tar: false,
         cluster: false,
         server_major: None,
         roles: Vec::new(),

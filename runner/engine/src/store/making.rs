@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::plan::{ContainerPlan, Plan, VolumePlan};
 use prodmirror_model::project::{Grow, Subset};
@@ -275,6 +274,7 @@ impl Making<'_> {
             digest: String::new(),
             bytes: 0,
             gzip: false,
+            is_tar: false,
             cluster: false,
             server_major: None,
             roles: Vec::new(),
@@ -447,9 +447,7 @@ impl Making<'_> {
             let packed = archive::pack_as(path, name);
             archive::fill(self.engine, self.tags, scratch, packed).await?;
         }
-        let top = archive::open_top().unwrap_or_default();
-        let top = futures_util::stream::iter([Ok(Bytes::from(top))]);
-        archive::fill(self.engine, self.tags, scratch, top).await
+        archive::open_up(self.engine, self.tags, scratch).await
     }
 }
 

@@ -102,7 +102,11 @@ async fn archive(server: &Server<'_>, dump: &Dump, path: &str, major: u64) -> Re
         )
         .await?;
     let database = database.as_str().unwrap_or_default().to_owned();
-    let restore = ["pg_restore", "-e", "-j", "2", "-d", &database, path];
+    let mut restore = vec!["pg_restore", "-e", "-d", &database];
+    if !dump.is_tar {
+        restore.extend(["-j", "2"]);
+    }
+    restore.push(path);
     let done = server.run_with(&restore, None, &[QUICK.to_owned()]).await?;
     match done.exit_code {
         0 => Ok(()),

@@ -17,6 +17,8 @@ pub struct Finding {
     pub kind: Personal,
     /// How many values; 0 = by the column's name.
     pub count: u64,
+    /// Whether it holds dates.
+    pub dated: bool,
 }
 
 impl Finding {
@@ -37,7 +39,10 @@ impl Finding {
     /// The rule that would cover it.
     pub fn rule(&self) -> String {
         let column = self.column.strip_prefix("public.").unwrap_or(&self.column);
-        format!("{column}: {}", self.kind.mask())
+        match self.dated {
+            true => format!("{column}: {{ shift: 30d, by: COLUMN }}"),
+            false => format!("{column}: {}", self.kind.mask()),
+        }
     }
 }
 
@@ -127,6 +132,7 @@ pub async fn scan(server: &Server<'_>, masked: &[Masked]) -> Result<Vec<Finding>
                         column,
                         kind: *kind,
                         count,
+                        dated: false,
                     });
                 }
             }
@@ -154,6 +160,7 @@ fn by_name(table: &Table, column: &Column) -> Option<Finding> {
         column: format!("{}.{}", table.full(), column.name),
         kind: *kind,
         count: 0,
+        dated,
     })
 }
 
