@@ -66,6 +66,8 @@ async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
         "front" => front::run(&rest).await,
         "gateway" => gateway::run(&rest).await,
         "store" => store::run(config::read(&rest)?).await,
+        "pack" => store::pack(&rest),
+        "unpack" => store::unpack(&rest),
         "hold" => hold::run().await,
         "limits" => limits::run(),
         "probe" => probe::run(&rest).await,

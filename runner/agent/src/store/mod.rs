@@ -7,6 +7,7 @@
 //! removed by whoever comes next.
 
 mod disk;
+mod pack;
 mod space;
 mod sys;
 mod tree;
@@ -23,7 +24,9 @@ use prodmirror_agent::wire::{StoreAsk, StoreConfig, StoreReply, StoreRequest, St
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
+pub use self::pack::{pack, unpack};
 use self::space::Space;
+use self::tree::Known;
 use crate::hold;
 use crate::output::{Failure, line};
 
@@ -131,9 +134,19 @@ impl Store {
         let mut done = Answer::default();
         match request.ask {
             StoreAsk::Import { from } => {
+                let room = sys::room(&File::open(&self.holders)?)?.1;
+                let source = PathBuf::from(&from);
+                let needed = blocking(move || tree::size(&source)).await?;
+                if needed > room {
+                    return Err(io::Error::new(
+                        io::ErrorKind::StorageFull,
+                        format!("it needs {needed} bytes, and {room} are free"),
+                    ));
+                }
                 let stage = self.stage(id)?;
                 let to = stage.clone();
-                let copied = blocking(move || copied(id, Path::new(&from), &to)).await;
+                let known = self.known();
+                let copied = blocking(move || copied(id, Path::new(&from), &to, known)).await;
                 done.content = Some(self.sealed(&stage, copied)?);
             }
             StoreAsk::Clone { content, clone } => {
@@ -164,6 +177,14 @@ impl Store {
             contents: done.contents,
             clones: done.clones,
         })
+    }
+
+    /// What is sealed already: large files that are equal share their bytes.
+    fn known(&self) -> Option<Known> {
+        match self.space {
+            Space::Btrfs(_) => Some(Known::of(&self.top.join("contents"))),
+            _ => None,
+        }
     }
 
     /// A new empty subvolume to write into.
@@ -306,8 +327,12 @@ fn progress(id: u64) -> impl FnMut(u64) -> io::Result<()> {
     }
 }
 
-fn copied(id: u64, from: &Path, to: &Path) -> io::Result<StoredContent> {
-    tree::copy(from, to, &mut progress(id)).map(stored)
+fn copied(id: u64, from: &Path, to: &Path, known: Option<Known>) -> io::Result<StoredContent> {
+    match known {
+        Some(mut known) => tree::copy_sharing(from, to, &mut known, &mut progress(id)),
+        None => tree::copy(from, to, &mut progress(id)),
+    }
+    .map(stored)
 }
 
 fn read(id: u64, of: &Path) -> io::Result<StoredContent> {

@@ -36,7 +36,103 @@ pub struct Walk<'p> {
     content: Content,
     /// The first path of each file that has several.
     links: HashMap<(u64, u64), PathBuf>,
+    known: Option<&'p mut Known>,
     progress: Progress<'p>,
+}
+
+/// Large files that are sealed already, by size. Their hashes are read when a file of the same
+/// size comes.
+#[derive(Debug, Default)]
+pub struct Known {
+    by_size: HashMap<u64, Vec<PathBuf>>,
+    by_hash: HashMap<PathBuf, String>,
+}
+
+/// Files below this size are not worth sharing.
+const SHARED: u64 = 64 * 1024;
+
+impl Known {
+    /// The files of all contents in a directory.
+    pub fn of(contents: &Path) -> Self {
+        let mut known = Self::default();
+        known.look(contents);
+        known
+    }
+
+    fn look(&mut self, dir: &Path) {
+        let Ok(entries) = fs::read_dir(dir) else {
+            return;
+        };
+        for entry in entries.filter_map(Result::ok) {
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_dir() {
+                self.look(&entry.path());
+            } else if meta.is_file() && meta.len() >= SHARED {
+                let same = self.by_size.entry(meta.len()).or_default();
+                same.push(entry.path());
+            }
+        }
+    }
+
+    /// A file with this content, if one is sealed.
+    fn find(&mut self, size: u64, hash: &str) -> Option<PathBuf> {
+        for path in self.by_size.get(&size)?.clone() {
+            if !self.by_hash.contains_key(&path) {
+                let read = hash_of(&path).unwrap_or_default();
+                self.by_hash.insert(path.clone(), read);
+            }
+            if self.by_hash.get(&path).is_some_and(|h| h == hash) {
+                return Some(path);
+            }
+        }
+        None
+    }
+}
+
+fn hash_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}
+
+/// What an entry has besides its content.
+#[derive(Debug, Clone)]
+pub struct Like {
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Mode; links have none.
+    pub mode: Option<u32>,
+    /// Extended attributes.
+    pub attributes: Vec<(OsString, Vec<u8>)>,
+    /// Seconds and nanoseconds of the last access and change.
+    pub times: [(i64, i64); 2],
+}
+
+/// The bytes of all files that take room, of those with several names once.
+pub fn size(of: &Path) -> io::Result<u64> {
+    let mut seen = std::collections::HashSet::new();
+    let mut all = 0;
+    let mut left = vec![of.to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(&dir).map_err(|e| at(&dir, &e))? {
+            let entry = entry?;
+            let meta = entry.metadata()?;
+            if meta.is_dir() {
+                left.push(entry.path());
+            } else if meta.nlink() == 1 || seen.insert((meta.dev(), meta.ino())) {
+                all += meta.blocks() * 512;
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn at(path: &Path, error: &io::Error) -> io::Error {
@@ -47,13 +143,25 @@ fn c(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Copies what is below a directory into another one that is there and empty.
 pub fn copy(from: &Path, to: &Path, progress: Progress<'_>) -> io::Result<Content> {
     Walk::new(Some(to), progress).all(from)
+}
+
+/// The same, where the file system lets files share their bytes with those that are known.
+pub fn copy_sharing(
+    from: &Path,
+    to: &Path,
+    known: &mut Known,
+    progress: Progress<'_>,
+) -> io::Result<Content> {
+    let mut walk = Walk::new(Some(to), progress);
+    walk.known = Some(known);
+    walk.all(from)
 }
 
 /// What is below a directory.
@@ -68,6 +176,7 @@ impl<'p> Walk<'p> {
             list: Sha256::new(),
             content: Content::default(),
             links: HashMap::new(),
+            known: None,
             progress,
         }
     }
@@ -191,7 +300,15 @@ impl<'p> Walk<'p> {
             target.set_len(offset)?;
         }
         self.content.bytes += offset;
-        Ok(format!("{offset} {}", hex(&hash.finalize())))
+        let hash = hex(&hash.finalize());
+        if let (Some(known), Some(to)) = (&mut self.known, to)
+            && offset >= SHARED
+            && let Some(same) = known.find(offset, &hash)
+        {
+            // Where it cannot be shared, the copy stays.
+            let _ = share(&same, to);
+        }
+        Ok(format!("{offset} {hash}"))
     }
 
     /// Writes an entry into the list.
@@ -217,6 +334,13 @@ impl<'p> Walk<'p> {
     }
 }
 
+/// Lets a file have its bytes from another that is equal.
+fn share(from: &Path, to: &Path) -> io::Result<()> {
+    let from = File::open(from)?;
+    let to = OpenOptions::new().write(true).open(to)?;
+    super::sys::share(&from, &to)
+}
+
 /// Pages of zeros are left as holes.
 fn write_but_zeros(target: &File, piece: &[u8], offset: u64) -> io::Result<()> {
     const PAGE: usize = 4096;
@@ -240,7 +364,7 @@ fn write_but_zeros(target: &File, piece: &[u8], offset: u64) -> io::Result<()> {
 }
 
 /// Letters, digits and plain signs as they are; all else as `%XX`.
-fn escaped(name: &OsStr) -> String {
+pub fn escaped(name: &OsStr) -> String {
     let mut out = String::new();
     for byte in name.as_bytes() {
         match byte {
@@ -254,7 +378,7 @@ fn escaped(name: &OsStr) -> String {
 }
 
 /// Extended attributes by name, access lists among them.
-fn attributes(path: &Path) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+pub fn attributes(path: &Path) -> io::Result<Vec<(OsString, Vec<u8>)>> {
     let name = c(path)?;
     // SAFETY: the name ends with a zero; without a buffer the kernel gives the size only.
     let size = unsafe { libc::llistxattr(name.as_ptr(), std::ptr::null_mut(), 0) };
@@ -295,50 +419,64 @@ fn attributes(path: &Path) -> io::Result<Vec<(OsString, Vec<u8>)>> {
 /// Gives a copy the owner, mode, attributes and times of what it is a copy of.
 pub fn like(from: &Path, to: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(from)?;
-    let name = c(to)?;
-    std::os::unix::fs::lchown(to, Some(meta.uid()), Some(meta.gid()))?;
-    if !meta.file_type().is_symlink() {
-        fs::set_permissions(to, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
-    }
-    for (key, value) in attributes(from)? {
-        let key = CString::new(key.as_bytes())?;
-        // SAFETY: both names end with a zero; the value has the size that is given.
+    let is_link = meta.file_type().is_symlink();
+    let like = Like {
+        uid: meta.uid(),
+        gid: meta.gid(),
+        mode: (!is_link).then_some(meta.mode() & 0o7777),
+        attributes: attributes(from)?,
+        times: [
+            (meta.atime(), meta.atime_nsec()),
+            (meta.mtime(), meta.mtime_nsec()),
+        ],
+    };
+    like.give(to)
+}
+
+impl Like {
+    /// Gives it to an entry.
+    pub fn give(&self, to: &Path) -> io::Result<()> {
+        let name = c(to)?;
+        std::os::unix::fs::lchown(to, Some(self.uid), Some(self.gid))?;
+        if let Some(mode) = self.mode {
+            fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
+        }
+        for (key, value) in &self.attributes {
+            let key = CString::new(key.as_bytes())?;
+            // SAFETY: both names end with a zero; the value has the size that is given.
+            let set = unsafe {
+                libc::lsetxattr(
+                    name.as_ptr(),
+                    key.as_ptr(),
+                    value.as_ptr().cast(),
+                    value.len(),
+                    0,
+                )
+            };
+            if set == -1 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let times = self.times.map(|(seconds, nanos)| {
+            // SAFETY: all zeros is a time.
+            let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+            time.tv_sec = seconds as _;
+            time.tv_nsec = nanos as _;
+            time
+        });
+        // SAFETY: the name ends with a zero; there are two times.
         let set = unsafe {
-            libc::lsetxattr(
+            libc::utimensat(
+                libc::AT_FDCWD,
                 name.as_ptr(),
-                key.as_ptr(),
-                value.as_ptr().cast(),
-                value.len(),
-                0,
+                times.as_ptr(),
+                libc::AT_SYMLINK_NOFOLLOW,
             )
         };
-        if set == -1 {
-            return Err(io::Error::last_os_error());
+        match set {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
         }
-    }
-    let time = |seconds: i64, nanos: i64| {
-        // SAFETY: all zeros is a time.
-        let mut time: libc::timespec = unsafe { std::mem::zeroed() };
-        time.tv_sec = seconds as _;
-        time.tv_nsec = nanos as _;
-        time
-    };
-    let times = [
-        time(meta.atime(), meta.atime_nsec()),
-        time(meta.mtime(), meta.mtime_nsec()),
-    ];
-    // SAFETY: the name ends with a zero; there are two times.
-    let set = unsafe {
-        libc::utimensat(
-            libc::AT_FDCWD,
-            name.as_ptr(),
-            times.as_ptr(),
-            libc::AT_SYMLINK_NOFOLLOW,
-        )
-    };
-    match set {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
     }
 }
 

@@ -36,6 +36,36 @@ pub enum SnapshotVerb {
         /// The other
         after: String,
     },
+    /// Write a snapshot to a file: compressed, in parts that are checked (an OCI image layout)
+    Export {
+        /// The snapshot
+        name: String,
+        /// The file
+        file: PathBuf,
+    },
+    /// Bring a snapshot here from a file that `export` wrote
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Another name for it
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Send a snapshot to a registry, as an OCI artifact; parts that are there are not sent again
+    Push {
+        /// The snapshot
+        name: String,
+        /// HOST/REPOSITORY:TAG
+        reference: String,
+    },
+    /// Bring a snapshot here from a registry
+    Pull {
+        /// HOST/REPOSITORY:TAG, or HOST/REPOSITORY@sha256:…
+        reference: String,
+        /// Another name for it
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Remove snapshots
     Rm {
         /// Also when stacks have clones of it (which keep their data)

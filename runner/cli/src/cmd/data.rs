@@ -7,9 +7,9 @@ use prodmirror_engine::docker::Engine;
 use prodmirror_engine::live::label::{Role, Tags};
 use prodmirror_engine::live::lease::{Hold, Owner};
 use prodmirror_engine::step::Program;
-use prodmirror_engine::store::{Catalogue, Clones};
+use prodmirror_engine::store::{Catalogue, Clones, Entry};
 use prodmirror_model::diag::Problem;
-use prodmirror_model::lock::Digest;
+use prodmirror_model::lock::{Digest, Facts};
 use prodmirror_model::plan::Plan;
 use prodmirror_model::snapshot::Manifest;
 
@@ -31,6 +31,27 @@ pub fn clones(
     let tags = Tags::new(&plan.project, run, "", hold, &Owner::this_process());
     let clones = Clones::new(engine, &session.global.store, tags.labels(Role::Store));
     Some(Arc::new(clones.locked(locked(opened))))
+}
+
+/// Says of the facts of a lock which manifests the snapshots have that are here.
+///
+/// # Errors
+/// The engine's.
+pub async fn manifests(
+    session: &Session,
+    engine: &Engine,
+    facts: &mut Facts,
+) -> Result<(), Problem> {
+    if facts.data.values().all(|c| c.snapshot.is_none()) {
+        return Ok(());
+    }
+    let (entries, _) = Catalogue::of(engine, &session.global.store).list().await?;
+    for content in facts.data.values_mut() {
+        let named = |e: &&Entry| content.snapshot.as_ref() == Some(&e.manifest.name);
+        let digest = entries.iter().find(named).map(|e| e.digest.clone());
+        content.value.manifest = digest;
+    }
+    Ok(())
 }
 
 /// Digests of manifests that the lock has, by snapshot.

@@ -11,7 +11,7 @@ use prodmirror_model::lock::{self, FILE_NAME, Lock, Needed, Now, Pin, Renew, See
 use prodmirror_model::source::io_reason;
 
 use super::Session;
-use super::engine::host_arch;
+use super::{data, engine::host_arch};
 use crate::args::{Format, LockArgs};
 use crate::exit::Exit;
 use crate::open::Opened;
@@ -175,10 +175,13 @@ async fn now(
     (images, lock, ask): (&BTreeMap<String, Needed>, Option<&Lock>, Ask),
 ) -> Result<Now, Exit> {
     let env = &session.context.env;
-    let facts = lock::facts(&opened.project, &opened.compiled, env).map_err(|problems| {
+    let mut facts = lock::facts(&opened.project, &opened.compiled, env).map_err(|problems| {
         session.tell(&problems, &opened.redactor);
         Exit::Invalid
     })?;
+    data::manifests(session, engine, &mut facts)
+        .await
+        .map_err(|p| session.fail(p))?;
     let logins = session.logins();
     let notes = Notes { session };
     let images = resolve(engine, images.clone(), (lock, ask), (&logins, &notes)).await;

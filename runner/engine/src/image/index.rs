@@ -59,6 +59,21 @@ pub(super) async fn manifests(
 async fn read(repository: &str, digest: &Digest, login: Option<&RegistryLogin>) -> Option<Vec<u8>> {
     let reference: Reference = format!("{repository}@{digest}").parse().ok()?;
     let registry = reference.resolve_registry().to_owned();
+    let (clients, auth) = clients(&registry, login);
+    let accepted = [OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
+    for client in clients {
+        if let Ok((body, _)) = client.pull_manifest_raw(&reference, &auth, &accepted).await {
+            return Some(body.to_vec());
+        }
+    }
+    None
+}
+
+/// Clients for a registry, the likeliest way to speak with it first, and the login.
+pub(crate) fn clients(
+    registry: &str,
+    login: Option<&RegistryLogin>,
+) -> (impl Iterator<Item = Client> + Send + use<>, RegistryAuth) {
     let auth = match login {
         None => RegistryAuth::Anonymous,
         Some(login) => match (&login.password, &login.identity_token) {
@@ -71,26 +86,22 @@ async fn read(repository: &str, digest: &Digest, login: Option<&RegistryLogin>) 
     };
     // The HTTP client takes the process's provider and has none of its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let authorities = authorities(Path::new(CERTS), &registry);
-    let accepted = [OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
+    let authorities = authorities(Path::new(CERTS), registry);
     // An engine speaks plain HTTP with registries on its own host only, which mostly have no
     // TLS: a client for it reads every authority of this host first, so it comes second there.
-    let protocols = match is_loopback(&registry) {
+    let protocols = match is_loopback(registry) {
         true => vec![ClientProtocol::Http, ClientProtocol::Https],
         false => vec![ClientProtocol::Https],
     };
-    for protocol in protocols {
+    let clients = protocols.into_iter().filter_map(move |protocol| {
         let config = ClientConfig {
             protocol,
             extra_root_certificates: authorities.clone(),
             ..ClientConfig::default()
         };
-        let client = Client::try_from(config).ok()?;
-        if let Ok((body, _)) = client.pull_manifest_raw(&reference, &auth, &accepted).await {
-            return Some(body.to_vec());
-        }
-    }
-    None
+        Client::try_from(config).ok()
+    });
+    (clients, auth)
 }
 
 fn authorities(certs: &Path, registry: &str) -> Vec<Certificate> {

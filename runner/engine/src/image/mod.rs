@@ -18,6 +18,7 @@ mod rootfs;
 mod trouble;
 
 pub use build::{BuildOptions, Built, State, build, states};
+pub(crate) use index::clients as registry_clients;
 pub use login::Logins;
 pub use manifest::{Entry, Recipes, Rootfs, Source};
 pub use pull::{Policy, Wanted, provide, provide_all};

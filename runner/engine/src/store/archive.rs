@@ -249,6 +249,16 @@ fn drain(mut from: impl Read) -> Result<u64, String> {
     io::copy(&mut from, &mut io::sink()).map_err(|e| e.to_string())
 }
 
+/// Why a helper failed, from what it said as an event.
+pub fn reason(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    let last = text.lines().rev().find(|l| !l.trim().is_empty());
+    let last = last.unwrap_or("it gave no reason");
+    let event: Option<serde_json::Value> = serde_json::from_str(last).ok();
+    let why = event.as_ref().and_then(|e| e.get("why")?.as_str());
+    why.unwrap_or(last).to_owned()
+}
+
 fn unreadable(path: &Path, e: &io::Error) -> Problem {
     let message = format!("cannot read {}: {}", path.display(), io_reason(e));
     Problem::new(ProblemKind::MissingFile, message)

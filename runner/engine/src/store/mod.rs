@@ -5,13 +5,16 @@
 //! what there is can be listed without a helper.
 
 mod archive;
+pub mod artifact;
 mod catalogue;
 mod clones;
 pub mod dump;
 mod helper;
 mod making;
+mod moving;
 mod others;
 pub mod postgres;
+mod remote;
 mod source;
 
 pub use archive::{check_tar, fill, pack, pieces, scratch};
@@ -19,7 +22,9 @@ pub use catalogue::{Catalogue, Entry};
 pub use clones::{Clones, Given};
 pub use helper::{Content, Helper, Open, Progress};
 pub use making::{Made, Making, Origin, Treatment};
+pub use moving::{Part, Unpacking, parts, unpacked};
 pub use prodmirror_agent::wire::StoreKind;
+pub use remote::Remote;
 pub use source::{Pause, Sealed, SourceVolume, seal};
 
 /// Name of the volume that is the store, where nobody says otherwise.

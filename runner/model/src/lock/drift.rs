@@ -60,7 +60,9 @@ pub fn drift(lock: &Lock, now: &Now) -> Problems {
     found.all("the source", &then.sources, &facts.sources);
     found.all("the config", &then.configs, &facts.configs);
     found.all("the variable of the shell", &then.env, &facts.env);
-    found.all("the data of the volume", &then.data, &facts.data);
+    // A snapshot that is not here is told when it is needed.
+    let data = super::renew::with_manifests(facts.clone(), then).data;
+    found.all("the data of the volume", &then.data, &data);
     if lock.tool != now.tool {
         found.note(
             None,

@@ -127,7 +127,7 @@ fn with_known(mut pin: Pin, old: Option<&Pin>) -> Pin {
 }
 
 /// The same snapshot has the same manifest, until somebody reads it anew.
-fn with_manifests(mut facts: Facts, old: &Facts) -> Facts {
+pub(super) fn with_manifests(mut facts: Facts, old: &Facts) -> Facts {
     for (volume, content) in &mut facts.data {
         let known = old.data.get(volume);
         if let Some(known) = known.filter(|k| k.snapshot == content.snapshot)

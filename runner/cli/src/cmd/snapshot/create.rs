@@ -240,7 +240,7 @@ impl Work<'_> {
     }
 
     /// Notes a snapshot that is sealed; what is sealed goes again if that cannot be done.
-    async fn add(&self, manifest: &Manifest, sealed: &Sealed) -> Result<(), Problems> {
+    pub(super) async fn add(&self, manifest: &Manifest, sealed: &Sealed) -> Result<(), Problems> {
         let noted = self.catalogue.add(manifest).await;
         let entry = match noted {
             Ok(entry) => entry,

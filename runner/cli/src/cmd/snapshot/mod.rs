@@ -2,6 +2,7 @@
 
 mod create;
 mod made;
+mod moved;
 mod remove;
 mod show;
 
@@ -35,6 +36,10 @@ pub async fn run(session: &Session, args: &SnapshotArgs) -> Exit {
             SnapshotVerb::Inspect { name } => work.inspect(name).await,
             SnapshotVerb::Verify { name } => work.verify(name).await,
             SnapshotVerb::Diff { before, after } => work.diff(before, after).await,
+            SnapshotVerb::Export { name, file } => work.export(name, file).await,
+            SnapshotVerb::Import { file, name } => work.import(file, name.as_deref()).await,
+            SnapshotVerb::Push { name, reference } => work.push(name, reference).await,
+            SnapshotVerb::Pull { reference, name } => work.pull(reference, name.as_deref()).await,
             SnapshotVerb::Rm { names, force } => work.rm(names, *force).await,
         }
     };

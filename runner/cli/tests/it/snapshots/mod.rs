@@ -3,6 +3,7 @@
 mod create;
 mod files;
 mod masks;
+mod moved;
 mod postgres;
 
 use std::process::Command;
