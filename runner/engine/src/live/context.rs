@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, Phase, ReplicaKey, Status};
+use super::data::Saved;
 use super::error::{Failed, LiveError, ServiceFailure};
 use super::files::Files;
 use super::follow::{self, Speaker};
@@ -40,6 +41,8 @@ pub struct Context {
     pub sink: Arc<dyn Sink>,
     pub files: Files,
     pub made: Made,
+    /// What steps remembered of its data.
+    pub saved: Saved,
     /// Addresses that are chosen here and not by the engine.
     pub addresses: Addresses,
     /// Ends every waiting: the start was given up, or the stack is being removed.

@@ -4,6 +4,7 @@ mod board;
 mod body;
 mod context;
 mod copy;
+mod data;
 mod down;
 mod error;
 mod exec;
@@ -36,6 +37,7 @@ mod watch;
 
 pub use board::{Phase, Status};
 pub(crate) use copy::pack;
+pub use data::DataDone;
 pub use error::{Failed, LiveError, ServiceFailure};
 pub use exec::{ExecOutput, exit_code};
 pub use follow::Line;

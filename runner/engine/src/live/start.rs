@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, ReplicaKey};
 use super::context::{Context, Sandboxes, key_of};
+use super::data::Saved;
 use super::error::LiveError;
 use super::files::Files;
 use super::label::{self, Tags};
@@ -167,6 +168,7 @@ impl Attempt {
             failures,
             files,
             made,
+            saved: Saved::default(),
             addresses,
             engine: self.engine,
             plan: self.plan.clone(),

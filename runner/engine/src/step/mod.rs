@@ -6,6 +6,7 @@
 mod amqp;
 mod context;
 mod credentials;
+mod data;
 mod evidence;
 mod exec;
 mod fields;
@@ -62,6 +63,8 @@ pub static KINDS: &[&Kind] = &[
     &exec::KIND,
     &logs::KIND,
     &wait::KIND,
+    &data::SNAPSHOT,
+    &data::RESTORE,
 ];
 
 /// The kind of a name.

@@ -8,7 +8,7 @@ use prodmirror_model::diag::Problem;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::secret::Secret;
 
-use super::world::{Connection, Cursor, ExecOutput, ExecRequest, Later, LogLine, World};
+use super::world::{Connection, Cursor, DataDone, ExecOutput, ExecRequest, Later, LogLine, World};
 use crate::live::LiveStack;
 
 /// A running stack, with what steps need to know of its making.
@@ -116,6 +116,22 @@ impl World for StackWorld {
 
     fn log_changed(&self, after: Cursor) -> Later<'_, ()> {
         Box::pin(self.stack.logs().changed(after))
+    }
+
+    fn save_data<'a>(
+        &'a self,
+        volume: Option<&'a str>,
+        name: &'a str,
+    ) -> Later<'a, Result<DataDone, Problem>> {
+        Box::pin(self.stack.save_data(volume, name))
+    }
+
+    fn restore_data<'a>(
+        &'a self,
+        volume: Option<&'a str>,
+        name: Option<&'a str>,
+    ) -> Later<'a, Result<DataDone, Problem>> {
+        Box::pin(self.stack.restore_data(volume, name))
     }
 
     fn roots(&self) -> Vec<Vec<u8>> {

@@ -5,9 +5,9 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-use prodmirror_model::diag::Problem;
+use prodmirror_model::diag::{Problem, ProblemKind};
 
-pub use crate::live::{Cursor, ExecOutput, ExecRequest, LogLine};
+pub use crate::live::{Cursor, DataDone, ExecOutput, ExecRequest, LogLine};
 pub use crate::reach::{Conn, Connection};
 
 /// A future that can be sent.
@@ -46,6 +46,26 @@ pub trait World: Send + Sync {
     /// Waits until there is a line after the cursor.
     fn log_changed(&self, after: Cursor) -> Later<'_, ()>;
 
+    /// Remembers what a volume holds, under a name; absent = the only one with data.
+    fn save_data<'a>(
+        &'a self,
+        volume: Option<&'a str>,
+        name: &'a str,
+    ) -> Later<'a, Result<DataDone, Problem>> {
+        let _ = (volume, name);
+        Box::pin(async { Err(no_data()) })
+    }
+
+    /// Puts back what a volume held; absent name = at the start.
+    fn restore_data<'a>(
+        &'a self,
+        volume: Option<&'a str>,
+        name: Option<&'a str>,
+    ) -> Later<'a, Result<DataDone, Problem>> {
+        let _ = (volume, name);
+        Box::pin(async { Err(no_data()) })
+    }
+
     /// Certificates (DER) of the authorities that steps trust: those that sign the stack's
     /// own stubs.
     fn roots(&self) -> Vec<Vec<u8>> {
@@ -56,4 +76,11 @@ pub trait World: Send + Sync {
     fn secrets(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
     }
+}
+
+fn no_data() -> Problem {
+    Problem::new(
+        ProblemKind::Unsupported,
+        "this stack has no data that could be remembered",
+    )
 }

@@ -135,6 +135,50 @@ impl Clones {
         Ok(options)
     }
 
+    /// Makes a clone of what a clone of a stack holds now; gives its name.
+    ///
+    /// # Errors
+    /// There is no such clone any more, or no room.
+    pub async fn fork(&self, stack: &str, of: &str) -> Result<String, Problem> {
+        let clone = self.helper().await?.fork(of, None).await?;
+        self.note(stack, &clone);
+        Ok(clone)
+    }
+
+    /// Lets a clone that nobody uses hold what another one does.
+    ///
+    /// # Errors
+    /// As [`Clones::fork`].
+    pub async fn replace(&self, clone: &str, from: &str) -> Result<(), Problem> {
+        let helper = self.helper().await?;
+        helper.discard(clone).await?;
+        helper.fork(from, Some(clone)).await.map(drop)
+    }
+
+    /// Lets a clone that nobody uses be as it was at first.
+    ///
+    /// # Errors
+    /// The content is not there any more, or there is no room.
+    pub async fn renew(&self, clone: &str, content: &str) -> Result<(), Problem> {
+        let helper = self.helper().await?;
+        helper.discard(clone).await?;
+        helper.clone_as(content, clone).await.map(drop)
+    }
+
+    /// Removes a clone of a stack.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn discard(&self, stack: &str, clone: &str) -> Result<(), Problem> {
+        {
+            let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(all) = given.get_mut(stack) {
+                all.retain(|c| c != clone);
+            }
+        }
+        self.helper().await?.discard(clone).await
+    }
+
     fn note(&self, stack: &str, clone: &str) {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given

@@ -260,12 +260,25 @@ impl Helper {
     ) -> Result<(String, BTreeMap<String, String>), Problem> {
         let short = content.get(..16).unwrap_or(content);
         let clone = self.name(short);
+        let options = self.clone_as(content, &clone).await?;
+        Ok((clone, options))
+    }
+
+    /// The same, under a name that is free again.
+    ///
+    /// # Errors
+    /// As [`Helper::clone_of`].
+    pub async fn clone_as(
+        &self,
+        content: &str,
+        clone: &str,
+    ) -> Result<BTreeMap<String, String>, Problem> {
         let ask = StoreAsk::Clone {
             content: content.to_owned(),
-            clone: clone.clone(),
+            clone: clone.to_owned(),
         };
         let done = self.ask("clone the snapshot", ask, &|_| {}).await?;
-        Ok((clone, done.options))
+        Ok(done.options)
     }
 
     /// Makes a clone of what a clone holds now; under a name of its own, or under one that is

@@ -269,3 +269,62 @@ fn subsets_are_whole_and_grow_back() {
         .is(0, &[]);
     store.assert_gone();
 }
+
+#[test]
+fn steps_remember_data_and_put_it_back() {
+    let Some(store) = Store::new() else { return };
+    let project = database(&[("seed.sql", SCHEMA)]);
+    store
+        .run(
+            &project,
+            &[
+                "snapshot",
+                "create",
+                "seed",
+                "--script",
+                "seed.sql",
+                "--service",
+                "db",
+            ],
+        )
+        .is(0, &[]);
+    project.write(
+        "mirror.yaml",
+        b"project: steps\nproduction: [compose.yaml]\ndata: { data: { snapshot: seed } }\n",
+    );
+    let count = |n: u32| {
+        format!(
+            "  - sql: {{ service: db, user: shop, password: stand-in, database: shop, query: \"select count(*)::int as n from orders\" }}\n    expect: [ \"rows[0].n == {n}\" ]\n"
+        )
+    };
+    let delete = |which: &str| {
+        format!(
+            "  - sql: {{ service: db, user: shop, password: stand-in, database: shop, query: \"delete from orders where {which}\" }}\n"
+        )
+    };
+    let scenario = format!(
+        "scenario: back and forth\nsteps:\n{}{}  - snapshot: {{ volume: data, as: half }}\n{}{}  - restore: {{ to: half }}\n{}  - restore: {{}}\n{}\
+         ---\nscenario: untouched\nsteps:\n{}---\nscenario: wrong\nsteps:\n  - restore: {{ to: halve }}\n",
+        count(1000),
+        delete("id > 500"),
+        delete("true"),
+        count(0),
+        count(500),
+        count(1000),
+        count(1000),
+    );
+    project.write("scenarios/a.yaml", scenario.as_bytes());
+    store.run(&project, &["run"]).is(
+        1,
+        &[
+            "2 passed",
+            "1 error",
+            "nothing of `data` was remembered as `halve`",
+        ],
+    );
+    store
+        .run(&project, &["snapshot", "verify", "seed"])
+        .is(0, &[]);
+    store.run(&project, &["snapshot", "rm", "seed"]).is(0, &[]);
+    store.assert_gone();
+}
