@@ -61,15 +61,20 @@ VALUES ('A1', 'Enamel mug', 1290),
 INSERT INTO stock (sku, qty)
 VALUES ('A1', 100000), ('B2', 100000), ('C3', 100000), ('D4', 100000), ('LAST-1', 1);
 
+-- With the dirt of years: one in 97 was cancelled and never shipped; one in 50 belongs to a single large customer; payments of
+-- before the present provider are called otherwise, are empty, or have a whole answer in them; the first orders have no real date.
 INSERT INTO orders (id, customer_id, state, total_cents, payment_id, reference, created_at, shipped_at)
 SELECT n,
-       1 + n % greatest(:orders / 100, 2),
-       'shipped',
-       5 * 1290 + 490,
-       'ch_seed_' || n,
+       CASE WHEN n % 50 = 0 THEN 777 ELSE 1 + n % 10000 END,
+       CASE WHEN n % 97 = 0 THEN 'cancelled' ELSE 'shipped' END,
+       CASE WHEN n % 100003 = 0 THEN 9007199254740993 ELSE 5 * 1290 + 490 END,
+       CASE WHEN n <= 20 THEN ''
+            WHEN n % 9973 = 0 THEN repeat('{"antwort":"größer","straße":"Łódź 🚚"}', 300)
+            WHEN n < 50000 THEN 'Alt/' || n || ' (überwiesen)'
+            ELSE 'ch_seed_' || n END,
        ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid,
-       timestamptz '2024-01-01 00:00:00+00' + n * interval '5 minutes',
-       timestamptz '2024-01-02 00:00:00+00' + n * interval '5 minutes'
+       CASE WHEN n <= 20 THEN timestamptz 'epoch' ELSE timestamptz '2017-01-01 00:00:00+00' + n * interval '5 minutes' END,
+       CASE WHEN n % 97 = 0 THEN NULL ELSE timestamptz '2017-01-02 00:00:00+00' + n * interval '5 minutes' END
   FROM generate_series(1, :orders) AS n;
 
 INSERT INTO order_items (order_id, sku, qty, price_cents)
