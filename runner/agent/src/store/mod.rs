@@ -42,6 +42,9 @@ struct Store {
     /// The store on the engine's host.
     host: String,
     space: Space,
+    /// Where it is written how contents are kept, and whether it was.
+    decision: PathBuf,
+    decided: bool,
     _lock: File,
 }
 
@@ -59,6 +62,7 @@ pub async fn run(config: StoreConfig) -> Result<u8, Failure> {
     let (total, free) = file.and_then(|f| sys::room(&f)).unwrap_or_default();
     tell(&StoreReply::Open {
         kind: store.space.kind(),
+        decided: store.decided,
         total,
         free,
     });
@@ -110,7 +114,11 @@ impl Store {
             .open(holders.join(&config.holder))?;
         sys::lock(&lock)?;
         let mounted = dir.join("top");
-        let space = Space::open(dir, &mounted, config.kind)?;
+        let decision = dir.join("kind");
+        let before = fs::read_to_string(&decision).ok();
+        let before = before.and_then(|text| serde_json::from_str(&text).ok());
+        let decided = before.is_some() && config.kind.is_none();
+        let space = Space::open(dir, &mounted, config.kind.or(before))?;
         let top = match space {
             Space::Btrfs(_) => mounted,
             _ => dir.to_owned(),
@@ -124,6 +132,8 @@ impl Store {
             holder: config.holder.clone(),
             host: config.host_dir.clone(),
             space,
+            decision,
+            decided,
             _lock: lock,
         })
     }
@@ -164,6 +174,14 @@ impl Store {
             StoreAsk::Verify { content } => {
                 let of = contents.join(checked(&content)?);
                 done.content = Some(blocking(move || read(id, &of)).await?);
+            }
+            StoreAsk::Try { clone } => {
+                self.space.empty(&clones, checked(&clone)?)?;
+                done.options = self.space.options(&clones, &self.host, &clone)?;
+            }
+            StoreAsk::Decide => {
+                let kind = serde_json::to_string(&self.space.kind())?;
+                fs::write(&self.decision, kind)?;
             }
             StoreAsk::List => {
                 done.contents = names(&contents)?;

@@ -99,6 +99,18 @@ impl Space {
         }
     }
 
+    /// Makes a clone of nothing.
+    pub fn empty(&self, clones: &Path, name: &str) -> io::Result<()> {
+        self.create(clones, name)?;
+        if matches!(self, Self::Btrfs(_)) {
+            return Ok(());
+        }
+        for part in [UPPER, WORK, DATA] {
+            fs::create_dir(clones.join(name).join(part))?;
+        }
+        self.note(clones, name, &format!("../clones/{name}/{DATA}"))
+    }
+
     /// Makes a clone of what a clone holds now.
     pub fn fork(&self, clones: &Path, of: &str, name: &str) -> io::Result<()> {
         let (from, to) = (clones.join(of), clones.join(name));

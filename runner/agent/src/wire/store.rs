@@ -16,7 +16,8 @@ pub struct StoreConfig {
     /// The same directory on the engine's host.
     #[serde(default)]
     pub host_dir: String,
-    /// How contents are kept and cloned; absent = the best way that there is.
+    /// How contents are kept and cloned; absent = as was decided for this store before, else the
+    /// best way that there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<StoreKind>,
     /// Whether it goes on when stdin ends.
@@ -86,6 +87,13 @@ pub enum StoreAsk {
     },
     /// What the store holds.
     List,
+    /// Makes an empty clone, by which it can be tried whether the engine mounts it.
+    Try {
+        /// Name of the clone.
+        clone: String,
+    },
+    /// Decides for all who open this store later how contents are kept.
+    Decide,
 }
 
 /// What a store answers.
@@ -96,6 +104,8 @@ pub enum StoreReply {
     Open {
         /// How it keeps and clones contents.
         kind: StoreKind,
+        /// Whether that was decided before.
+        decided: bool,
         /// Bytes of the disk that the store lies on, and those of them that are free.
         total: u64,
         /// See `total`.

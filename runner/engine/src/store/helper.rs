@@ -80,6 +80,7 @@ pub struct Helper {
     container: String,
     holder: String,
     kind: StoreKind,
+    decided: bool,
     room: (u64, u64),
     stay: bool,
     input: tokio::sync::Mutex<Pin<Box<dyn AsyncWrite + Send>>>,
@@ -129,25 +130,90 @@ impl Helper {
         let made = engine.create_volume(&volume).await;
         let host_dir = made.map_err(|e| e.problem("make the volume of the store"))?;
         let holder = uuid::Uuid::new_v4().simple().to_string();
-        let config = StoreConfig {
-            dir: DIR.to_owned(),
-            holder: holder.clone(),
-            host_dir,
-            kind: how.kind,
-            stay: how.stay,
+        let owner = holder.as_str();
+        let started = |kind: Option<StoreKind>, strong: bool| {
+            let config = StoreConfig {
+                dir: DIR.to_owned(),
+                holder: owner.to_owned(),
+                host_dir: host_dir.clone(),
+                kind,
+                stay: how.stay,
+            };
+            let config = serde_json::to_string(&config).unwrap_or_default();
+            let body = body(&image, &config, how, strong);
+            async move { Self::start(engine, how, body, owner).await }
         };
-        let config = serde_json::to_string(&config).unwrap_or_default();
-        let strong = body(&image, &config, how, true);
-        match Self::start(engine, how, strong, &holder).await {
-            Ok(helper) => Ok(helper),
-            // An engine that grants no such rights still has files that can be copied.
+        let mut strong = true;
+        let first = match started(how.kind, true).await {
+            // An engine that grants no such rights still has directories.
             Err(Refused::Rights(_)) => {
-                let weak = body(&image, &config, how, false);
-                Self::start(engine, how, weak, &holder)
-                    .await
-                    .map_err(Refused::problem)
+                strong = false;
+                let kind = how.kind.unwrap_or(StoreKind::Overlay);
+                started(Some(kind), false).await
             }
-            Err(refused) => Err(refused.problem()),
+            other => other,
+        };
+        let mut helper = first.map_err(Refused::problem)?;
+        if helper.decided || how.kind.is_some() {
+            return Ok(helper);
+        }
+        // Whether the engine itself mounts such clones is known when it has mounted one.
+        for next in [StoreKind::Overlay, StoreKind::Copy] {
+            if helper.kind == StoreKind::Copy || helper.is_mounted().await? {
+                break;
+            }
+            if helper.kind == next {
+                continue;
+            }
+            helper.close().await;
+            helper = started(Some(next), strong).await.map_err(Refused::problem)?;
+        }
+        helper
+            .ask("note how it is kept", StoreAsk::Decide, &|_| {})
+            .await?;
+        Ok(helper)
+    }
+
+    /// Whether the engine mounts a clone: seen by a container that is never started.
+    async fn is_mounted(&self) -> Result<bool, Problem> {
+        let clone = self.name("try");
+        let ask = StoreAsk::Try {
+            clone: clone.clone(),
+        };
+        let done = self.ask("try a clone", ask, &|_| {}).await?;
+        let name = format!("try-{}", self.holder);
+        let labels = BTreeMap::from([(label::ROLE.to_owned(), "store".to_owned())]);
+        let volume = NewVolume {
+            name: name.clone(),
+            labels: labels.clone(),
+            options: done.options,
+        };
+        let image = self.engine.load_agent().await?;
+        let new = NewContainer {
+            name: name.clone(),
+            body: json!({
+                "Image": image, "Cmd": ["hold"], "Labels": labels,
+                "HostConfig": {"NetworkMode": "none", "Binds": [format!("{name}:/try:nocopy")]},
+            }),
+            platform: None,
+        };
+        let mounted = async {
+            self.engine.create_volume(&volume).await?;
+            let id = self.engine.create_container(&new).await?.id;
+            let seen = std::pin::pin!(self.engine.get_archive(&id, "/try/."))
+                .next()
+                .await;
+            self.engine.remove_container(&id).await?;
+            Ok::<_, EngineError>(matches!(seen, Some(Ok(_))))
+        };
+        let mounted = mounted.await;
+        let _ = self.engine.remove_container(&name).await;
+        let _ = self.engine.remove_volume(&name).await;
+        self.discard(&clone).await?;
+        match mounted {
+            Ok(mounted) => Ok(mounted),
+            Err(e) if e.is_lost() => Err(e.problem("try a clone")),
+            Err(_) => Ok(false),
         }
     }
 
@@ -159,7 +225,8 @@ impl Helper {
     ) -> Result<Self, Refused> {
         let doing = "start the helper of the store";
         let new = NewContainer {
-            name: format!("{}-{}", how.store, &holder[..12]),
+            // One that is closed may still be on its way out.
+            name: format!("{}-{}", how.store, uuid::Uuid::new_v4().simple()),
             body,
             platform: None,
         };
@@ -185,7 +252,13 @@ impl Helper {
         let Attached { output, input } = attached;
         let reading = tokio::spawn(read(output, waiting.clone()));
         let first = tokio::time::timeout(OPEN_WITHIN, first.recv()).await;
-        let Ok(Some(StoreReply::Open { kind, total, free })) = first else {
+        let Ok(Some(StoreReply::Open {
+            kind,
+            decided,
+            total,
+            free,
+        })) = first
+        else {
             let _ = engine.remove_container(&id).await;
             let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let why = waiting.gone.clone();
@@ -198,6 +271,7 @@ impl Helper {
             container: id,
             holder: holder.to_owned(),
             kind,
+            decided,
             room: (total, free),
             stay: how.stay,
             input: tokio::sync::Mutex::new(input),

@@ -193,6 +193,9 @@ impl Making<'_> {
         treatment: &Treatment<'_>,
     ) -> Result<(Made, bool), Problems> {
         let server = self.server(serving);
+        if self.is_postgres(serving).await {
+            server.ready().await?;
+        }
         match origin {
             Origin::Dump(dump) => {
                 (self.say)(&format!("loading {}", dump.shown));
@@ -279,6 +282,7 @@ impl Making<'_> {
             server_major: None,
             roles: Vec::new(),
         };
+        server.ready().await?;
         postgres::load(&server, &changed).await?;
         (self.say)("measuring");
         Ok(vec![postgres::measure(&server).await?])

@@ -8,6 +8,8 @@ mod names;
 mod scan;
 mod subset;
 
+use std::time::{Duration, Instant};
+
 use prodmirror_model::diag::{Problem, ProblemKind};
 use serde_json::Value;
 
@@ -33,6 +35,8 @@ export PGPASSWORD
 shift
 exec "$@"
 "#;
+/// How long a server may take until it can be asked.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How much of an output is kept.
 const KEEP: usize = 256 << 20;
 
@@ -101,6 +105,27 @@ impl Server<'_> {
         match done.exit_code {
             0 => Ok(done.stdout),
             _ => Err(failed(doing, &done)),
+        }
+    }
+
+    /// Waits until the server takes connections over TCP. (While an image prepares a new
+    /// cluster, a server may run that listens to its socket only, and that ends again.)
+    ///
+    /// # Errors
+    /// It does not, within a minute.
+    pub async fn ready(&self) -> Result<(), Problem> {
+        let begun = Instant::now();
+        loop {
+            let asked = self.run(&["pg_isready", "-q", "-h", "127.0.0.1"], None).await?;
+            if asked.exit_code == 0 {
+                return Ok(());
+            }
+            if begun.elapsed() > READY_WITHIN {
+                // One that listens to nothing but its socket has to do.
+                let sql = "SELECT 1;";
+                return self.execute("ask the database", sql, &[]).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
