@@ -1,6 +1,7 @@
 //! What must exist before the containers do: networks, volumes, the agent's image.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use prodmirror_agent::wire::Cidr;
@@ -181,6 +182,7 @@ impl Maker<'_> {
         }
         let mut labels = v.labels.clone();
         labels.extend(self.tags.labels(Role::Volume));
+        let begun = Instant::now();
         let given = match snapshot {
             Some(snapshot) => Some(self.clone_of(snapshot, &v.key).await?),
             None => None,
@@ -201,6 +203,9 @@ impl Maker<'_> {
         }
         let made = self.engine.create_volume(&new).await;
         made.map_err(|e| LiveError::Engine(Box::new(e.problem("make a volume"))))?;
+        if let (Some(given), Some(snapshot)) = (&given, snapshot) {
+            self.tell(given, &v.key, snapshot, begun.elapsed());
+        }
         Ok((v.key.clone(), new.name, given))
     }
 
@@ -214,13 +219,17 @@ impl Maker<'_> {
             return Err(refused(Problem::new(ProblemKind::Start, message)));
         };
         let given = clones.give(self.tags.stack(), snapshot).await;
-        let given = given.map_err(|p| match p.kind {
+        given.map_err(|p| match p.kind {
             ProblemKind::Engine => LiveError::Engine(Box::new(p)),
             _ => {
                 let message = format!("the volume `{volume}`: {}", p.message);
                 refused(Problem { message, ..p })
             }
-        })?;
+        })
+    }
+
+    /// Makes known what a volume is a clone of.
+    fn tell(&self, given: &Given, volume: &str, snapshot: &str, took: Duration) {
         self.sink.emit(What::Data {
             stack: self.tags.stack().to_owned(),
             volume: volume.to_owned(),
@@ -228,9 +237,8 @@ impl Maker<'_> {
             digest: given.manifest.digest().to_string(),
             summary: given.manifest.summary(),
             kind: kind_text(given.kind).to_owned(),
-            took_ms: u64::try_from(given.took.as_millis()).unwrap_or(u64::MAX),
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         });
-        Ok(given)
     }
 
     /// Makes the volume of files or of secrets, if there are any.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use prodmirror_agent::wire::StoreKind;
 use prodmirror_model::diag::Problem;
@@ -24,8 +23,6 @@ pub struct Given {
     pub manifest: Arc<Manifest>,
     /// How it came about.
     pub kind: StoreKind,
-    /// How long that took.
-    pub took: Duration,
 }
 
 /// Gives clones of snapshots. The store is opened when the first is wanted; a helper that was
@@ -89,7 +86,6 @@ impl Clones {
     /// # Errors
     /// There is no such snapshot, it is not the locked one, or it cannot be cloned.
     pub async fn give(&self, stack: &str, snapshot: &str) -> Result<Given, Problem> {
-        let begun = Instant::now();
         let (entry, helper) = tokio::join!(self.catalogue.get(snapshot), self.helper());
         let (entry, helper) = (entry?, helper?);
         if let Some(locked) = self.locked.get(snapshot).filter(|d| **d != entry.digest) {
@@ -116,7 +112,6 @@ impl Clones {
             options,
             kind: helper.kind(),
             manifest: Arc::new(entry.manifest),
-            took: begun.elapsed(),
         })
     }
 
