@@ -59,7 +59,7 @@ class Bench:
 
 
 def volume(name, *command):
-    subprocess.run(["docker", "run", "--rm", "-v", f"{name}:/v", "--entrypoint", "sh", IMAGE, "-c", *command], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["docker", "run", "--rm", "-u", "0", "-v", f"{name}:/v", "--entrypoint", "sh", IMAGE, "-c", *command], check=True, stdout=subprocess.DEVNULL)
 
 
 def clones(rounds, row):

@@ -30,6 +30,8 @@ use self::tree::Known;
 use crate::hold;
 use crate::output::{Failure, line};
 
+/// Less than so many bytes are no room.
+const FULL: u64 = 4 << 20;
 /// How often progress is told at most.
 const TELL: Duration = Duration::from_millis(100);
 
@@ -89,7 +91,7 @@ pub async fn run(config: StoreConfig) -> Result<u8, Failure> {
                 let reply = store.answer(request).await;
                 tell(&reply.unwrap_or_else(|error| StoreReply::Failed {
                     id,
-                    full: error.kind() == io::ErrorKind::StorageFull,
+                    full: error.kind() == io::ErrorKind::StorageFull || store.is_full(),
                     why: error.to_string(),
                 }));
             });
@@ -195,6 +197,12 @@ impl Store {
             contents: done.contents,
             clones: done.clones,
         })
+    }
+
+    /// Whether the disk below has no room: a file system on it then fails in its own way.
+    fn is_full(&self) -> bool {
+        let room = File::open(&self.holders).and_then(|dir| sys::room(&dir));
+        room.is_ok_and(|(_, free)| free < FULL)
     }
 
     /// What is sealed already: large files that are equal share their bytes.

@@ -16,6 +16,7 @@ mod moved;
 mod project;
 mod registries;
 mod server;
+mod snapshots;
 
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
@@ -38,7 +39,13 @@ fn main() -> ExitCode {
     let mut args = Arguments::from_args();
     // Every trial starts containers.
     args.test_threads.get_or_insert(2);
-    let tests: Vec<(&str, Test)> = [locked::TESTS, moved::TESTS, registries::TESTS].concat();
+    let tests: Vec<(&str, Test)> = [
+        locked::TESTS,
+        moved::TESTS,
+        registries::TESTS,
+        snapshots::TESTS,
+    ]
+    .concat();
     let site = if args.list {
         Err("only listed".to_owned())
     } else {

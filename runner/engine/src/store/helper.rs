@@ -166,7 +166,9 @@ impl Helper {
                 continue;
             }
             helper.close().await;
-            helper = started(Some(next), strong).await.map_err(Refused::problem)?;
+            helper = started(Some(next), strong)
+                .await
+                .map_err(Refused::problem)?;
         }
         helper
             .ask("note how it is kept", StoreAsk::Decide, &|_| {})

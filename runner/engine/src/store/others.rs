@@ -1,10 +1,15 @@
 //! Data of services other than PostgreSQL: MySQL and MariaDB, Redis, RabbitMQ.
 
+use std::time::{Duration, Instant};
+
 use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::snapshot::{Database, Table};
 
 use super::dump::{Dump, DumpKind, FILES};
 use crate::live::{ExecOutput, ExecRequest, LiveStack};
+
+/// How long a server may take until it can be asked.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Tells the client of MySQL or MariaDB who and where, then becomes the command.
 const MYSQL: &str = r#"
@@ -15,7 +20,7 @@ done
 MYSQL_PWD="${MYSQL_PWD:-${MARIADB_ROOT_PASSWORD:-${MYSQL_ROOT_PASSWORD:-}}}"
 export MYSQL_PWD
 database="${1:-${MARIADB_DATABASE:-${MYSQL_DATABASE:-}}}"
-shift
+[ $# -eq 0 ] || shift
 "#;
 /// The same for Redis: its password is where images keep it.
 const REDIS: &str = r#"
@@ -83,12 +88,18 @@ pub async fn load(
     let doing = (service, doing.as_str());
     match dump.kind {
         DumpKind::MySql => {
+            // While an image prepares its first start, a server may run that has no port.
+            let script = format!("{MYSQL}$client -h127.0.0.1 -uroot -e 'select 1'");
+            if answers(stack, doing, &script).await.is_err() {
+                let script = format!("{MYSQL}$client -uroot -e 'select 1'");
+                answers(stack, doing, &script).await?;
+            }
             let read = if dump.gzip { "gzip -dc" } else { "cat" };
             let script = format!("{MYSQL}{read} '{path}' | $client -uroot $database");
             done(stack, doing, &script, &[database]).await?;
         }
         DumpKind::RabbitDefinitions => {
-            let script = format!("rabbitmqctl import_definitions '{path}' json");
+            let script = format!("rabbitmqctl import_definitions '{path}' --format json");
             done(stack, doing, &script, &[]).await?;
         }
         DumpKind::RedisRdb => {
@@ -97,7 +108,7 @@ pub async fn load(
                 "command -v redis-check-rdb >/dev/null || exit 0; redis-check-rdb '{path}'"
             );
             done(stack, doing, &check, &[]).await?;
-            redis(stack, doing, &format!("cp '{path}' \"$dir/$file\"")).await?;
+            redis(stack, doing, &path).await?;
         }
         DumpKind::RedisAof => redis_aof(stack, doing, &path).await?,
         DumpKind::PlainSql | DumpKind::PostgresArchive | DumpKind::PostgresDirectory => {}
@@ -105,35 +116,57 @@ pub async fn load(
     Ok(())
 }
 
-/// Puts a file in the place of the server's own, and lets it be read.
-async fn redis(stack: &LiveStack, doing: (&str, &str), put: &str) -> Result<(), Problem> {
+/// Puts a file in the place of the server's own and lets the server start with it. Without points
+/// at which it saves, it ends without writing its own over it.
+async fn redis(stack: &LiveStack, doing: (&str, &str), rdb: &str) -> Result<(), Problem> {
     let script = format!(
         "{REDIS}set -e\n\
          dir=$(redis-cli --raw config get dir | tail -n 1)\n\
          file=$(redis-cli --raw config get dbfilename | tail -n 1)\n\
-         {put}\n\
-         redis-cli --raw debug reload nosave noflush >/tmp/prodmirror.out 2>&1 || {{ cat /tmp/prodmirror.out >&2; exit 1; }}\n\
-         ! grep -q ERR /tmp/prodmirror.out || {{ cat /tmp/prodmirror.out >&2; exit 1; }}"
+         redis-cli config set save ''\n\
+         cp '{rdb}' \"$dir/$file\""
     );
-    done(stack, doing, &script, &[]).await.map(drop)
+    done(stack, doing, &script, &[]).await?;
+    stack.restart(doing.0).await?;
+    let script = format!("{REDIS}redis-cli ping | grep -q PONG");
+    answers(stack, doing, &script).await
 }
 
-/// The commands of an append-only file, sent to the server; of a directory, that of its parts
-/// in their order.
+/// The commands of an append-only file, sent to the server; of a directory, its parts in their
+/// order, the first of which may be an RDB file.
 async fn redis_aof(stack: &LiveStack, doing: (&str, &str), path: &str) -> Result<(), Problem> {
-    let script = format!(
-        "{REDIS}set -e\n\
-         if [ -d '{path}' ]; then\n  \
-           manifest=$(ls '{path}'/*.manifest | head -n 1)\n  \
-           set -- $(awk '{{ print $2 }}' \"$manifest\")\n  cd '{path}'\n\
-         else\n  set -- '{path}'\n\
-         fi\n\
-         for part in \"$@\"; do\n  case \"$part\" in\n    \
-           *.rdb) dir=$(redis-cli --raw config get dir | tail -n 1); file=$(redis-cli --raw config get dbfilename | tail -n 1)\n           \
-             cp \"$part\" \"$dir/$file\"; redis-cli --raw debug reload nosave noflush ;;\n    \
-           *) redis-cli --pipe < \"$part\" ;;\n  esac\ndone"
+    let list = format!(
+        "if [ -d '{path}' ]; then awk '{{ print \"{path}/\" $2 }}' '{path}'/*.manifest; else echo '{path}'; fi"
     );
-    done(stack, doing, &script, &[]).await.map(drop)
+    let parts = done(stack, doing, &list, &[]).await?;
+    for part in parts.lines() {
+        if part.ends_with(".rdb") {
+            redis(stack, doing, part).await?;
+            continue;
+        }
+        let script = format!("{REDIS}redis-cli --pipe < '{part}'");
+        done(stack, doing, &script, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Waits until a server answers.
+async fn answers(stack: &LiveStack, doing: (&str, &str), script: &str) -> Result<(), Problem> {
+    let begun = Instant::now();
+    loop {
+        let asked = sh(stack, doing.0, script, &[]).await;
+        match asked {
+            Ok(done) if done.exit_code == 0 => return Ok(()),
+            _ if begun.elapsed() < ANSWERS_WITHIN => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(done) => {
+                let message = format!("could not {}: {}", doing.1, done.summary());
+                return Err(Problem::new(ProblemKind::Start, message));
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
 }
 
 /// Runs a program that fills the service, in its container.

@@ -161,3 +161,55 @@ fn a_creation_that_is_interrupted_leaves_nothing() {
     store.run(&project, &["snapshot", "rm", "a"]).is(0, &[]);
     store.assert_gone();
 }
+
+#[test]
+fn a_volume_in_use_is_refused_or_its_users_are_stopped_and_started_again() {
+    let Some(store) = Store::new() else { return };
+    let project = Project::with(&[]);
+    let docker = |args: &[&str]| {
+        let done = Command::new("docker").args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{args:?}: {said}");
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    };
+    let (volume, user) = (
+        format!("{}-data", store.name),
+        format!("{}-user", store.name),
+    );
+    docker(&["volume", "create", &volume]);
+    let mount = format!("{volume}:/data");
+    let script = "trap 'echo stopped >> /data/log; exit 0' TERM; echo started >> /data/log; sleep 1000 & wait";
+    docker(&[
+        "run",
+        "-d",
+        "--name",
+        &user,
+        "-v",
+        &mount,
+        super::super::rig::SHELL,
+        "sh",
+        "-c",
+        script,
+    ]);
+    let refused = store.run(&project, &["snapshot", "create", "a", "--volume", &volume]);
+    let stopped = store.run(
+        &project,
+        &["snapshot", "create", "a", "--volume", &volume, "--stop"],
+    );
+    let state = docker(&[
+        "inspect",
+        "-f",
+        "{{.State.Running}} {{.RestartCount}}",
+        &user,
+    ]);
+    let log = docker(&["exec", &user, "cat", "/data/log"]);
+    docker(&["rm", "-fv", &user]);
+    docker(&["volume", "rm", &volume]);
+    refused.is(2, &[&format!("is in use by `{user}`"), "--stop"]);
+    stopped.is(0, &["a sha256:"]);
+    // It ended by itself, and runs again.
+    assert_eq!(state, "true 0");
+    assert_eq!(log, "started\nstopped\nstarted");
+    store.run(&project, &["snapshot", "rm", "a"]).is(0, &[]);
+    store.assert_gone();
+}

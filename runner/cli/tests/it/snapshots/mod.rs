@@ -4,6 +4,7 @@ mod create;
 mod files;
 mod masks;
 mod moved;
+mod others;
 mod postgres;
 
 use std::process::Command;

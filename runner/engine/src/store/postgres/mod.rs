@@ -116,7 +116,9 @@ impl Server<'_> {
     pub async fn ready(&self) -> Result<(), Problem> {
         let begun = Instant::now();
         loop {
-            let asked = self.run(&["pg_isready", "-q", "-h", "127.0.0.1"], None).await?;
+            let asked = self
+                .run(&["pg_isready", "-q", "-h", "127.0.0.1"], None)
+                .await?;
             if asked.exit_code == 0 {
                 return Ok(());
             }
