@@ -109,7 +109,7 @@ def answers(rounds, row):
     plain = Bench(
         "plain",
         volumes=f"  data: {{ external: true, name: {PLAIN} }}",
-        extra=f"allow: {{ volumes: [{PLAIN}] }}\nfidelity: {{ allow: {{ blocker: 99 }} }}\n",
+        extra=f"allow: {{ volumes: {{ data: [external-volume] }} }}\nfidelity: {{ allow: {{ blocker: 99 }} }}\n",
         a=f"scenario: a\nsteps:\n  - {SQL.format('select 1').replace('user: shop', 'user: postgres').replace('database: shop', 'database: postgres')}\n",
     )
     subprocess.run(

@@ -9,6 +9,9 @@ use crate::store::dump::{Dump, DumpKind, FILES};
 const QUICK: &str =
     "PGOPTIONS=-c synchronous_commit=off -c maintenance_work_mem=256MB -c statement_timeout=0";
 
+/// The first version whose log is called WAL in its functions.
+const SWITCHES: u64 = 100_000;
+
 /// Loads a dump.
 ///
 /// # Errors
@@ -57,10 +60,36 @@ pub async fn load(server: &Server<'_>, dump: &Dump) -> Result<(), Problem> {
 
 /// What a server of production has: statistics, and rows that nobody has to look at again.
 async fn settle(server: &Server<'_>) -> Result<(), Problem> {
-    let sql = "VACUUM (FREEZE, ANALYZE);\nCHECKPOINT;";
     server
-        .execute("analyse the tables", sql, &[QUICK.to_owned()])
-        .await
+        .execute(
+            "analyse the tables",
+            "VACUUM (FREEZE, ANALYZE);",
+            &[QUICK.to_owned()],
+        )
+        .await?;
+    shorten_log(server).await
+}
+
+/// Lets go of the log that the load filled: a gigabyte that every clone would write into anew.
+async fn shorten_log(server: &Server<'_>) -> Result<(), Problem> {
+    let own = "SELECT to_json(count(*)) FROM pg_file_settings WHERE name IN ('max_wal_size', 'min_wal_size') \
+               AND sourcefile LIKE '%postgresql.auto.conf';";
+    let set = server.json("look at the server's settings", own).await?;
+    if set.as_u64() != Some(0) || server.version().await? < SWITCHES {
+        // Its own settings stay.
+        return server
+            .execute("write the tables out", "CHECKPOINT;", &[])
+            .await;
+    }
+    // Files of the log that are kept for later only go once they were used: so it is led through
+    // all of them.
+    let sql = "ALTER SYSTEM SET min_wal_size = '32MB';\nALTER SYSTEM SET max_wal_size = '48MB';\n\
+               SELECT pg_reload_conf() \\g /dev/null\nCHECKPOINT;\n\
+               DO $$ BEGIN FOR i IN 1..(SELECT count(*) FROM pg_ls_waldir()) LOOP\n\
+                 PERFORM pg_logical_emit_message(false, 'prodmirror', 'x'); PERFORM pg_switch_wal();\n\
+               END LOOP; END $$;\nCHECKPOINT;\nCHECKPOINT;\n\
+               ALTER SYSTEM RESET min_wal_size;\nALTER SYSTEM RESET max_wal_size;\nSELECT pg_reload_conf() \\g /dev/null\n";
+    server.execute("write the tables out", sql, &[]).await
 }
 
 async fn archive(server: &Server<'_>, dump: &Dump, path: &str, major: u64) -> Result<(), Problem> {
