@@ -267,6 +267,9 @@ impl<'p> Walk<'p> {
             .custom_flags(libc::O_NOFOLLOW | libc::O_NOATIME)
             .open(from)
             .or_else(|_| File::open(from))?;
+        if let Some(shared) = self.shared(from, to, meta)? {
+            return Ok(shared);
+        }
         let target = to
             .map(|to| {
                 OpenOptions::new()
@@ -300,15 +303,35 @@ impl<'p> Walk<'p> {
             target.set_len(offset)?;
         }
         self.content.bytes += offset;
-        let hash = hex(&hash.finalize());
-        if let (Some(known), Some(to)) = (&mut self.known, to)
-            && offset >= SHARED
-            && let Some(same) = known.find(offset, &hash)
-        {
-            // Where it cannot be shared, the copy stays.
-            let _ = share(&same, to);
+        Ok(format!("{offset} {}", hex(&hash.finalize())))
+    }
+
+    /// Lets a file have the bytes of one that is known, if there is an equal one.
+    fn shared(
+        &mut self,
+        from: &Path,
+        to: Option<&Path>,
+        meta: &Metadata,
+    ) -> io::Result<Option<String>> {
+        let size = meta.len();
+        let (Some(known), Some(to)) = (&mut self.known, to) else {
+            return Ok(None);
+        };
+        if size < SHARED || !known.by_size.contains_key(&size) {
+            return Ok(None);
         }
-        Ok(format!("{offset} {hash}"))
+        let hash = hash_of(from)?;
+        let Some(same) = known.find(size, &hash) else {
+            return Ok(None);
+        };
+        if share(&same, to).is_err() {
+            // Where it cannot be shared, it is copied.
+            let _ = fs::remove_file(to);
+            return Ok(None);
+        }
+        self.content.bytes += size;
+        (self.progress)(size)?;
+        Ok(Some(format!("{size} {hash}")))
     }
 
     /// Writes an entry into the list.
@@ -337,7 +360,8 @@ impl<'p> Walk<'p> {
 /// Lets a file have its bytes from another that is equal.
 fn share(from: &Path, to: &Path) -> io::Result<()> {
     let from = File::open(from)?;
-    let to = OpenOptions::new().write(true).open(to)?;
+    let mut options = OpenOptions::new();
+    let to = options.write(true).create_new(true).mode(0o600).open(to)?;
     super::sys::share(&from, &to)
 }
 

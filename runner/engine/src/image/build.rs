@@ -15,6 +15,8 @@ use super::rootfs;
 use crate::bus::Sink;
 use crate::docker::{Engine, NewImage};
 
+/// The engine's words for a layer that went while it was being used.
+const CACHE_GONE: &str = "failed to get digest";
 /// How many lines of a failed build are shown.
 const SHOWN_LINES: usize = 25;
 
@@ -223,6 +225,16 @@ impl Site<'_> {
             args,
             labels: [(LABEL.to_owned(), recipe)].into(),
         };
+        let again = new.clone();
+        match self.attempt(name, new).await {
+            // Another build had the layer that this one took from the engine's cache, and its
+            // image was removed meanwhile.
+            Err(p) if p.message.contains(CACHE_GONE) => self.attempt(name, again).await,
+            done => done,
+        }
+    }
+
+    async fn attempt(&self, name: &str, new: NewImage) -> Result<(), Problem> {
         let mut last: VecDeque<String> = VecDeque::new();
         let done = self
             .engine

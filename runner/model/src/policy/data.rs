@@ -48,6 +48,7 @@ pub fn apply(mirror: &Mirror, project: &Project, extension: &mut Extension, repo
         };
         extension.data.insert(e.name.value.clone(), spec);
     }
+    services(mirror, project, report);
     for (key, volume) in &mirror.volumes {
         let made_here = report.new_volumes.contains_key(key);
         let reported = report
@@ -73,6 +74,27 @@ pub fn apply(mirror: &Mirror, project: &Project, extension: &mut Extension, repo
         );
         r.rule = "empty-data".to_owned();
         report.records.push(r);
+    }
+}
+
+/// Services that load snapshots must be production's.
+fn services(mirror: &Mirror, project: &Project, report: &mut Report) {
+    for recipe in project.snapshots.iter().map(|s| &s.value) {
+        let Some(service) = &recipe.service else {
+            continue;
+        };
+        if mirror.services.contains_key(service.as_str()) {
+            continue;
+        }
+        let known: Vec<&str> = mirror.services.keys().map(String::as_str).collect();
+        let help = match nearest(service, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("services: {}", known.join(", ")),
+        };
+        let message = format!("production has no service `{}`", service.as_str());
+        report
+            .problems
+            .push(Problem::at(ProblemKind::UnknownReference, &service.span, message).help(help));
     }
 }
 

@@ -38,6 +38,18 @@ fn what_is_wrong_is_told_and_leaves_nothing() {
         let said = store.run(&project, &[&["snapshot", "create"], args].concat());
         said.is(2, &[why]);
     }
+    project.write(
+        "mirror.yaml",
+        b"project: t\nproduction: [compose.yaml]\nsnapshots:\n  b: { dump: a, service: wep }\n",
+    );
+    project.run(&["check"]).is(
+        2,
+        &[
+            "production has no service `wep`",
+            "did you mean `web`?",
+            "mirror.yaml:4:",
+        ],
+    );
     store
         .run(&project, &["snapshot", "rm", "x"])
         .is(2, &["there is no snapshot `x`"]);

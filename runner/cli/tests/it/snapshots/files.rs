@@ -229,3 +229,59 @@ fn a_kept_stack_keeps_its_clone_until_it_is_removed() {
         .is(0, &[]);
     store.assert_gone();
 }
+
+#[test]
+fn equal_files_of_different_snapshots_are_kept_once() {
+    let Some(store) = Store::new() else { return };
+    let project = Project::with(&[]);
+    let noise: Vec<u8> = (0..60_000_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 7) as u8)
+        .collect();
+    project.write("one/big", &noise);
+    project.write("two/other-name", &noise);
+    project.write("two/more", b"more");
+    let used = || {
+        let mount = format!("{}:/s:ro", store.name);
+        let args = [
+            "run",
+            "--rm",
+            "-v",
+            &mount,
+            crate::rig::SHELL,
+            "du",
+            "-sm",
+            "/s/disk",
+        ];
+        let out = Command::new("docker").args(args).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        text.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    store
+        .run(
+            &project,
+            &["snapshot", "create", "one", "--directory", "one"],
+        )
+        .is(0, &["btrfs"]);
+    let before = used();
+    store
+        .run(
+            &project,
+            &["snapshot", "create", "two", "--directory", "two"],
+        )
+        .is(0, &[]);
+    let after = used();
+    assert!(
+        before >= 57 && after < before + 10,
+        "{before} MiB, then {after} MiB"
+    );
+    store.run(&project, &["snapshot", "rm", "one"]).is(0, &[]);
+    store
+        .run(&project, &["snapshot", "verify", "two"])
+        .is(0, &[]);
+    store.run(&project, &["snapshot", "rm", "two"]).is(0, &[]);
+    store.assert_gone();
+}
