@@ -18,6 +18,7 @@ const LOOP_GET_STATUS64: u64 = 0x4c05;
 const LOOP_CTL_GET_FREE: u64 = 0x4c82;
 /// The device is given back when nobody has it any more.
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
+const LOOP_SET_DIRECT_IO: libc::c_ulong = 0x4c08;
 
 /// `struct loop_info64` of `linux/loop.h`.
 #[repr(C)]
@@ -142,6 +143,9 @@ pub fn set_loop(device: &File, file: &File) -> io::Result<()> {
             libc::ioctl(device.as_raw_fd(), LOOP_CLR_FD as _, 0);
             return Err(error);
         }
+        // Past the cache of the file below, where that can be: the file system on the device
+        // has its own.
+        libc::ioctl(device.as_raw_fd(), LOOP_SET_DIRECT_IO as _, 1);
     }
     Ok(())
 }
