@@ -27,6 +27,8 @@ pub struct Recipe {
     pub subset: Option<Spanned<Subset>>,
     /// How many rows it grows to, by table.
     pub grow: Vec<Spanned<Grow>>,
+    /// The snapshot whose manifest says how many rows tables grow to.
+    pub grow_like: Option<Spanned<String>>,
     /// Where it stands.
     pub at: Spanned<String>,
 }
@@ -68,7 +70,7 @@ pub struct Grow {
     pub rows: u64,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "dump",
     "script",
     "directory",
@@ -82,6 +84,7 @@ const KEYS: [&str; 13] = [
     "public",
     "subset",
     "grow",
+    "grow_like",
 ];
 /// Those of them of which there is one.
 const SOURCES: usize = 7;
@@ -128,6 +131,7 @@ pub(super) fn read(
         public,
         subset: subset(map, problems),
         grow: grow(map, problems),
+        grow_like: text("grow_like", problems),
         at: name.clone(),
         from: from?,
     })

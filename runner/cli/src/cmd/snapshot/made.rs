@@ -9,9 +9,10 @@ use prodmirror_engine::live::lease::Lease;
 use prodmirror_engine::store::dump::Dump;
 use prodmirror_engine::store::{Made, Making, Origin, Sealed, Treatment};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
-use prodmirror_model::project::{Project, Recipe};
+use prodmirror_model::project::{Grow, Project, Recipe};
 use prodmirror_model::redact::Redactor;
 use prodmirror_model::secret::Secret;
+use prodmirror_model::yaml::Spanned;
 
 use super::Work;
 use super::create::Known;
@@ -33,7 +34,9 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// Whether it is more than to be sealed.
     pub fn is_more(&self) -> bool {
-        let of = |r: &Recipe| !r.mask.is_empty() || r.subset.is_some() || !r.grow.is_empty();
+        let of = |r: &Recipe| {
+            !r.mask.is_empty() || r.subset.is_some() || !r.grow.is_empty() || r.grow_like.is_some()
+        };
         self.public || self.recipe.is_some_and(of)
     }
 }
@@ -116,11 +119,15 @@ impl Work<'_> {
             progress: &progress,
         };
         let none = Vec::new();
+        let mut grow = wanted.recipe.map_or_else(Vec::new, |r| r.grow.clone());
+        if let Some(like) = wanted.recipe.and_then(|r| r.grow_like.as_ref()) {
+            grow.extend(self.rows_of(like).await?);
+        }
         let treatment = Treatment {
             subset: wanted.recipe.and_then(|r| r.subset.as_ref()),
             mask: wanted.recipe.map_or(&none, |r| &r.mask),
             key: key.as_ref(),
-            grow: wanted.recipe.map_or(&[], |r| &r.grow),
+            grow: &grow,
             public: wanted.public,
         };
         let made = making.make(origin, &treatment).await;
@@ -134,6 +141,26 @@ impl Work<'_> {
             public: wanted.public,
         };
         Ok((made.sealed, known))
+    }
+
+    /// How many rows the tables of a snapshot have, by its manifest.
+    async fn rows_of(&self, snapshot: &Spanned<String>) -> Result<Vec<Spanned<Grow>>, Problem> {
+        let entry = self.catalogue.get(snapshot.as_str()).await;
+        let entry = entry.map_err(|p| {
+            let mut problem = p;
+            problem.span = Some(snapshot.span.clone());
+            problem
+        })?;
+        let databases = entry.manifest.databases.iter();
+        let tables = databases.flat_map(|d| &d.tables).filter(|t| t.rows > 0);
+        let grow = tables.map(|t| {
+            let grow = Grow {
+                table: t.name.clone(),
+                rows: t.rows,
+            };
+            Spanned::new(grow, snapshot.span.clone())
+        });
+        Ok(grow.collect())
     }
 
     fn tell_findings(&self, made: &Made) {

@@ -215,11 +215,12 @@ fn subsets_are_whole_and_grow_back() {
     let recipe = "snapshots:\n  full: { script: seed.sql, service: db }\n  \
         part: { snapshot: full, service: db, subset: { table: customers, rows: \"id <= 10\" } }\n  \
         grown: { snapshot: part, service: db, grow: { customers: 100, orders: 990 } }\n  \
+        alike: { snapshot: part, service: db, grow_like: full }\n  \
         wrong: { snapshot: full, service: db, subset: { table: customer, rows: \"id <= 10\" } }\n  \
         worse: { snapshot: full, service: db, subset: { table: customers, rows: \"idd <= 10\" } }\n";
     let mirror = format!("project: t\nproduction: [compose.yaml]\n{recipe}");
     project.write("mirror.yaml", mirror.as_bytes());
-    for name in ["full", "part", "grown"] {
+    for name in ["full", "part", "grown", "alike"] {
         store
             .run(&project, &["snapshot", "create", name])
             .is(0, &[]);
@@ -232,6 +233,7 @@ fn subsets_are_whole_and_grow_back() {
     assert_eq!(rows("full"), [100, 1000, 2]);
     assert_eq!(rows("part"), [10, 100, 2]);
     assert_eq!(rows("grown"), [100, 990, 2]);
+    assert_eq!(rows("alike"), rows("full"));
     // What is odd about the rows came along: one in ten has no name.
     let of = manifest(&store, &project, "grown");
     assert_eq!(column(&of, "public.customers", "name")["nulls"], 10);
@@ -241,12 +243,12 @@ fn subsets_are_whole_and_grow_back() {
         &[
             "the database has no table `customer`",
             "did you mean `customers`?",
-            "mirror.yaml:7:",
+            "mirror.yaml:8:",
         ],
     );
     store
         .run(&project, &["snapshot", "create", "worse"])
-        .is(3, &["column \"idd\" does not exist", "mirror.yaml:8:"]);
+        .is(3, &["column \"idd\" does not exist", "mirror.yaml:9:"]);
     // What a scenario asks of its data.
     project.write(
         "scenarios/a.yaml",
@@ -263,7 +265,7 @@ fn subsets_are_whole_and_grow_back() {
             "nothing says what the data is",
         ],
     );
-    let names = ["full", "part", "grown"];
+    let names = ["full", "part", "grown", "alike"];
     store
         .run(&project, &[&["snapshot", "rm"][..], &names[..]].concat())
         .is(0, &[]);
