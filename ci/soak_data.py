@@ -58,7 +58,10 @@ timeout: 10m
 steps:
   - timeout: 5m
     sql:
-      <<: &db { service: db, user: shop, password: stand-in, database: shop }
+      service: db
+      user: shop
+      password: stand-in
+      database: shop
       query: update orders set state = 'cancelled' where id % 1009 = 3
   - timeout: 5m
     sql: { service: db, user: shop, password: stand-in, database: shop, query: "delete from order_items where order_id % 997 = 5" }
@@ -225,7 +228,7 @@ def data(given, report):
     report.append(
         f"- {equal} of {rounds} clones in a row had all bytes equal ({took:.0f} s; a clone took {middle} ms in the middle, {max(clones, default=0)} at most)."
     )
-    sound, took, _ = repeated("writes", DATABASE, WRITES.replace("      <<: &db { service: db, user: shop, password: stand-in, database: shop }\n", "      service: db\n      user: shop\n      password: stand-in\n      database: shop\n"), rounds)
+    sound, took, _ = repeated("writes", DATABASE, WRITES, rounds)
     report.append(f"- {sound} of {rounds} scenarios wrote to a clone of their own, and `pg_amcheck` found nothing ({took:.0f} s).")
     verified(project)
     report.append("- the snapshot was then what its manifest says.")

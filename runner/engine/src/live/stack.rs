@@ -20,7 +20,6 @@ use super::sweep::{DownReport, sweep};
 use super::{down, subnet};
 use crate::docker::{Engine, ExecSpec};
 use crate::reach::{Names, Reach, Target, WayIn};
-use crate::store::Given;
 
 /// A stack that is up. Remove it with [`LiveStack::down`]; dropping it leaves it running
 /// (until its run's lease ends).
@@ -114,11 +113,6 @@ impl LiveStack {
     /// The engine's name of a volume.
     pub fn volume(&self, key: &str) -> Option<&str> {
         self.ctx.made.volumes.get(key).map(String::as_str)
-    }
-
-    /// The clones of snapshots that its volumes are, by the volume's key.
-    pub fn clones(&self) -> &BTreeMap<String, Given> {
-        &self.ctx.made.clones
     }
 
     /// What its services printed.

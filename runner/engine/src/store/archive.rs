@@ -1,16 +1,15 @@
 //! Archives on their way into the store.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::hashing::Hashing;
 use bytes::Bytes;
 use futures_util::Stream;
 use prodmirror_model::diag::{Problem, ProblemKind};
-use prodmirror_model::lock::Digest;
 use prodmirror_model::source::io_reason;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use crate::docker::{Engine, NewContainer, NewVolume};
@@ -161,10 +160,7 @@ pub fn check_tar(path: &Path) -> Result<String, Problem> {
     let read = file.read(&mut head).map_err(|e| unreadable(path, &e))?;
     let head = &head[..read];
     let file = File::open(path).map_err(|e| unreadable(path, &e))?;
-    let mut hashing = Hashing {
-        inner: BufReader::with_capacity(PIECE, file),
-        hasher: Sha256::new(),
-    };
+    let mut hashing = Hashing::of(file);
     if head.starts_with(GZIP) {
         let mut inner = flate2::read::MultiGzDecoder::new(&mut hashing);
         whole(&mut inner).map_err(|why| broken(path, &why))?;
@@ -179,21 +175,8 @@ pub fn check_tar(path: &Path) -> Result<String, Problem> {
     } else {
         whole(&mut hashing).map_err(|why| broken(path, &why))?;
     }
-    drain(&mut hashing).map_err(|why| broken(path, &why))?;
-    Ok(Digest::finish(hashing.hasher).to_string())
-}
-
-struct Hashing<R> {
-    inner: R,
-    hasher: Sha256,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(into)?;
-        self.hasher.update(&into[..n]);
-        Ok(n)
-    }
+    let digest = hashing.finish().map_err(|e| unreadable(path, &e))?;
+    Ok(digest.to_string())
 }
 
 /// Whether an archive has all its entries and its end.
@@ -273,6 +256,7 @@ fn broken(path: &Path, why: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prodmirror_model::lock::Digest;
 
     fn archive() -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());

@@ -196,12 +196,6 @@ impl Clones {
         }
     }
 
-    /// Whether a stack has clones.
-    pub fn has(&self, stack: &str) -> bool {
-        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        given.contains_key(stack)
-    }
-
     /// Ends the use of the store, unless stacks are left that have clones: then it stays with
     /// them, and goes with the last.
     pub async fn close(&self) {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::hashing::Hashing;
 use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::lock::Digest;
 use prodmirror_model::source::io_reason;
@@ -94,12 +95,8 @@ pub fn recognise(path: &Path, shown: &str) -> Result<Dump, Problem> {
         server_major: None,
         roles: Vec::new(),
     };
-    let whole = |f: File| Hashing {
-        inner: BufReader::with_capacity(1 << 18, f),
-        hasher: Sha256::new(),
-    };
     let file = File::open(path).map_err(|e| unreadable(shown, &e))?;
-    let mut hashing = whole(file);
+    let mut hashing = Hashing::of(file);
     let text = if gzip {
         let seen = lines(flate2::read::MultiGzDecoder::new(&mut hashing));
         seen.map_err(|e| broken(shown, &format!("it cannot be unpacked: {e}")))?
@@ -116,8 +113,8 @@ pub fn recognise(path: &Path, shown: &str) -> Result<Dump, Problem> {
     } else {
         lines(&mut hashing).map_err(|e| unreadable(shown, &e))?
     };
-    io::copy(&mut hashing, &mut io::sink()).map_err(|e| unreadable(shown, &e))?;
-    dump.digest = Digest::finish(hashing.hasher).to_string();
+    let digest = hashing.finish().map_err(|e| unreadable(shown, &e))?;
+    dump.digest = digest.to_string();
     match dump.kind {
         DumpKind::PlainSql => sql(dump, text),
         DumpKind::RedisRdb => rdb(dump),
@@ -339,19 +336,6 @@ fn role_in(line: &str) -> Option<String> {
     };
     let none = ["PUBLIC", "CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", ""];
     (!none.contains(&name.as_str())).then_some(name)
-}
-
-struct Hashing<R> {
-    inner: R,
-    hasher: Sha256,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(into)?;
-        self.hasher.update(&into[..n]);
-        Ok(n)
-    }
 }
 
 struct Writer<'h>(&'h mut Sha256);

@@ -17,9 +17,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::kind_text;
 use crate::docker::{Attached, Engine, EngineError, NewContainer, NewVolume, OutputFrom};
-use crate::live::label;
+use crate::live::label::{self, Role};
 
 /// Where the helper has the store, and what it reads.
 const DIR: &str = "/store";
@@ -121,7 +120,7 @@ impl Helper {
     /// The engine's, or that of the helper.
     pub async fn open(engine: &Engine, how: &Open<'_>) -> Result<Self, Problem> {
         let image = engine.load_agent().await?;
-        let labels = BTreeMap::from([(label::ROLE.to_owned(), "store".to_owned())]);
+        let labels = BTreeMap::from([(label::ROLE.to_owned(), Role::Store.text().to_owned())]);
         let volume = NewVolume {
             name: how.store.to_owned(),
             labels,
@@ -184,7 +183,7 @@ impl Helper {
         };
         let done = self.ask("try a clone", ask, &|_| {}).await?;
         let name = format!("try-{}", self.holder);
-        let labels = BTreeMap::from([(label::ROLE.to_owned(), "store".to_owned())]);
+        let labels = BTreeMap::from([(label::ROLE.to_owned(), Role::Store.text().to_owned())]);
         let volume = NewVolume {
             name: name.clone(),
             labels: labels.clone(),
@@ -286,16 +285,6 @@ impl Helper {
     /// How it makes clones.
     pub fn kind(&self) -> StoreKind {
         self.kind
-    }
-
-    /// Bytes of the disk that it lies on that were free when it was opened.
-    pub fn free(&self) -> u64 {
-        self.room.1
-    }
-
-    /// Its container.
-    pub fn container(&self) -> &str {
-        &self.container
     }
 
     /// Whether it can still be asked.
@@ -496,11 +485,6 @@ impl Helper {
             false => problem,
         }
     }
-
-    /// What it is, for people: `btrfs, 12 GiB free`.
-    pub fn described(&self) -> String {
-        format!("{}, {} free", kind_text(self.kind), bytes(self.room.1))
-    }
 }
 
 fn content(done: Done) -> Result<Content, Problem> {
@@ -605,7 +589,7 @@ impl Refused {
 /// The helper's container. `strong` = it may mount file systems of its own.
 fn body(image: &str, config: &str, how: &Open<'_>, strong: bool) -> Value {
     let mut labels = how.labels.clone();
-    labels.insert(label::ROLE.to_owned(), "store".to_owned());
+    labels.insert(label::ROLE.to_owned(), Role::Store.text().to_owned());
     let mut mounts = vec![json!({"Type": "volume", "Source": how.store, "Target": DIR})];
     mounts.extend(how.mounts.iter().cloned());
     let keeping = &CAPABILITIES[2..];

@@ -193,7 +193,8 @@ impl Making<'_> {
         treatment: &Treatment<'_>,
     ) -> Result<(Made, bool), Problems> {
         let server = self.server(serving);
-        if self.is_postgres(serving).await {
+        let postgres = super::others::has(&serving.stack, self.service, "psql").await;
+        if postgres {
             server.ready().await?;
         }
         match origin {
@@ -227,7 +228,7 @@ impl Making<'_> {
             findings: Vec::new(),
             image: serving.image.clone(),
         };
-        if !self.is_postgres(serving).await {
+        if !postgres {
             if treatment.changes() || treatment.public {
                 let message = format!(
                     "`{}` is no PostgreSQL: its data can be sealed, and not masked, cut or grown",
@@ -294,10 +295,6 @@ impl Making<'_> {
             service: self.service,
             database: self.database,
         }
-    }
-
-    async fn is_postgres(&self, serving: &Serving) -> bool {
-        super::others::has(&serving.stack, self.service, "psql").await
     }
 
     /// Stops the service as production would, and seals what it left.

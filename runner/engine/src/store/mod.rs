@@ -9,6 +9,7 @@ pub mod artifact;
 mod catalogue;
 mod clones;
 pub mod dump;
+mod hashing;
 mod helper;
 mod making;
 mod moving;

@@ -64,6 +64,8 @@ pub async fn parts(
         "HostConfig": {
             "NetworkMode": "none", "ReadonlyRootfs": true,
             "Binds": [format!("{}:/source:ro,nocopy", volume.name)],
+            // Attributes of the class `trusted` are part of a content, and are shown only to
+            // who may administer the system.
             "CapDrop": ["ALL"], "CapAdd": ["DAC_READ_SEARCH", "DAC_OVERRIDE", "SYS_ADMIN"],
             // What it writes is not for the engine's log.
             "LogConfig": {"Type": "none"},

@@ -33,8 +33,8 @@ pub enum SourceVolume<'a> {
 pub struct Sealed {
     /// Its content.
     pub content: Content,
-    /// How the store keeps it.
-    pub kind: StoreKind,
+    /// How the store keeps it; absent = it was there already.
+    pub kind: Option<StoreKind>,
 }
 
 impl SourceVolume<'_> {
@@ -91,7 +91,7 @@ async fn read(
         ..Open::of(store)
     };
     let helper = Helper::open(engine, &how).await?;
-    let kind = helper.kind();
+    let kind = Some(helper.kind());
     let read = helper.import(SOURCE, progress).await;
     helper.close().await;
     let read = read?;

@@ -211,7 +211,7 @@ impl Work<'_> {
         let entry = self.catalogue.get(name).await?;
         let raw = Sealed {
             content: entry.manifest.content.clone(),
-            kind: prodmirror_engine::store::StoreKind::Btrfs,
+            kind: None,
         };
         let (sealed, mut known) = self.of_content(raw, wanted).await?;
         // What was masked before still is.
@@ -249,10 +249,11 @@ impl Work<'_> {
                 return Err(problem.into());
             }
         };
+        let kind = sealed.kind.map(|kind| format!(" ({})", kind_text(kind)));
         self.say(&format!(
-            "{} ({})\n",
+            "{}{}\n",
             entry.manifest.summary(),
-            kind_text(sealed.kind)
+            kind.unwrap_or_default()
         ));
         if self.session.global.format == Format::Json {
             let text = serde_json::to_string_pretty(&entry.manifest).unwrap_or_default();

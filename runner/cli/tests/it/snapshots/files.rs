@@ -29,6 +29,22 @@ open(d + '/a', 'w').write('changed')
 print('whole')
 "#;
 
+/// A production of one service with Python and the volume `files` at `/data`.
+fn shelf(mirror: &str, files: &[(&str, &str)]) -> Project {
+    let project = Project::with(&[
+        (
+            "compose.yaml",
+            "services:\n  app:\n    image: registry.shop.example/python:3.11\n    init: true\n    \
+             command: [sleep, infinity]\n    volumes: [\"files:/data\"]\nvolumes:\n  files: {}\n",
+        ),
+        ("mirror.yaml", mirror),
+    ]);
+    for (name, text) in files {
+        project.write(name, text.as_bytes());
+    }
+    project
+}
+
 fn touch(path: &std::path::Path, stamp: &str) {
     let done = Command::new("touch").args(["-d", stamp]).arg(path).status();
     assert!(done.unwrap().success());
@@ -45,18 +61,10 @@ fn everything_about_files_is_kept_and_each_stack_has_its_own() {
         )
     };
     let scenarios = format!("{}---\n{}", scenario("one"), scenario("two"));
-    let project = Project::with(&[
-        (
-            "compose.yaml",
-            "services:\n  app:\n    image: registry.shop.example/python:3.11\n    init: true\n    \
-             command: [sleep, infinity]\n    volumes: [\"files:/data\"]\nvolumes:\n  files: {}\n",
-        ),
-        (
-            "mirror.yaml",
-            "project: t\nproduction: [compose.yaml]\ndata: { files: { snapshot: tree } }\n",
-        ),
-        ("scenarios/a.yaml", &scenarios),
-    ]);
+    let project = shelf(
+        "project: t\nproduction: [compose.yaml]\ndata: { files: { snapshot: tree } }\n",
+        &[("scenarios/a.yaml", &scenarios)],
+    );
     let dir = project.path().join("tree");
     std::fs::create_dir(&dir).unwrap();
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o1777)).unwrap();
@@ -136,21 +144,13 @@ fn everything_about_files_is_kept_and_each_stack_has_its_own() {
 #[test]
 fn a_missing_snapshot_and_an_unknown_volume_are_told() {
     let Some(store) = Store::new() else { return };
-    let project = Project::with(&[
-        (
-            "compose.yaml",
-            "services:\n  app:\n    image: registry.shop.example/python:3.11\n    init: true\n    \
-             command: [sleep, infinity]\n    volumes: [\"files:/data\"]\nvolumes:\n  files: {}\n",
-        ),
-        (
-            "mirror.yaml",
-            "project: t\nproduction: [compose.yaml]\ndata: { files: { snapshot: treee } }\n",
-        ),
-        (
+    let project = shelf(
+        "project: t\nproduction: [compose.yaml]\ndata: { files: { snapshot: treee } }\n",
+        &[(
             "scenarios/a.yaml",
             "scenario: a\nsteps:\n  - exec: { service: app, cmd: [\"true\"] }\n",
-        ),
-    ]);
+        )],
+    );
     project.write("tree/a", b"a");
     store
         .run(
@@ -190,17 +190,10 @@ fn a_missing_snapshot_and_an_unknown_volume_are_told() {
 #[test]
 fn a_kept_stack_keeps_its_clone_until_it_is_removed() {
     let Some(store) = Store::new() else { return };
-    let project = Project::with(&[
-        (
-            "compose.yaml",
-            "services:\n  app:\n    image: registry.shop.example/python:3.11\n    init: true\n    \
-             command: [sleep, infinity]\n    volumes: [\"files:/data\"]\nvolumes:\n  files: {}\n",
-        ),
-        (
-            "mirror.yaml",
-            "project: kept-data\nproduction: [compose.yaml]\ndata: { files: { snapshot: tree } }\n",
-        ),
-    ]);
+    let project = shelf(
+        "project: kept-data\nproduction: [compose.yaml]\ndata: { files: { snapshot: tree } }\n",
+        &[],
+    );
     project.write("tree/a", b"from the snapshot\n");
     store
         .run(

@@ -217,6 +217,6 @@ pub async fn dump(server: &Server<'_>, dir: &str) -> Result<(), Problem> {
     let done = server.run(&command, None).await?;
     match done.exit_code {
         0 => Ok(()),
-        _ => Err(failed("write the masked rows", &done)),
+        _ => Err(failed("write the changed rows", &done)),
     }
 }

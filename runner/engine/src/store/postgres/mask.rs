@@ -72,7 +72,7 @@ pub async fn mask(
     // Foreign keys and triggers are off: all that refers to a value is replaced by the same.
     let options = "PGOPTIONS=-c session_replication_role=replica -c synchronous_commit=off \
                    -c statement_timeout=0 -c maintenance_work_mem=256MB";
-    // A backslash before it keeps the key whole whatever is in it.
+    // The statement with the key must not reach a log that is sealed or printed.
     let set = format!(
         "SET log_statement = 'none';\nSET log_min_duration_statement = -1;\n\
          SELECT set_config('prodmirror.key', {}, false) \\g /dev/null\n",
