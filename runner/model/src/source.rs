@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 /// The largest file that is read as a specification, in bytes.
@@ -18,15 +18,42 @@ pub struct SourceFile {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// Where it was read from; absent for text that is in no file.
+    pub path: Option<PathBuf>,
 }
 
 impl SourceFile {
     /// Wraps text under a display name.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.into(),
-            text: text.into(),
-        })
+        Arc::new(Self::made(name.into(), text.into(), None))
+    }
+
+    fn made(name: String, text: String, path: Option<PathBuf>) -> Self {
+        Self { name, text, path }
+    }
+
+    /// Where a path that this file names is: beside the file itself.
+    pub fn beside(&self, relative: &str) -> PathBuf {
+        let folder = self.path.as_deref().and_then(Path::parent);
+        folder.map_or_else(|| PathBuf::from(relative), |f| f.join(relative))
+    }
+
+    /// What messages call a path that this file names.
+    pub fn name_beside(&self, relative: &str) -> String {
+        let folder = Path::new(&self.name).parent().unwrap_or(Path::new(""));
+        let mut parts: Vec<std::path::Component<'_>> = Vec::new();
+        let joined = folder.join(relative);
+        for part in joined.components() {
+            match (part, parts.last()) {
+                (std::path::Component::CurDir, _) => {}
+                (std::path::Component::ParentDir, Some(std::path::Component::Normal(_))) => {
+                    parts.pop();
+                }
+                _ => parts.push(part),
+            }
+        }
+        let clean: PathBuf = parts.into_iter().collect();
+        clean.to_string_lossy().into_owned()
     }
 
     /// Reads a file as UTF-8; `name` is what messages call it.
@@ -57,7 +84,7 @@ impl SourceFile {
         }
         let bytes = std::fs::read(path)
             .map_err(|e| fail(format!("cannot read {name}: {}", io_reason(&e))))?;
-        Self::from_bytes(name, bytes)
+        Self::decoded(name, bytes, Some(path.to_owned()))
     }
 
     /// Takes the bytes of a file as UTF-8, without a byte order mark.
@@ -68,15 +95,22 @@ impl SourceFile {
         name: impl Into<String>,
         bytes: Vec<u8>,
     ) -> Result<Arc<Self>, crate::diag::Problem> {
+        Self::decoded(name.into(), bytes, None)
+    }
+
+    fn decoded(
+        name: String,
+        bytes: Vec<u8>,
+        path: Option<PathBuf>,
+    ) -> Result<Arc<Self>, crate::diag::Problem> {
         use crate::diag::{Problem, ProblemKind};
-        let name = name.into();
         match String::from_utf8(bytes) {
             Ok(text) => {
                 let text = match text.strip_prefix('\u{feff}') {
                     Some(rest) => rest.to_owned(),
                     None => text,
                 };
-                Ok(Self::new(name, text))
+                Ok(Arc::new(Self::made(name, text, path)))
             }
             Err(e) => {
                 let valid = e.utf8_error().valid_up_to();
