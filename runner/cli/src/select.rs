@@ -1,5 +1,6 @@
 //! Which scenarios run: found in files and directories, then narrowed by options.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -105,14 +106,15 @@ impl Filter {
 
     /// Keeps what was asked for, in order.
     pub fn apply(&self, programs: Vec<Program>) -> Vec<Program> {
-        let kept = programs.into_iter().filter(|p| self.takes(p));
-        match self.shard {
-            None => kept.collect(),
+        let taken = programs.iter().filter(|p| self.takes(p));
+        let taken: Vec<CaseId> = match self.shard {
+            None => taken.map(Program::case).collect(),
             Some((i, n)) => {
-                let parts = kept.enumerate().filter(|(k, _)| k % n == i - 1);
-                parts.map(|(_, p)| p).collect()
+                let parts = taken.enumerate().filter(|(k, _)| k % n == i - 1);
+                parts.map(|(_, p)| p.case()).collect()
             }
-        }
+        };
+        with_needs(programs, taken)
     }
 
     fn takes(&self, program: &Program) -> bool {
@@ -129,6 +131,20 @@ impl Filter {
             .is_none_or(|cases| cases.iter().any(|c| is_of(c, &program.case())));
         label && text && wanted
     }
+}
+
+/// The programs of these cases, with all that they need, in order.
+fn with_needs(programs: Vec<Program>, cases: Vec<CaseId>) -> Vec<Program> {
+    let mut wanted: BTreeSet<CaseId> = BTreeSet::new();
+    let mut open = cases;
+    while let Some(case) = open.pop() {
+        let program = programs.iter().find(|p| p.case() == case);
+        if wanted.insert(case) {
+            open.extend(program.iter().flat_map(|p| p.needs()).cloned());
+        }
+    }
+    let wanted = |p: &Program| wanted.contains(&p.case());
+    programs.into_iter().filter(wanted).collect()
 }
 
 /// Whether a case of an earlier run is this one, or a repetition of it (`name [2-5]`).

@@ -57,6 +57,8 @@ pub enum ProblemKind {
     Unsupported,
     /// Refused because it would reach production or the host; can be allowed by name.
     Forbidden,
+    /// Said, and of no effect: a name that nothing uses, a step that is never reached.
+    Unused,
     /// Legal, but soon removed or obsolete.
     Deprecated,
     /// Something is no longer what the lock says.

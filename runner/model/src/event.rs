@@ -214,6 +214,15 @@ pub enum What {
         /// Where it stands.
         place: Place,
     },
+    /// A step said something, on purpose.
+    Printed {
+        /// The case.
+        case: CaseId,
+        /// Position of the step.
+        step: String,
+        /// What it said.
+        text: String,
+    },
     /// A step ended.
     StepFinished {
         /// The case.

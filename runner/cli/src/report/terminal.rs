@@ -109,6 +109,10 @@ impl Terminal {
                 let word = self.look.faint(&format!("{:>7}", "mirror"));
                 self.screen.print(&format!("{word} {text}\n"));
             }
+            What::Printed { text, .. } => {
+                let text = self.note("print", &visible(text));
+                self.screen.print(&text);
+            }
             What::Warning { message } => {
                 let text = self.note("warning", &visible(message));
                 self.screen.print(&text);

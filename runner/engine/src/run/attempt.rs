@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prodmirror_model::check::{Capture, Expectation, check};
-use prodmirror_model::event::{Evidence, Mismatch, Outcome};
+use prodmirror_model::event::{Evidence, Mismatch, Outcome, What};
 use prodmirror_model::scenario::{Body, Branch, Eventually, Retry, Step};
 use prodmirror_model::template::Document;
 use serde_json::Value as Json;
@@ -82,9 +82,20 @@ struct Plan<'s> {
     acting: &'s Step,
     expect: &'s [Expectation],
     captures: Vec<&'s Capture>,
-    retry: Option<Retry>,
+    retry: Option<&'s Retry>,
     eventually: Option<Eventually>,
     timeout: Option<Duration>,
+}
+
+/// Whether no further attempt is to be made.
+fn given_up(r: &Retry, end: &StepEnd, attempt: u32, flow: &Flow) -> Result<bool, Mismatch> {
+    let Some(unless) = &r.unless else {
+        return Ok(false);
+    };
+    let document = Document::default()
+        .with("error", end.error.clone().unwrap_or_default())
+        .with("attempt", attempt);
+    unless.is_true(&document, &flow.scope)
 }
 
 impl Player<'_> {
@@ -100,6 +111,7 @@ impl Player<'_> {
         };
         let begun = Instant::now();
         let mut delay = plan.retry.map_or(Duration::ZERO, |r| r.delay);
+        let mut jitter = self.seed.part(&step.path);
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -121,7 +133,17 @@ impl Player<'_> {
             }
             match plan.retry {
                 Some(r) if lost && !end.settled && attempts <= r.times => {
-                    tokio::time::sleep(delay).await;
+                    match given_up(r, &end, attempts, flow) {
+                        Ok(false) => {}
+                        Ok(true) => return end,
+                        Err(m) => {
+                            end.mismatches.push(m);
+                            return end;
+                        }
+                    }
+                    // Between 1 - jitter and 1 + jitter, in thousandths.
+                    let by = r.jitter * (jitter.below(2001) as f64 / 1000.0 - 1.0);
+                    tokio::time::sleep(delay.mul_f64(1.0 + by)).await;
                     delay = delay.mul_f64(r.backoff).min(r.max_delay);
                 }
                 _ => return end,
@@ -139,14 +161,14 @@ impl Player<'_> {
                 &step.expect
             },
             captures: step.capture.iter().collect(),
-            retry: step.retry,
+            retry: step.retry.as_ref(),
             eventually: step.eventually,
             timeout: step.timeout,
         };
-        let Body::Again { id } = &step.body else {
+        let Body::Again { target, .. } = &step.body else {
             return Some(own);
         };
-        let mut other = self.plan(self.program.step(id)?)?;
+        let mut other = self.plan(self.program.step(target)?)?;
         if !step.expect.is_empty() {
             other.expect = &step.expect;
         }
@@ -201,7 +223,12 @@ impl Player<'_> {
 
     fn limit(&self, plan: &Plan<'_>) -> Duration {
         match plan.body {
-            Body::Race(_) | Body::Parallel(_) => Duration::from_secs(600),
+            // The scenario has a limit of its own.
+            Body::Race(_)
+            | Body::Parallel(_)
+            | Body::Group { .. }
+            | Body::Loop(_)
+            | Body::Use(_) => Duration::from_secs(24 * 3600),
             _ => self
                 .program
                 .act(plan.acting)
@@ -228,6 +255,35 @@ impl Player<'_> {
                 })
             }
             Body::Parallel(branches) => self.parallel(branches, flow, sessions).await,
+            Body::Group { steps, .. } => {
+                // What is tried again and again is told once, in the end.
+                let quiet = flow.quiet;
+                flow.quiet |= plan.eventually.is_some();
+                let done = self.group(steps, flow, sessions).await;
+                flow.quiet = quiet;
+                done
+            }
+            Body::Loop(l) => self.turns(l, &plan.acting.path, flow, sessions).await,
+            Body::Use(u) => self.uses(u, flow, sessions).await,
+            Body::Set(values) => {
+                for (name, data) in values {
+                    let value = data.render(&flow.scope)?;
+                    trail.add(name, value.to_string());
+                    flow.scope.set(name, value);
+                }
+                Ok(Done::default())
+            }
+            Body::Print(data) => {
+                let text = data.render_text(&flow.scope)?;
+                self.sink.emit(What::Printed {
+                    case: self.case.clone(),
+                    step: flow.shown(&plan.acting.path),
+                    text: crate::step::cut(&text, 64 * 1024),
+                });
+                trail.add("text", &text);
+                Ok(Done::default())
+            }
+            Body::Assert => Ok(Done::default()),
             Body::Kind { .. } | Body::Again { .. } => {
                 let Some(act) = self.program.act(plan.acting) else {
                     return Err(StepError::transport("the step was not compiled"));

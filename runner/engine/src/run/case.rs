@@ -38,7 +38,11 @@ impl CaseOptions {
     /// The case that a program is when it is played so. Repetitions are cases of their own, as
     /// pytest-repeat names them: `checkout [2-5]`.
     pub fn case(&self, program: &Program) -> CaseId {
-        let case = program.case();
+        self.of(program.case())
+    }
+
+    /// The same repetition of a case.
+    pub(super) fn of(&self, case: CaseId) -> CaseId {
         match self.repetition {
             None => case,
             Some((i, n)) => CaseId {
@@ -127,24 +131,31 @@ async fn run(
         .into_iter()
         .map(|(k, v)| (k, Json::from(v)))
         .collect();
-    let mut flow = Flow {
-        scope: Scope::with_secrets(secrets),
-        marks: Marks {
-            scenario: world.log_end(),
-            ..Marks::default()
-        },
+    let marks = Marks {
+        scenario: world.log_end(),
+        ..Marks::default()
     };
+    let mut flow = Flow::new(Scope::with_secrets(secrets), marks);
+    // A repetition does the same again.
+    let seed = Seed::new(options.seed).part(&program.case().name);
+    super::flow::given(&program.scenario, &seed, &mut flow.scope);
     if let Err(reason) = variables(program, options, &mut flow.scope) {
         return (Outcome::Errored, Some(reason));
     }
-    let player = Player::new(
-        program,
-        world,
-        sink,
-        case,
-        // A repetition does the same again.
-        Seed::new(options.seed).part(&program.case().name),
-    );
+    match program
+        .scenario
+        .skip
+        .as_ref()
+        .map(|s| s.reason(&flow.scope))
+    {
+        Some(Ok(Some(reason))) => return (Outcome::Skipped, Some(reason)),
+        Some(Err(m)) => {
+            let reason = format!("`skip`: {}: {}", m.expectation, m.actual);
+            return (Outcome::Errored, Some(reason));
+        }
+        Some(Ok(None)) | None => {}
+    }
+    let player = Player::new(program, world, sink, case, seed);
     let sessions = Sessions::default();
     let scenario = &program.scenario;
 

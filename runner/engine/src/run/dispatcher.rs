@@ -1,7 +1,7 @@
 //! Gives scenarios to stacks, in parallel, and counts what they came to.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -9,9 +9,11 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 use prodmirror_model::event::{CaseId, Outcome, What};
 use prodmirror_model::scenario::Isolation;
+use tokio::sync::Notify;
 
 use super::case::{CaseEnd, CaseOptions, play};
 use super::group::{Group, group};
+use super::queue::{Next, Queue};
 use super::stop::Stop;
 use crate::bus::Sink;
 use crate::step::Program;
@@ -33,6 +35,12 @@ impl Case {
     /// Its identity.
     pub fn id(&self) -> CaseId {
         self.options.case(&self.program)
+    }
+
+    /// The cases that must have passed before: of a repetition, the same one of them.
+    pub fn needs(&self) -> impl Iterator<Item = CaseId> {
+        let needs = self.program.needs().iter().cloned();
+        needs.map(|n| self.options.of(n))
     }
 }
 
@@ -162,7 +170,9 @@ struct Shared {
     sink: Arc<dyn Sink>,
     limits: Limits,
     stop: Stop,
-    queue: Mutex<VecDeque<Group>>,
+    queue: Mutex<Queue>,
+    /// Is told whenever a group ends.
+    ended: Notify,
     ledger: Mutex<Ledger>,
 }
 
@@ -194,12 +204,14 @@ impl Dispatcher {
             sink: self.sink.clone(),
             limits: self.limits,
             stop: self.stop.clone(),
-            queue: Mutex::new(groups.into()),
+            queue: Mutex::new(Queue::new(groups)),
+            ended: Notify::new(),
             ledger: Mutex::default(),
         });
         for case in &unmet {
             let reason = case.unmet.as_deref().unwrap_or_default();
             shared.errored(std::slice::from_ref(case), reason);
+            shared.settle(case, Outcome::Errored);
         }
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..workers {
@@ -235,12 +247,24 @@ impl Shared {
 
     async fn work(&self) {
         loop {
-            let next = self
-                .queue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop_front();
-            let Some(group) = next else { return };
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            // From here on nothing is missed that ends while the queue is looked at.
+            ended.as_mut().enable();
+            let next = self.queue().next();
+            let group = match next {
+                Next::Group(group) => *group,
+                Next::Wait => {
+                    ended.await;
+                    continue;
+                }
+                Next::Nothing => return,
+            };
+            let guard = Ended {
+                shared: self,
+                locks: group.locks(),
+                cases: group.cases.iter().map(Case::id).collect(),
+            };
             if self.stop.is_stopping() {
                 self.cut_off(&group.cases);
             } else if self.ledger().halted {
@@ -248,7 +272,29 @@ impl Shared {
             } else {
                 self.group(group).await;
             }
+            drop(guard);
         }
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, case: &Case, outcome: Outcome) {
+        self.queue().settle(case.id(), outcome);
+    }
+
+    /// Says of a case that something that it needs did not pass.
+    fn unmet_need(&self, case: &Case, need: &CaseId) {
+        self.sink.emit(What::CaseFinished {
+            case: case.id(),
+            outcome: Outcome::Skipped,
+            took_ms: 0,
+            reason: Some(format!("it needs `{}`, which did not pass", need.name)),
+            rerun: case.options.rerun.clone(),
+        });
+        self.ledger().end.counts.skipped += 1;
+        self.settle(case, Outcome::Skipped);
     }
 
     fn skip(&self, cases: &[Case]) {
@@ -290,8 +336,22 @@ impl Shared {
 
     /// All cases of a group, on one stack; a case of its own stack gets a fresh one for each
     /// further try.
-    async fn group(&self, group: Group) {
+    async fn group(&self, mut group: Group) {
         let own = group.need.isolation == Isolation::Scenario;
+        // No stack is started for what will not run.
+        let inside: Vec<CaseId> = group.cases.iter().map(Case::id).collect();
+        group
+            .cases
+            .retain(|case| match self.queue().unmet(case, &inside) {
+                None => true,
+                Some(need) => {
+                    self.unmet_need(case, &need);
+                    false
+                }
+            });
+        if group.cases.is_empty() {
+            return;
+        }
         let mut stack = match self.start(&group.need).await {
             Ok(s) => s,
             Err(refused) => return self.refused(&group.cases, &refused),
@@ -305,6 +365,11 @@ impl Shared {
             if self.ledger().halted {
                 self.skip(&group.cases[i..]);
                 break;
+            }
+            let unmet = self.queue().unmet(case, &[]);
+            if let Some(need) = unmet {
+                self.unmet_need(case, &need);
+                continue;
             }
             let mut tries = 0;
             let end = loop {
@@ -328,6 +393,7 @@ impl Shared {
                 }
             };
             all_passed &= !bad(end.outcome);
+            self.settle(case, end.outcome);
             self.count(&end, tries);
         }
         self.finished(stack.finish(all_passed).await);
@@ -406,6 +472,21 @@ impl Shared {
         if bad(end.outcome) && self.limits.fail_fast {
             ledger.halted = true;
         }
+    }
+}
+
+/// The end of a group: its locks are free, and what waited for it looks again, also when its
+/// worker broke down.
+struct Ended<'s> {
+    shared: &'s Shared,
+    locks: Vec<String>,
+    cases: Vec<CaseId>,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.shared.queue().ended(&self.locks, &self.cases);
+        self.shared.ended.notify_waiters();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which cases share a stack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prodmirror_model::scenario::Isolation;
 
@@ -12,8 +12,18 @@ pub(super) struct Group {
     pub cases: Vec<Case>,
 }
 
+impl Group {
+    /// The locks that its cases hold.
+    pub fn locks(&self) -> Vec<String> {
+        let locks = self.cases.iter().flat_map(|c| &c.program.scenario.locks);
+        let all: BTreeSet<&String> = locks.collect();
+        all.into_iter().cloned().collect()
+    }
+}
+
 /// Groups of cases by the stack that they share, in the order of their first case.
 pub(super) fn group(cases: Vec<Case>) -> Vec<Group> {
+    let cases = in_order(cases);
     let mut groups: Vec<Group> = Vec::new();
     let mut open: BTreeMap<(Option<String>, String, u32), usize> = BTreeMap::new();
     for case in cases {
@@ -53,4 +63,29 @@ pub(super) fn group(cases: Vec<Case>) -> Vec<Group> {
         }
     }
     groups
+}
+
+/// The same cases, each behind those that it needs.
+fn in_order(cases: Vec<Case>) -> Vec<Case> {
+    if cases.iter().all(|c| c.program.needs().is_empty()) {
+        return cases;
+    }
+    let mut ordered: Vec<Case> = Vec::with_capacity(cases.len());
+    let mut rest = cases;
+    loop {
+        // Which of the rest wait for another one of the rest.
+        let waiting: Vec<bool> = rest
+            .iter()
+            .map(|c| c.needs().any(|n| rest.iter().any(|r| r.id() == n)))
+            .collect();
+        if waiting.iter().all(|w| *w) {
+            // Circles were refused when the files were read.
+            ordered.append(&mut rest);
+            return ordered;
+        }
+        let (later, now): (Vec<(Case, bool)>, Vec<_>) =
+            rest.into_iter().zip(waiting).partition(|(_, w)| *w);
+        ordered.extend(now.into_iter().map(|(c, _)| c));
+        rest = later.into_iter().map(|(c, _)| c).collect();
+    }
 }

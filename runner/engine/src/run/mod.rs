@@ -6,9 +6,11 @@
 mod attempt;
 mod case;
 mod dispatcher;
+mod flow;
 mod group;
 mod on_engine;
 mod pulse;
+mod queue;
 mod race;
 mod read_back;
 mod seed;

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use prodmirror_model::event::{CaseId, Mismatch, Outcome, Place, What};
-use prodmirror_model::scenario::Step;
+use prodmirror_model::scenario::{Scenario, Step};
 use prodmirror_model::template::{Document, Scope};
 
 use super::attempt::StepEnd;
@@ -20,6 +21,31 @@ use crate::step::{Marks, Program, Sessions};
 pub(super) struct Flow {
     pub scope: Scope,
     pub marks: Marks,
+    /// Where the present turn of each loop around is shown: a position, and what stands in
+    /// its place.
+    pub turns: Vec<(String, String)>,
+    /// Steps are done without a word: what repeats them tells what became of them.
+    pub quiet: bool,
+}
+
+impl Flow {
+    pub fn new(scope: Scope, marks: Marks) -> Self {
+        Self {
+            scope,
+            marks,
+            turns: Vec::new(),
+            quiet: false,
+        }
+    }
+
+    /// The position of a step, with the turns of the loops around it.
+    pub fn shown(&self, path: &str) -> String {
+        let inside = self.turns.iter().rev().find_map(|(from, to)| {
+            let rest = path.strip_prefix(from.as_str())?;
+            Some(format!("{to}{rest}"))
+        });
+        inside.unwrap_or_else(|| path.to_owned())
+    }
 }
 
 /// Why a scenario does not pass.
@@ -47,6 +73,8 @@ pub(super) struct Player<'a> {
     pub seed: Seed,
     /// Steps that were told to have begun and not yet to have ended.
     running: Mutex<Vec<(String, Instant)>>,
+    /// Turns of loops so far.
+    pub turns: AtomicU64,
 }
 
 impl<'a> Player<'a> {
@@ -64,19 +92,31 @@ impl<'a> Player<'a> {
             case,
             seed,
             running: Mutex::default(),
+            turns: AtomicU64::new(0),
         }
     }
 
     /// `setup` and `steps`.
     pub async fn body(&self, flow: &mut Flow, sessions: &Sessions) -> Option<Trouble> {
-        let scenario = &self.program.scenario;
+        self.sections(&self.program.scenario, flow, sessions, true)
+            .await
+    }
+
+    /// `setup` and `steps` of a scenario or fragment.
+    pub async fn sections(
+        &self,
+        scenario: &Scenario,
+        flow: &mut Flow,
+        sessions: &Sessions,
+        invariants: bool,
+    ) -> Option<Trouble> {
         if let Some(t) = self
             .until_trouble(&scenario.setup, flow, sessions, false)
             .await
         {
             return Some(t);
         }
-        self.until_trouble(&scenario.steps, flow, sessions, true)
+        self.until_trouble(&scenario.steps, flow, sessions, invariants)
             .await
     }
 
@@ -130,26 +170,35 @@ impl<'a> Player<'a> {
 
     /// One step, told.
     async fn step(&self, step: &Step, flow: &mut Flow, sessions: &Sessions) -> Option<Trouble> {
-        self.begin(step, None);
+        self.begin(step, flow, None);
         if let Some(id) = &step.id {
             flow.marks
                 .steps
                 .insert(id.value.clone(), self.world.log_end());
         }
         let end = match self.applies(step, flow) {
-            Ok(true) => self.perform(step, flow, sessions).await,
-            Ok(false) => StepEnd::skipped(),
+            Ok(None) => self.perform(step, flow, sessions).await,
+            Ok(Some(reason)) => StepEnd {
+                error: reason,
+                ..StepEnd::skipped()
+            },
             Err(m) => StepEnd::failed(m),
         };
-        let trouble = self.trouble(step, &end);
-        self.end(&step.path, end);
+        let trouble = self.trouble(step, flow, &end);
+        self.end(step, flow, end);
         trouble
     }
 
-    fn applies(&self, step: &Step, flow: &Flow) -> Result<bool, Mismatch> {
+    /// Whether a step is done; if not, perhaps a word why.
+    fn applies(&self, step: &Step, flow: &Flow) -> Result<Option<Option<String>>, Mismatch> {
+        if let Some(skip) = &step.skip
+            && let Some(reason) = skip.reason(&flow.scope)?
+        {
+            return Ok(Some(Some(reason)));
+        }
         match &step.condition {
-            None => Ok(true),
-            Some(e) => e.is_true(&Document::default(), &flow.scope),
+            None => Ok(None),
+            Some(e) => Ok((!e.is_true(&Document::default(), &flow.scope)?).then_some(None)),
         }
     }
 
@@ -163,9 +212,9 @@ impl<'a> Player<'a> {
         for step in &self.program.scenario.invariants {
             let end = self.perform(step, flow, sessions).await;
             if end.outcome != Outcome::Passed {
-                self.begin(step, Some(&after.path));
-                let trouble = self.trouble(step, &end);
-                self.end(&step.path, end);
+                self.begin(step, flow, Some(&after.path));
+                let trouble = self.trouble(step, flow, &end);
+                self.end(step, flow, end);
                 return trouble;
             }
         }
@@ -184,12 +233,16 @@ impl<'a> Player<'a> {
         broken
     }
 
-    fn begin(&self, step: &Step, after: Option<&str>) {
-        self.running().push((step.path.clone(), Instant::now()));
+    fn begin(&self, step: &Step, flow: &Flow, after: Option<&str>) {
+        if flow.quiet {
+            return;
+        }
+        let path = flow.shown(&step.path);
+        self.running().push((path.clone(), Instant::now()));
         let title = self.program.title(step);
         self.sink.emit(What::StepStarted {
             case: self.case.clone(),
-            step: step.path.clone(),
+            step: path,
             title: match after {
                 Some(path) => format!("invariant after {path}: {title}"),
                 None => title,
@@ -199,7 +252,13 @@ impl<'a> Player<'a> {
         });
     }
 
-    fn end(&self, path: &str, end: StepEnd) {
+    fn end(&self, step: &Step, flow: &Flow, end: StepEnd) {
+        if !flow.quiet {
+            self.told(&flow.shown(&step.path), end);
+        }
+    }
+
+    fn told(&self, path: &str, end: StepEnd) {
         self.running().retain(|(p, _)| p != path);
         self.sink.emit(What::StepFinished {
             case: self.case.clone(),
@@ -224,7 +283,7 @@ impl<'a> Player<'a> {
                 error: Some(trouble.reason.clone()),
                 ..StepEnd::skipped()
             };
-            self.end(&path, end);
+            self.told(&path, end);
         }
     }
 
@@ -232,14 +291,14 @@ impl<'a> Player<'a> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn trouble(&self, step: &Step, end: &StepEnd) -> Option<Trouble> {
+    fn trouble(&self, step: &Step, flow: &Flow, end: &StepEnd) -> Option<Trouble> {
         if matches!(end.outcome, Outcome::Passed | Outcome::Skipped) {
             return None;
         }
         let title = self.program.title(step);
         Some(Trouble::new(
             end.outcome,
-            format!("{} ({title}): {}", step.path, end.why()),
+            format!("{} ({title}): {}", flow.shown(&step.path), end.why()),
         ))
     }
 }

@@ -12,6 +12,7 @@ mod exec;
 mod fields;
 mod http;
 mod logs;
+mod needs;
 mod program;
 mod redis;
 mod session;

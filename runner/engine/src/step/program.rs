@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use prodmirror_model::check::{Expectation, Expr};
 use prodmirror_model::diag::Problem;
 use prodmirror_model::event::CaseId;
-use prodmirror_model::scenario::{Body, Reading, Scenario, Section, Step, read};
+use prodmirror_model::scenario::{Body, Files, Reading, Scenario, Section, Step, read_with};
 use prodmirror_model::source::{SourceFile, Span};
 
 use super::target::Target;
@@ -18,7 +18,16 @@ pub struct Program {
     pub scenario: Scenario,
     acts: HashMap<String, Box<dyn Act>>,
     kept: Kept,
+    /// Scenarios that must have passed before.
+    needs: Vec<CaseId>,
 }
+
+const SECTIONS: [Section; 4] = [
+    Section::Setup,
+    Section::Invariants,
+    Section::Steps,
+    Section::Finally,
+];
 
 /// The usual expectations of each kind.
 static USUAL: LazyLock<HashMap<&'static str, Vec<Expectation>>> = LazyLock::new(|| {
@@ -39,53 +48,70 @@ enum Kept {
 
 /// Reads and compiles a file.
 pub fn compile(file: &Arc<SourceFile>) -> (Vec<Program>, Vec<Problem>) {
-    compile_with(file, &super::infos())
+    compile_all(std::slice::from_ref(file))
 }
 
 /// Reads and compiles files, problems in the order of the files.
 pub fn compile_all(files: &[Arc<SourceFile>]) -> (Vec<Program>, Vec<Problem>) {
     let infos = super::infos();
+    let mut read = Files::default();
     let mut programs = Vec::new();
     let mut problems = Vec::new();
     for file in files {
-        let (p, q) = compile_with(file, &infos);
+        let (p, q) = compile_with(file, &infos, &mut read);
         programs.extend(p);
         problems.extend(q);
     }
+    super::needs::resolve(&mut programs, &mut problems);
+    // What is wrong in a fragment is found wherever it is used.
+    let mut told = HashSet::new();
+    problems.retain(|p: &Problem| {
+        let place = p
+            .span
+            .as_ref()
+            .map(|s| (s.file.name.clone(), s.line, s.col));
+        told.insert((place, p.message.clone()))
+    });
     (programs, problems)
 }
 
 fn compile_with(
     file: &Arc<SourceFile>,
     infos: &[prodmirror_model::scenario::KindInfo],
+    read: &mut Files,
 ) -> (Vec<Program>, Vec<Problem>) {
     let Reading {
         scenarios,
         mut problems,
-    } = read(file, infos);
+    } = read_with(file, infos, read);
     let mut programs = Vec::with_capacity(scenarios.len());
     for scenario in scenarios {
         let mut acts = HashMap::new();
-        for section in [
-            Section::Setup,
-            Section::Invariants,
-            Section::Steps,
-            Section::Finally,
-        ] {
-            for step in scenario.section(section) {
-                acts_of(step, &mut acts, &mut problems);
-            }
-        }
+        acts_of_scenario(&scenario, &mut acts, &mut problems);
         let kept = kept(&scenario);
-        programs.push(Program {
-            scenario,
-            acts,
-            kept,
-        });
+        if !scenario.is_fragment {
+            programs.push(Program {
+                scenario,
+                acts,
+                kept,
+                needs: Vec::new(),
+            });
+        }
     }
     problems.sort_by_key(|p| p.span.as_ref().map_or((0, 0), |s| (s.line, s.col)));
-    problems.dedup();
     (programs, problems)
+}
+
+fn acts_of_scenario(
+    scenario: &Scenario,
+    acts: &mut HashMap<String, Box<dyn Act>>,
+    problems: &mut Vec<Problem>,
+) {
+    for section in SECTIONS {
+        for step in scenario.section(section) {
+            acts_of(step, acts, problems);
+        }
+    }
 }
 
 fn acts_of(step: &Step, acts: &mut HashMap<String, Box<dyn Act>>, problems: &mut Vec<Problem>) {
@@ -100,23 +126,29 @@ fn acts_of(step: &Step, acts: &mut HashMap<String, Box<dyn Act>>, problems: &mut
                 Err(p) => problems.extend(p.into_iter().map(|p| p.or_at(&node.span))),
             }
         }
-        Body::Race(race) => {
-            race.before
+        Body::Use(u) => acts_of_scenario(&u.fragment, acts, problems),
+        body => inner(body).for_each(|s| acts_of(s, acts, problems)),
+    }
+}
+
+/// The steps inside of a step that share its names.
+fn inner(body: &Body) -> Box<dyn Iterator<Item = &Step> + '_> {
+    match body {
+        Body::Race(r) => Box::new(
+            r.before
                 .iter()
-                .chain(&race.after)
-                .for_each(|s| acts_of(s, acts, problems));
-            race.branches
-                .iter()
-                .flat_map(|b| &b.steps)
-                .for_each(|s| acts_of(s, acts, problems));
-        }
-        Body::Parallel(branches) => {
-            branches
-                .iter()
-                .flat_map(|b| &b.steps)
-                .for_each(|s| acts_of(s, acts, problems));
-        }
-        Body::Again { .. } => {}
+                .chain(r.branches.iter().flat_map(|b| &b.steps))
+                .chain(&r.after),
+        ),
+        Body::Parallel(b) => Box::new(b.iter().flat_map(|b| &b.steps)),
+        Body::Group { steps, .. } => Box::new(steps.iter()),
+        Body::Loop(l) => Box::new(l.steps.iter()),
+        Body::Kind { .. }
+        | Body::Again { .. }
+        | Body::Use(_)
+        | Body::Set(_)
+        | Body::Print(_)
+        | Body::Assert => Box::new(std::iter::empty()),
     }
 }
 
@@ -150,11 +182,18 @@ impl Program {
         self.acts.get(&step.path).map(AsRef::as_ref)
     }
 
-    /// The step with an id, wherever it stands.
-    pub fn step(&self, id: &str) -> Option<&Step> {
-        [Section::Setup, Section::Steps, Section::Finally]
-            .into_iter()
-            .find_map(|s| find(self.scenario.section(s), id))
+    /// The step at a position, wherever it stands.
+    pub fn step(&self, path: &str) -> Option<&Step> {
+        find_in(&self.scenario, path)
+    }
+
+    /// Scenarios that must have passed before this one.
+    pub fn needs(&self) -> &[CaseId] {
+        &self.needs
+    }
+
+    pub(super) fn set_needs(&mut self, needs: Vec<CaseId>) {
+        self.needs = needs;
     }
 
     /// The names of services and hosts that its steps use, for
@@ -176,7 +215,20 @@ impl Program {
         }
         match (&step.body, &step.id) {
             (_, Some(id)) => id.value.clone(),
-            (Body::Again { id }, None) => id.value.clone(),
+            (Body::Again { id, .. }, None) => id.value.clone(),
+            (Body::Group { steps, key }, None) => format!("{key}: {} steps", steps.len()),
+            (Body::Loop(l), None) => match (l.over.turns(), l.steps.first()) {
+                (Some(n), Some(s)) => format!("{n} times {}", self.title(s)),
+                (None, Some(s)) => format!("for each {}: {}", l.name, self.title(s)),
+                (_, None) => l.over.key().to_owned(),
+            },
+            (Body::Use(u), None) => u.fragment.base_name.clone(),
+            (Body::Set(v), None) => {
+                let names: Vec<&str> = v.iter().map(|(n, _)| n.as_str()).collect();
+                format!("set {}", names.join(", "))
+            }
+            (Body::Print(_), None) => "print".into(),
+            (Body::Assert, None) => "assert".into(),
             (Body::Race(r), None) => format!("race of {} branches", r.branches.len()),
             (Body::Parallel(b), None) => format!("{} parallel branches", b.len()),
             (Body::Kind { kind, .. }, None) => self
@@ -188,8 +240,17 @@ impl Program {
 
 /// Looks for `steps.<id>` in the text of the file, and for results of parallel branches.
 fn kept(scenario: &Scenario) -> Kept {
-    let text = &scenario.file.text;
     let mut ids = HashSet::new();
+    for file in &scenario.sources {
+        if !names_in(&file.text, &mut ids) {
+            return Kept::All;
+        }
+    }
+    Kept::Some(ids)
+}
+
+/// The ids in one text; false when they are computed somewhere.
+fn names_in(text: &str, ids: &mut HashSet<String>) -> bool {
     for (at, _) in text.match_indices("steps") {
         let rest = &text[at + "steps".len()..];
         if let Some(name) = rest.strip_prefix('.') {
@@ -199,27 +260,29 @@ fn kept(scenario: &Scenario) -> Kept {
             ids.insert(name[..end].to_owned());
         } else if !rest.starts_with(':') {
             // Such as `steps[name]`, or `steps` as a whole.
-            return Kept::All;
+            return false;
         }
     }
-    if text.contains("parallel") {
-        Kept::All
-    } else {
-        Kept::Some(ids)
-    }
+    !text.contains("parallel")
 }
 
-fn find<'s>(steps: &'s [Step], id: &str) -> Option<&'s Step> {
-    steps.iter().find_map(|s| {
-        if s.id.as_ref().is_some_and(|i| i.value == id) {
-            return Some(s);
-        }
-        match &s.body {
-            Body::Race(r) => find(&r.before, id)
-                .or_else(|| r.branches.iter().find_map(|b| find(&b.steps, id)))
-                .or_else(|| find(&r.after, id)),
-            Body::Parallel(b) => b.iter().find_map(|b| find(&b.steps, id)),
-            _ => None,
-        }
-    })
+fn find_in<'s>(scenario: &'s Scenario, path: &str) -> Option<&'s Step> {
+    SECTIONS
+        .into_iter()
+        .flat_map(|s| scenario.section(s))
+        .find_map(|s| find(s, path))
+}
+
+fn find<'s>(step: &'s Step, path: &str) -> Option<&'s Step> {
+    if step.path == path {
+        return Some(step);
+    }
+    // What is inside of a step has its position as a beginning.
+    if !path.starts_with(&step.path) {
+        return None;
+    }
+    match &step.body {
+        Body::Use(u) => find_in(&u.fragment, path),
+        body => inner(body).find_map(|s| find(s, path)),
+    }
 }

@@ -26,6 +26,10 @@ impl What {
                 state,
                 detail,
             } => all([image, state, detail], f),
+            Self::Printed { case, step, text } => {
+                case.each_text(f);
+                all([step, text], f);
+            }
             Self::StackStarting { stack, services } => {
                 f(stack);
                 all(services, f);

@@ -155,7 +155,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn inner_steps(&mut self, node: Option<&Node>, path: &str) -> Vec<Step> {
+    pub(super) fn inner_steps(&mut self, node: Option<&Node>, path: &str) -> Vec<Step> {
         let Some(node) = node else { return Vec::new() };
         let single = std::slice::from_ref(node);
         let items = node.as_seq().unwrap_or(single);

@@ -5,18 +5,26 @@
 //! starts. All problems of a file are told at once.
 
 mod duration;
+mod fake;
+mod files;
 mod flow;
+mod loops;
+mod matrix;
 mod names;
 mod read;
+mod reuse;
 mod step;
 #[cfg(test)]
 mod tests;
 mod types;
 
 pub use duration::{parse as parse_duration, read as read_duration};
-pub use read::{Reading, read};
+pub use fake::Fake;
+pub use files::Files;
+pub use read::{Reading, read, read_with};
 pub use types::{
-    Body, Branch, Eventually, Isolation, KindInfo, Race, Requires, Retry, Scenario, Section, Step,
+    Body, Branch, Eventually, Isolation, KindInfo, Loop, Over, Race, Requires, Retry, Scenario,
+    Section, Skip, Step, Use,
 };
 
 #[cfg(doc)]

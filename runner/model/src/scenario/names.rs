@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::types::{Body, KindInfo, Scenario, Step};
+use super::types::{Body, KindInfo, Loop, Over, Scenario, Step};
 use crate::check::Expr;
 use crate::diag::{Problem, ProblemKind, nearest};
 use crate::source::Span;
@@ -10,12 +10,31 @@ use crate::template::{Data, is_reserved};
 use crate::yaml::{Node, Value};
 
 /// Reports every name that is not defined where it is used.
+///
+/// Captures and names under `set` that nothing uses are doubtful: most often a name is
+/// misspelt where it is used, or an expectation was forgotten.
 pub(super) fn check(s: &Scenario, kinds: &[KindInfo], problems: &mut Vec<Problem>) {
     let mut checker = Checker {
         kinds,
         known: Known::default(),
         problems,
+        used: BTreeSet::new(),
+        captured: Vec::new(),
     };
+    let given = s.params.iter().map(|p| &p.value);
+    let given = given.chain(s.matrix.keys()).chain(s.load.keys());
+    checker
+        .known
+        .names
+        .extend(given.chain(s.fake.keys()).cloned());
+    if let Some(e) = s.skip.as_ref().and_then(|k| k.condition.as_ref()) {
+        // Before the scenario begins only what stands in the file is known.
+        let mut scoped = checker.known.clone();
+        scoped.names.extend(s.vars.keys().cloned());
+        let known = std::mem::replace(&mut checker.known, scoped);
+        checker.expression(e, &[]);
+        checker.known = known;
+    }
     for (name, data) in &s.vars {
         let mut used = Vec::new();
         data.roots(&mut used);
@@ -33,6 +52,10 @@ pub(super) fn check(s: &Scenario, kinds: &[KindInfo], problems: &mut Vec<Problem
     for step in s.steps.iter().chain(&s.finally) {
         checker.step(step);
     }
+    for (_, e) in &s.outputs {
+        checker.expression(e, &[]);
+    }
+    checker.unused();
 }
 
 #[derive(Debug, Clone, Default)]
@@ -45,13 +68,21 @@ struct Checker<'a> {
     kinds: &'a [KindInfo],
     known: Known,
     problems: &'a mut Vec<Problem>,
+    /// Names that something uses.
+    used: BTreeSet<String>,
+    /// Names that steps capture, with their places.
+    captured: Vec<(String, Span)>,
 }
 
 impl Checker<'_> {
     fn step(&mut self, step: &Step) {
         let fields = self.fields(&step.body);
-        if let Some(e) = &step.condition {
+        let skip = step.skip.as_ref().and_then(|s| s.condition.as_ref());
+        for e in [step.condition.as_ref(), skip].into_iter().flatten() {
             self.expression(e, &[]);
+        }
+        if let Some(e) = step.retry.as_ref().and_then(|r| r.unless.as_ref()) {
+            self.expression(e, &["error", "attempt"]);
         }
         match &step.body {
             Body::Kind { node, .. } => self.node(node),
@@ -65,18 +96,71 @@ impl Checker<'_> {
             Body::Parallel(branches) => {
                 self.branches(branches.iter().map(|b| b.steps.as_slice()));
             }
-            Body::Again { .. } => {}
+            Body::Again { .. } | Body::Assert => {}
+            Body::Group { steps, .. } => steps.iter().for_each(|s| self.step(s)),
+            Body::Loop(l) => self.looped(l),
+            Body::Use(u) => {
+                let mut used = Vec::new();
+                u.with.iter().for_each(|(_, d)| d.roots(&mut used));
+                self.all(used, &[]);
+            }
+            Body::Set(values) => {
+                for (name, data) in values {
+                    let mut used = Vec::new();
+                    data.roots(&mut used);
+                    self.all(used, &[]);
+                    self.known.names.insert(name.clone());
+                }
+            }
+            Body::Print(data) => {
+                let mut used = Vec::new();
+                data.roots(&mut used);
+                self.all(used, &[]);
+            }
         }
         let mut used = Vec::new();
         step.expect.iter().for_each(|e| e.roots(&mut used));
         step.capture.iter().for_each(|c| c.roots(&mut used));
         self.all(used, &fields);
-        self.known
-            .names
-            .extend(step.capture.iter().map(|c| c.name.clone()));
+        for c in &step.capture {
+            self.captured.push((c.name.clone(), c.span.clone()));
+            self.known.names.insert(c.name.clone());
+        }
         self.known
             .steps
             .extend(step.id.iter().map(|i| i.value.clone()));
+    }
+
+    fn looped(&mut self, l: &Loop) {
+        let mut used = Vec::new();
+        match &l.over {
+            Over::Value(d) => d.roots(&mut used),
+            Over::Expr(e) => e.roots(&mut used),
+            Over::Times(_) | Over::Range { .. } => {}
+        }
+        self.all(used, &[]);
+        let is_new = self.known.names.insert(l.name.clone());
+        self.known.names.insert("each".into());
+        l.steps.iter().for_each(|s| self.step(s));
+        if is_new {
+            self.known.names.remove(&l.name);
+        }
+    }
+
+    fn unused(&mut self) {
+        if self.used.contains("*") {
+            return;
+        }
+        for (name, span) in std::mem::take(&mut self.captured) {
+            if !self.used.contains(&name) && !is_reserved(&name) {
+                let text = format!("`{name}` is captured, and nothing uses it");
+                self.problems.push(
+                    Problem::at(ProblemKind::Unused, &span, text)
+                        .warning()
+                        .help("expect something of it, or remove it"),
+                );
+            }
+        }
     }
 
     /// A branch does not see what another one captures; afterwards all of it is there.
@@ -101,6 +185,10 @@ impl Checker<'_> {
                 .map_or_else(Vec::new, |k| k.fields.to_vec()),
             Body::Race(_) => vec!["branches", "run", "runs", "hits", "duration"],
             Body::Parallel(_) => vec!["branches", "duration"],
+            Body::Use(_) => vec!["outputs", "duration"],
+            Body::Group { .. } | Body::Loop(_) | Body::Set(_) | Body::Print(_) | Body::Assert => {
+                Vec::new()
+            }
             // What it may use was checked where its expectations were read.
             Body::Again { .. } => self
                 .kinds
@@ -139,6 +227,11 @@ impl Checker<'_> {
     }
 
     fn one(&mut self, name: &str, span: &Span, fields: &[&str]) {
+        self.used.insert(match name.split_once('.') {
+            Some(("vars", var)) => var.to_owned(),
+            _ if name == "vars" => "*".to_owned(),
+            _ => name.to_owned(),
+        });
         let (what, known, wanted): (&str, Vec<&str>, &str) = match name.split_once('.') {
             Some(("steps", id)) => {
                 if self.known.steps.contains(id) {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::files::Files;
+use super::matrix::{Combination, title};
 use super::names;
 use super::types::{Isolation, KindInfo, Requires, Scenario, Section, Step};
 use crate::check::Expectation;
@@ -23,11 +25,16 @@ pub struct Reading {
 }
 
 /// Keys of a scenario.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 22] = [
     "scenario",
+    "fragment",
     "description",
     "labels",
     "data",
+    "matrix",
+    "params",
+    "load",
+    "fake",
     "vars",
     "invariants",
     "setup",
@@ -36,16 +43,20 @@ const KEYS: [&str; 13] = [
     "timeout",
     "isolation",
     "requires",
+    "needs",
+    "lock",
+    "skip",
+    "outputs",
     "x-",
-];
-
-/// Keys that the language has, but this version not yet.
-pub(super) const LATER: [&str; 9] = [
-    "matrix", "for_each", "repeat", "include", "use", "with", "needs", "lock", "skip",
 ];
 
 /// Reads a file: one scenario, or several as YAML documents.
 pub fn read(file: &Arc<SourceFile>, kinds: &[KindInfo]) -> Reading {
+    read_with(file, kinds, &mut Files::default())
+}
+
+/// As [`read`], with the files that other scenarios named already.
+pub fn read_with(file: &Arc<SourceFile>, kinds: &[KindInfo], files: &mut Files) -> Reading {
     let mut reading = Reading::default();
     let documents = match parse_all(file) {
         Ok(d) => d,
@@ -60,14 +71,25 @@ pub fn read(file: &Arc<SourceFile>, kinds: &[KindInfo]) -> Reading {
         if node.is_null() && documents.len() > 1 && i > 0 {
             continue;
         }
-        let mut reader = Reader::new(file, kinds);
-        if let Some(s) = reader.scenario(node) {
-            match seen.get(&s.name.value) {
+        let mut reader = Reader::new(file, kinds, files);
+        let combinations = match node.get("matrix") {
+            None => Vec::new(),
+            Some(m) => {
+                let combinations = reader.matrix(m);
+                if combinations.is_empty() {
+                    // What is wrong with it was told; the steps are read all the same.
+                    reader.broken_matrix = true;
+                }
+                combinations
+            }
+        };
+        if let Some(s) = reader.scenario(node, combinations.first()) {
+            match seen.get(&s.base_name) {
                 Some(first) => reader.problems.push(
                     Problem::at(
                         ProblemKind::DuplicateKey,
                         &s.name.span,
-                        format!("two scenarios of this file are named `{}`", s.name.value),
+                        format!("two scenarios of this file are named `{}`", s.base_name),
                     )
                     .related(first, "the first is here")
                     .help(
@@ -75,13 +97,22 @@ pub fn read(file: &Arc<SourceFile>, kinds: &[KindInfo]) -> Reading {
                     ),
                 ),
                 None => {
-                    seen.insert(s.name.value.clone(), s.name.span.clone());
+                    seen.insert(s.base_name.clone(), s.name.span.clone());
                 }
             }
-            names::check(&s, kinds, &mut reader.problems);
+            if !reader.broken_matrix {
+                names::check(&s, kinds, &mut reader.problems);
+            }
             reading.scenarios.push(s);
         }
         reading.problems.append(&mut reader.problems);
+        // The same steps with other values; what is wrong with them has been told.
+        for combination in combinations.iter().skip(1) {
+            let mut reader = Reader::new(file, kinds, files);
+            reading
+                .scenarios
+                .extend(reader.scenario(node, Some(combination)));
+        }
     }
     if documents.is_empty() {
         let span = Span::in_line(file, 1, 1, 0);
@@ -101,18 +132,46 @@ pub fn read(file: &Arc<SourceFile>, kinds: &[KindInfo]) -> Reading {
 pub(super) struct Reader<'k> {
     pub(super) file: Arc<SourceFile>,
     pub(super) kinds: &'k [KindInfo],
+    pub(super) files: &'k mut Files,
     pub(super) problems: Vec<Problem>,
-    /// Ids so far, with their place and the fields of their results.
-    pub(super) ids: IndexMap<String, (Span, Vec<&'static str>)>,
+    /// Ids so far, with their place, their position, and the fields of their results.
+    pub(super) ids: IndexMap<String, Id>,
+    /// What stands before the positions of its steps: those of a fragment have the position
+    /// of the step that uses it.
+    pub(super) prefix: String,
+    /// Files and scenarios that are being read, the outermost first.
+    pub(super) stack: Vec<(String, String)>,
+    /// All files that were read.
+    pub(super) sources: Vec<Arc<SourceFile>>,
+    /// Steps so far.
+    pub(super) steps_read: usize,
+    /// Turns of the loops around the present step.
+    pub(super) turns: u64,
+    broken_matrix: bool,
+}
+
+/// A step that has an id.
+#[derive(Debug, Clone)]
+pub(super) struct Id {
+    pub span: Span,
+    pub path: String,
+    pub fields: Vec<&'static str>,
 }
 
 impl<'k> Reader<'k> {
-    fn new(file: &Arc<SourceFile>, kinds: &'k [KindInfo]) -> Self {
+    pub(super) fn new(file: &Arc<SourceFile>, kinds: &'k [KindInfo], files: &'k mut Files) -> Self {
         Self {
             file: file.clone(),
             kinds,
+            files,
             problems: Vec::new(),
             ids: IndexMap::new(),
+            prefix: String::new(),
+            stack: Vec::new(),
+            sources: vec![file.clone()],
+            steps_read: 0,
+            turns: 1,
+            broken_matrix: false,
         }
     }
 
@@ -120,7 +179,11 @@ impl<'k> Reader<'k> {
         self.problems.push(p);
     }
 
-    fn scenario(&mut self, node: &Node) -> Option<Scenario> {
+    pub(super) fn scenario(
+        &mut self,
+        node: &Node,
+        combination: Option<&Combination>,
+    ) -> Option<Scenario> {
         let Some(map) = node.as_map() else {
             self.problem(
                 Problem::at(
@@ -133,7 +196,25 @@ impl<'k> Reader<'k> {
             return None;
         };
         self.unknown_keys(map);
-        let name = self.name(map, node);
+        let is_fragment = map.contains_key("fragment");
+        let name = self.name(map, node)?;
+        if self.stack.is_empty() {
+            let me = (self.file.name.clone(), name.value.clone());
+            self.stack.push(me);
+        }
+        if is_fragment {
+            self.not_in_fragments(map);
+        }
+        let params = self.params(map.get("params"));
+        if let (Some(first), false) = (params.first(), is_fragment) {
+            let text = "a scenario that is run by itself has no `params`";
+            self.problem(
+                Problem::at(ProblemKind::Conflict, &first.span, text)
+                    .help("start the file with `fragment:` in place of `scenario:`, or give `vars` with values"),
+            );
+        }
+        let load = self.named(map, "load", Self::load);
+        let fake = self.named(map, "fake", Self::fake);
         let vars = self.vars(map);
         let data = self.data(map);
         // Read in the order in which they run, so that ids are known to later steps.
@@ -142,7 +223,7 @@ impl<'k> Reader<'k> {
         let steps = self.section(map, Section::Steps);
         let finally = self.section(map, Section::Finally);
         self.invariants_expect(&invariants);
-        let mistyped = |k: &str| nearest(k, KEYS[..12].iter().copied()) == Some("steps");
+        let mistyped = |k: &str| nearest(k, KEYS[..21].iter().copied()) == Some("steps");
         if !map.contains_key("steps") && !map.keys().any(mistyped) {
             self.problem(
                 Problem::at(
@@ -153,10 +234,34 @@ impl<'k> Reader<'k> {
                 .help("add `steps:` with at least one step"),
             );
         }
+        let base_name = name.value.clone();
+        let name = match combination {
+            Some(c) => Spanned::new(format!("{base_name} [{}]", title(c)), name.span),
+            None => name,
+        };
+        let mut sources = std::mem::take(&mut self.sources);
+        let mut names = std::collections::HashSet::new();
+        sources.retain(|f| names.insert(f.name.clone()));
+        self.sources.clone_from(&sources);
         Some(Scenario {
             file: self.file.clone(),
+            sources,
             span: node.span.clone(),
-            name: name?,
+            name,
+            base_name,
+            is_fragment,
+            params,
+            outputs: self.outputs(map),
+            matrix: combination.cloned().unwrap_or_default(),
+            load,
+            fake,
+            needs: self.texts(map.get("needs"), "needs"),
+            locks: self
+                .texts(map.get("lock"), "lock")
+                .into_iter()
+                .map(|s| s.value)
+                .collect(),
+            skip: self.skip(map.get("skip")),
             description: map.get("description").and_then(Node::scalar_text),
             labels: self
                 .texts(map.get("labels"), "labels")
@@ -181,19 +286,12 @@ impl<'k> Reader<'k> {
                 continue;
             }
             self.problems
-                .push(self.unknown_key(key, &entry.key, "a scenario", &KEYS[..12]));
+                .push(self.unknown_key(key, &entry.key, "a scenario", &KEYS[..21]));
         }
     }
 
     /// An unknown key, with what is meant.
     pub(super) fn unknown_key(&self, key: &str, span: &Span, of: &str, known: &[&str]) -> Problem {
-        if LATER.contains(&key) {
-            return Problem::at(
-                ProblemKind::Unsupported,
-                span,
-                format!("`{key}` is not supported by this version"),
-            );
-        }
         let p = Problem::at(
             ProblemKind::UnknownKey,
             span,
@@ -206,7 +304,7 @@ impl<'k> Reader<'k> {
     }
 
     fn name(&mut self, map: &Mapping, node: &Node) -> Option<Spanned<String>> {
-        let Some(value) = map.get("scenario") else {
+        let Some(value) = map.get("scenario").or_else(|| map.get("fragment")) else {
             self.problem(
                 Problem::at(
                     ProblemKind::Missing,
@@ -295,8 +393,48 @@ impl<'k> Reader<'k> {
         data
     }
 
+    /// What makes sense only for what is run by itself.
+    fn not_in_fragments(&mut self, map: &Mapping) {
+        const OWN: [&str; 8] = [
+            "scenario",
+            "data",
+            "isolation",
+            "requires",
+            "needs",
+            "lock",
+            "matrix",
+            "invariants",
+        ];
+        for key in OWN {
+            if let Some(e) = map.0.get(key) {
+                let text =
+                    format!("a fragment has no `{key}`: it is part of the scenario that uses it");
+                self.problem(
+                    Problem::at(ProblemKind::Conflict, &e.key, text)
+                        .help("give it to the scenario, or make this one a scenario"),
+                );
+            }
+        }
+    }
+
+    /// Values under a key, by name; also of those that are wrong, so that who uses the name is
+    /// not told that it is not there.
+    fn named<T>(
+        &mut self,
+        map: &Mapping,
+        key: &str,
+        read: fn(&mut Self, &str, &Entry) -> T,
+    ) -> IndexMap<String, T> {
+        let mut values = IndexMap::new();
+        for (name, entry) in self.entries(map, key) {
+            let value = read(self, &name, &entry);
+            values.insert(name, value);
+        }
+        values
+    }
+
     /// The entries of a mapping under a key.
-    fn entries(&mut self, map: &Mapping, key: &str) -> Vec<(String, Entry)> {
+    pub(super) fn entries(&mut self, map: &Mapping, key: &str) -> Vec<(String, Entry)> {
         match map.get(key) {
             None => Vec::new(),
             Some(Node {
@@ -337,7 +475,10 @@ impl<'k> Reader<'k> {
             Some(items) => items
                 .iter()
                 .enumerate()
-                .filter_map(|(i, n)| self.step(n, &format!("{key}[{i}]")))
+                .filter_map(|(i, n)| {
+                    let path = format!("{}{key}[{i}]", self.prefix);
+                    self.step(n, &path)
+                })
                 .collect(),
             None => {
                 self.problem(Problem::at(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::read::{Reader, start};
+use super::read::{Id, Reader, start};
 use super::types::{Body, Eventually, Retry, Step};
 use crate::check::{Capture, Expr, read_expectations};
 use crate::diag::{Problem, ProblemKind, nearest};
@@ -10,7 +10,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Mapping, Node, Spanned};
 
 /// Keys of a step beside its kind.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 13] = [
     "id",
     "name",
     "expect",
@@ -20,18 +20,29 @@ pub(super) const KEYS: [&str; 9] = [
     "timeout",
     "soft",
     "if",
+    "skip",
+    "for_each",
+    "repeat",
+    "with",
 ];
 
 /// Kinds that are part of the language itself.
-pub(super) const FLOW: [&str; 3] = ["race", "parallel", "step"];
+pub(super) const FLOW: [&str; 9] = [
+    "race", "parallel", "step", "steps", "include", "use", "set", "print", "assert",
+];
 
 /// Fields of the result of a race.
 const RACE_FIELDS: [&str; 5] = ["branches", "run", "runs", "hits", "duration"];
+/// Fields of the result of a fragment.
+const USE_FIELDS: [&str; 2] = ["outputs", "duration"];
 /// Fields of the result of parallel branches.
 const PARALLEL_FIELDS: [&str; 2] = ["branches", "duration"];
 
 impl Reader<'_> {
     pub(super) fn step(&mut self, node: &Node, path: &str) -> Option<Step> {
+        if !self.count_step(node) {
+            return None;
+        }
         let Some(map) = node.as_map() else {
             self.problem(
                 Problem::at(
@@ -45,12 +56,40 @@ impl Reader<'_> {
             );
             return None;
         };
+        if Self::is_loop(map) {
+            return self.looped(map, node, path);
+        }
+        self.plain_step(map, node, path)
+    }
+
+    /// A step, whatever loop is around it.
+    pub(super) fn plain_step(&mut self, map: &Mapping, node: &Node, path: &str) -> Option<Step> {
         let (body, fields) = self.body(map, node, path)?;
-        let id = self.id(map, &fields);
-        let expect = match map.get("expect") {
+        self.useless_keys(map, &body);
+        if let (Some(e), false) = (map.0.get("with"), matches!(body, Body::Use(_))) {
+            let text = format!(
+                "`with` gives values to a fragment, and this step is `{}`",
+                body.kind()
+            );
+            self.problem(
+                Problem::at(ProblemKind::Conflict, &e.key, text)
+                    .help("use a fragment with `use: FILE`, or set names with `set`"),
+            );
+        }
+        let id = self.id(map, path, &fields);
+        // What is asserted stands under the kind itself.
+        let asserted = matches!(body, Body::Assert)
+            .then(|| map.get("assert"))
+            .flatten();
+        let expect = match asserted.or_else(|| map.get("expect")) {
             None => Vec::new(),
-            Some(n) => read_expectations(n, &fields).unwrap_or_else(|p| {
-                self.problems.extend(p);
+            Some(n) => read_expectations(n, &fields).unwrap_or_else(|mut problems| {
+                if asserted.is_some() {
+                    for p in &mut problems {
+                        p.message = p.message.replace("`expect` is empty", "`assert` is empty");
+                    }
+                }
+                self.problems.extend(problems);
                 Vec::new()
             }),
         };
@@ -77,6 +116,7 @@ impl Reader<'_> {
             timeout: self.duration(map.get("timeout")),
             soft: self.flag(map.get("soft"), "soft"),
             condition: self.condition(map.get("if")),
+            skip: self.skip(map.get("skip")),
             body,
         })
     }
@@ -85,7 +125,7 @@ impl Reader<'_> {
     fn waits_itself(&self, body: &Body) -> bool {
         match body {
             // The step that is run again has expectations of its own.
-            Body::Again { .. } => true,
+            Body::Again { .. } | Body::Group { .. } | Body::Assert | Body::Use(_) => true,
             Body::Kind { kind, .. } => kind.value == "logs",
             _ => false,
         }
@@ -133,13 +173,14 @@ impl Reader<'_> {
             );
             return None;
         };
-        self.body_of(key, entry, path)
+        self.body_of(key, entry, map, path)
     }
 
     fn body_of(
         &mut self,
         key: &str,
         entry: &Entry,
+        map: &Mapping,
         path: &str,
     ) -> Option<(Body, Vec<&'static str>)> {
         match key {
@@ -152,6 +193,12 @@ impl Reader<'_> {
                 Some((Body::Parallel(branches), PARALLEL_FIELDS.to_vec()))
             }
             "step" => self.again(&entry.node),
+            "steps" => Some((self.group(&entry.node, path)?, Vec::new())),
+            "include" => Some((self.include(&entry.node, path)?, Vec::new())),
+            "use" => Some((self.uses(map, &entry.node, path)?, USE_FIELDS.to_vec())),
+            "set" => Some((self.set(&entry.node)?, Vec::new())),
+            "print" => Some((self.print(&entry.node)?, Vec::new())),
+            "assert" => Some((Body::Assert, Vec::new())),
             name => {
                 let kind = self.kinds.iter().find(|k| k.name == name)?;
                 let body = Body::Kind {
@@ -172,7 +219,7 @@ impl Reader<'_> {
             ));
             return None;
         };
-        let Some((_, fields)) = self.ids.get(id) else {
+        let Some(known) = self.ids.get(id) else {
             let known: Vec<&str> = self.ids.keys().map(String::as_str).collect();
             let p = Problem::at(
                 ProblemKind::UnknownReference,
@@ -188,10 +235,11 @@ impl Reader<'_> {
             });
             return None;
         };
-        let fields = fields.clone();
+        let fields = known.fields.clone();
         Some((
             Body::Again {
                 id: Spanned::new(id.to_owned(), node.span.clone()),
+                target: known.path.clone(),
             },
             fields,
         ))
@@ -199,9 +247,6 @@ impl Reader<'_> {
 
     fn unknown_step_key(&self, key: &str, span: &Span, has_kind: bool) -> Problem {
         let known = || KEYS.iter().copied().chain(self.all_kinds());
-        if super::read::LATER.contains(&key) {
-            return self.unknown_key(key, span, "a step", &[]);
-        }
         let what = if has_kind {
             "unknown key"
         } else {
@@ -210,10 +255,14 @@ impl Reader<'_> {
         let p = Problem::at(ProblemKind::UnknownKey, span, format!("{what} `{key}`"));
         let other = match key {
             "request" | "get" | "post" => Some("http"),
+            "loop" | "foreach" | "each" | "range" => Some("for_each"),
+            "import" => Some("include"),
+            "call" | "fragment" => Some("use"),
+            "echo" | "info" => Some("print"),
             "query" | "postgres" | "db" => Some("sql"),
             "rabbitmq" | "publish" => Some("amqp"),
             "shell" | "run" | "command" => Some("exec"),
-            "assert" | "expects" | "check" => Some("expect"),
+            "asserts" | "assertions" | "expects" | "check" => Some("expect"),
             "when" => Some("if"),
             "sleep" => Some("wait"),
             _ => nearest(key, known()),
@@ -229,7 +278,12 @@ impl Reader<'_> {
         self.kinds.iter().map(|k| k.name).chain(FLOW).collect()
     }
 
-    fn id(&mut self, map: &Mapping, fields: &[&'static str]) -> Option<Spanned<String>> {
+    fn id(
+        &mut self,
+        map: &Mapping,
+        path: &str,
+        fields: &[&'static str],
+    ) -> Option<Spanned<String>> {
         let node = map.get("id")?;
         let Some(id) = node.as_str() else {
             self.problem(Problem::at(
@@ -240,7 +294,7 @@ impl Reader<'_> {
             return None;
         };
         self.variable_name(id, &node.span);
-        if let Some((first, _)) = self.ids.get(id) {
+        if let Some(Id { span: first, .. }) = self.ids.get(id) {
             let p = Problem::at(
                 ProblemKind::DuplicateKey,
                 &node.span,
@@ -250,8 +304,12 @@ impl Reader<'_> {
             .help("give each step its own id; `step:` runs a step again");
             self.problem(p);
         } else {
-            self.ids
-                .insert(id.to_owned(), (node.span.clone(), fields.to_vec()));
+            let known = Id {
+                span: node.span.clone(),
+                path: path.to_owned(),
+                fields: fields.to_vec(),
+            };
+            self.ids.insert(id.to_owned(), known);
         }
         Some(Spanned::new(id.to_owned(), node.span.clone()))
     }
@@ -294,7 +352,7 @@ impl Reader<'_> {
         })
     }
 
-    fn condition(&mut self, node: Option<&Node>) -> Option<Expr> {
+    pub(super) fn condition(&mut self, node: Option<&Node>) -> Option<Expr> {
         let node = node?;
         let text = node.scalar_text().unwrap_or_default();
         match Expr::new(&text, &node.span) {
@@ -313,6 +371,8 @@ impl Reader<'_> {
             delay: Duration::from_millis(100),
             backoff: 2.0,
             max_delay: Duration::from_secs(5),
+            jitter: 0.0,
+            unless: None,
         };
         let times = |n: &Node| {
             n.as_int()
@@ -343,11 +403,28 @@ impl Reader<'_> {
                             "`backoff` is a number from 1 to 100",
                         )),
                     },
+                    "jitter" => match e
+                        .node
+                        .scalar_text()
+                        .and_then(|t| t.parse().ok())
+                        .filter(|j| (0.0..=1.0).contains(j))
+                    {
+                        Some(j) => retry.jitter = j,
+                        None => self.problem(
+                            Problem::at(
+                                ProblemKind::InvalidValue,
+                                &e.node.span,
+                                "`jitter` is a number from 0 to 1",
+                            )
+                            .help("0.2 makes each delay up to a fifth longer or shorter"),
+                        ),
+                    },
+                    "unless" => retry.unless = self.condition(Some(&e.node)),
                     _ => self.problems.push(self.unknown_key(
                         key,
                         &e.key,
                         "`retry`",
-                        &["times", "delay", "backoff", "max_delay"],
+                        &["times", "delay", "backoff", "max_delay", "jitter", "unless"],
                     )),
                 }
             }

@@ -68,7 +68,7 @@ finally:
     assert_eq!(s.name.value, "checkout charges once");
     assert_eq!(s.labels, ["checkout", "slow"]);
     assert_eq!(s.timeout.unwrap().as_secs(), 120);
-    assert_eq!(s.steps[0].retry.unwrap().times, 2);
+    assert_eq!(s.steps[0].retry.as_ref().unwrap().times, 2);
     assert_eq!(s.steps[1].eventually.unwrap().every.as_millis(), 500);
     assert!(s.steps[1].soft && s.steps[1].condition.is_some());
     let Body::Race(race) = &s.steps[2].body else {

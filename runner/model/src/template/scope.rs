@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 /// Names of the scope itself, which no variable or capture may have.
-const RESERVED: [&str; 4] = ["steps", "vars", "secrets", "race"];
+const RESERVED: [&str; 5] = ["steps", "vars", "secrets", "race", "each"];
 
 /// Whether a name belongs to the scope itself.
 pub fn is_reserved(name: &str) -> bool {
@@ -74,6 +74,28 @@ impl Scope {
     /// Sets a variable or capture.
     pub fn set(&mut self, name: impl Into<String>, value: Json) {
         self.names.insert(name.into(), Arc::new(value));
+    }
+
+    /// Sets a name to what it was before, or takes it away.
+    pub fn put_back(&mut self, name: &str, before: Option<Arc<Json>>) {
+        match before {
+            Some(v) => self.names.insert(name.to_owned(), v),
+            None => self.names.remove(name),
+        };
+    }
+
+    /// The value of a name, shared.
+    pub fn shared(&self, name: &str) -> Option<Arc<Json>> {
+        self.names.get(name).cloned()
+    }
+
+    /// An empty scope with the same secrets.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self {
+            secrets: self.secrets.clone(),
+            ..Self::default()
+        }
     }
 
     /// Keeps the document of a step as `steps.<id>`.

@@ -4,6 +4,7 @@ mod dispatch;
 mod examples;
 mod flow;
 mod http;
+mod language;
 mod local;
 mod mistakes;
 mod services;
