@@ -180,7 +180,7 @@ pub struct LockArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct RunArgs {
-    /// Scenario files or directories [default: scenarios/]
+    /// Scenario files, directories, or FILE:LINE for the scenario there [default: scenarios/]
     pub scenarios: Vec<PathBuf>,
     /// Only scenarios that have this label (several: any of them)
     #[arg(long, value_name = "LABEL")]
@@ -206,6 +206,18 @@ pub struct RunArgs {
     /// Only the scenarios that failed in the last run
     #[arg(long)]
     pub last_failed: bool,
+    /// Only scenarios of which a file changed since REV (and what git does not know yet)
+    #[arg(long, value_name = "REV", num_args = 0..=1, default_missing_value = "HEAD")]
+    pub only_changed: Option<String>,
+    /// Count a scenario that passed only when tried again as failed (exit 1)
+    #[arg(long)]
+    pub fail_on_flaky: bool,
+    /// Run everything again and again, up to N times, and stop at the first failure
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1000", conflicts_with = "repeat")]
+    pub until_fail: Option<u32>,
+    /// Run in another order, drawn by SEED [default: the run's seed]
+    #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "0")]
+    pub shuffle: Option<u64>,
     /// Run everything N times, each time as a case of its own (`checkout [2-5]`)
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub repeat: u32,
@@ -224,6 +236,9 @@ pub struct RunArgs {
     /// Refuse to run when anything drifted from mirror.lock (exit 4)
     #[arg(long)]
     pub locked: bool,
+    /// Let `shell` steps run programs on this machine
+    #[arg(long)]
+    pub allow_shell: bool,
     /// Do not look anything up in a registry
     #[arg(long)]
     pub offline: bool,

@@ -7,6 +7,27 @@ use std::process::{Command, Stdio};
 
 use prodmirror_model::diag::{Problem, ProblemKind};
 
+/// Files below a directory that differ from a revision, with those that git does not know yet.
+///
+/// # Errors
+/// There is no repository, or no such revision.
+pub fn changed(dir: &Path, revision: &str) -> Result<BTreeSet<PathBuf>, Problem> {
+    let Some(repository) = Repository::of(dir) else {
+        let what = format!("{} is not in a git repository", dir.display());
+        return Err(Problem::new(ProblemKind::MissingFile, what));
+    };
+    let commit = repository.commit(revision)?;
+    let asked = |args: &[&str]| {
+        ask(&repository.top, args).map_err(|e| failed("ask git what changed", &e.to_string()))
+    };
+    let mut all = names(&asked(&["diff", "--name-only", "-z", &commit, "--"])?);
+    let new = ["ls-files", "-z", "--others", "--exclude-standard"];
+    all.extend(names(&asked(&new)?));
+    let top = &repository.top;
+    let there = all.iter().filter_map(|n| top.join(n).canonicalize().ok());
+    Ok(there.collect())
+}
+
 /// A repository, and a directory in it.
 pub struct Repository {
     /// The repository's top directory.

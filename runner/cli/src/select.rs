@@ -13,6 +13,8 @@ use prodmirror_model::source::{SourceFile, io_reason};
 /// `*.yaml` and `*.yml`, deeper ones too); when empty, `scenarios/` beside the project file is
 /// taken. Names in messages are relative to `root` where they can be.
 pub fn files(paths: &[PathBuf], root: &Path, cwd: &Path) -> (Vec<Arc<SourceFile>>, Problems) {
+    let paths: Vec<PathBuf> = paths.iter().map(|p| place(p, cwd).0).collect();
+    let paths = paths.as_slice();
     let mut problems = Problems::default();
     let mut found = Vec::new();
     let default = [root.join("scenarios")];
@@ -41,6 +43,27 @@ pub fn files(paths: &[PathBuf], root: &Path, cwd: &Path) -> (Vec<Arc<SourceFile>
         }
     }
     (files, problems)
+}
+
+/// A path that may end in `:LINE`. A file that is really named so is that file.
+fn place(path: &Path, cwd: &Path) -> (PathBuf, Option<u32>) {
+    let text = path.to_string_lossy();
+    let split = text.rsplit_once(':').and_then(|(file, line)| {
+        let line = line.parse::<u32>().ok().filter(|n| *n > 0)?;
+        Some((PathBuf::from(file), line))
+    });
+    match split {
+        Some((file, line)) if !cwd.join(path).exists() => (file, Some(line)),
+        _ => (path.to_owned(), None),
+    }
+}
+
+/// The lines that paths name, by the file as messages call it.
+pub fn lines(paths: &[PathBuf], root: &Path, cwd: &Path) -> Vec<(String, u32)> {
+    let places = paths.iter().map(|p| place(p, cwd));
+    places
+        .filter_map(|(file, line)| Some((shown(&cwd.join(file), root, cwd), line?)))
+        .collect()
 }
 
 fn walk(dir: &Path, to: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -83,6 +106,10 @@ pub struct Filter {
     pub shard: Option<(usize, usize)>,
     /// Only these cases.
     pub cases: Option<Vec<CaseId>>,
+    /// Of these files, only the scenarios at these lines.
+    pub lines: Vec<(String, u32)>,
+    /// Only scenarios that one of these files is part of.
+    pub changed: Option<BTreeSet<PathBuf>>,
 }
 
 impl Filter {
@@ -129,8 +156,44 @@ impl Filter {
             .cases
             .as_ref()
             .is_none_or(|cases| cases.iter().any(|c| is_of(c, &program.case())));
-        label && text && wanted
+        label && text && wanted && self.takes_line(program) && self.takes_changed(program)
     }
+
+    /// `FILE:LINE` narrows the file that it names, and no other.
+    fn takes_line(&self, program: &Program) -> bool {
+        let s = &program.scenario;
+        let mut of_file = self
+            .lines
+            .iter()
+            .filter(|(f, _)| *f == s.file.name)
+            .peekable();
+        // A document ends where the next begins: blank lines behind it belong to it.
+        of_file.peek().is_none() || of_file.any(|(_, line)| covers(program, *line))
+    }
+
+    fn takes_changed(&self, program: &Program) -> bool {
+        self.changed.as_ref().is_none_or(|changed| {
+            let sources = program.scenario.sources.iter();
+            let paths = sources.filter_map(|f| f.path.as_deref()?.canonicalize().ok());
+            paths.into_iter().any(|p| changed.contains(&p))
+        })
+    }
+}
+
+/// Whether a line of the file is one of the scenario's document.
+fn covers(program: &Program, line: u32) -> bool {
+    let s = &program.scenario;
+    let text: Vec<&str> = s.file.text.lines().collect();
+    let is_mark = |n: u32| {
+        text.get(n as usize - 1)
+            .is_some_and(|l| l.starts_with("---"))
+    };
+    let first = (1..=s.span.line).rev().find(|n| is_mark(*n)).unwrap_or(1);
+    let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    let last = (s.span.line + 1..=end)
+        .find(|n| is_mark(*n))
+        .map_or(end, |n| n - 1);
+    (first..=last).contains(&line)
 }
 
 /// The programs of these cases, with all that they need, in order.

@@ -12,7 +12,7 @@ use prodmirror_engine::live::UpOptions;
 use prodmirror_engine::live::lease::{Hold, Lease, LeaseOptions};
 use prodmirror_engine::run::{
     Case, CaseOptions, Dispatcher, EngineStacks, Keep as KeepStacks, Limits, Observer, RunEnd,
-    Stop, pulse,
+    Seed, Stop, pulse,
 };
 use prodmirror_engine::step::Program;
 use prodmirror_engine::store::Clones;
@@ -104,7 +104,7 @@ impl Play<'_> {
         let limits = Limits {
             jobs: self.args.jobs,
             retries: self.args.retries,
-            fail_fast: self.args.fail_fast,
+            fail_fast: self.args.fail_fast || self.args.until_fail.is_some(),
         };
         let stacks = Arc::new(self.stacks());
         let read_back = stacks.read_back.clone();
@@ -114,7 +114,10 @@ impl Play<'_> {
             data.close().await;
         }
         Played {
-            exit: verdict(&end),
+            exit: match verdict(&end) {
+                Exit::Ok if self.args.fail_on_flaky && end.counts.flaky > 0 => Exit::Failed,
+                exit => exit,
+            },
             interrupted: end.interrupted,
             // Of a lost engine it is not known.
             clean: !end.left && end.lost.is_none(),
@@ -172,9 +175,17 @@ pub fn cases(
     options: &CaseOptions,
     unmet: impl Fn(&Program) -> Option<String>,
 ) -> Vec<Case> {
-    let times = args.repeat.max(1);
+    let times = args.until_fail.unwrap_or(args.repeat).max(1);
     let mut cases = Vec::new();
     for turn in 1..=times {
+        let mut programs: Vec<&Arc<Program>> = programs.iter().collect();
+        if let Some(seed) = args.shuffle {
+            let seed = if seed == 0 { options.seed } else { seed };
+            shuffle(
+                &mut programs,
+                &Seed::new(seed).part(&format!("shuffle {turn}")),
+            );
+        }
         for program in programs {
             let options = CaseOptions {
                 rerun: Some(rerun(&session.global, program, options.seed)),
@@ -189,6 +200,15 @@ pub fn cases(
         }
     }
     cases
+}
+
+/// Fisher and Yates.
+fn shuffle<T>(items: &mut [T], seed: &Seed) {
+    let mut seed = seed.clone();
+    for last in (1..items.len()).rev() {
+        let other = usize::try_from(seed.below(last as u64 + 1)).unwrap_or(last);
+        items.swap(last, other);
+    }
 }
 
 /// How the playing of a run's scenarios ended.

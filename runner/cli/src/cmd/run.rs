@@ -65,6 +65,15 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     if programs.is_empty() {
         return Err(session.fail(nothing_selected(args, scenarios.files.len())));
     }
+    if !args.allow_shell
+        && let Some(place) = programs.iter().find_map(|p| p.first_of("shell"))
+    {
+        let text = "a `shell` step runs a program on this machine, and that was not allowed";
+        return Err(session.fail(
+            Problem::at(ProblemKind::Forbidden, &place, text)
+                .help("run with --allow-shell, or use `exec` or `container`"),
+        ));
+    }
     if args.dry_run {
         for p in &programs {
             let case = p.case();
@@ -101,6 +110,20 @@ fn nothing_selected(args: &RunArgs, files: usize) -> Problem {
         return Problem::new(ProblemKind::Missing, "no scenario was selected").help(
             "`prodmirror run --dry-run` without --label, --filter and --shard lists them all",
         );
+    }
+    if let Some(revision) = args.only_changed.as_ref().filter(|_| files > 0) {
+        let text = format!("no scenario changed since {revision}");
+        return Problem::new(ProblemKind::Missing, text)
+            .help("leave --only-changed out to run all");
+    }
+    if args
+        .scenarios
+        .iter()
+        .any(|p| p.to_string_lossy().contains(':'))
+        && files > 0
+    {
+        return Problem::new(ProblemKind::Missing, "no scenario stands at that line")
+            .help("name any line between its `scenario:` and the next");
     }
     if args.last_failed && files > 0 {
         return Problem::new(ProblemKind::Missing, "no scenario failed in the last run")
@@ -150,6 +173,7 @@ impl Ready {
         let options = CaseOptions {
             seed: self.seed,
             vars: self.vars.clone(),
+            allow_shell: args.allow_shell,
             ..CaseOptions::default()
         };
         let (ready, programs) = self.without_programs();
@@ -329,7 +353,16 @@ fn filter(session: &Session, args: &RunArgs, opened: &Opened) -> Result<Filter, 
     } else {
         None
     };
+    let changed = match &args.only_changed {
+        None => None,
+        Some(revision) => match crate::git::changed(&opened.project.root, revision) {
+            Ok(changed) => Some(changed),
+            Err(p) => return Err(session.fail(p)),
+        },
+    };
     Ok(Filter {
+        lines: crate::select::lines(&args.scenarios, &opened.project.root, &session.context.cwd),
+        changed,
         labels: args.label.clone(),
         texts: args.filter.clone(),
         shard,

@@ -194,6 +194,34 @@ impl Engine {
         Ok(state(self.client().inspect_container(id, none).await?))
     }
 
+    /// Waits until a container has ended, and gives its exit code.
+    ///
+    /// # Errors
+    /// The container is gone, or the engine.
+    pub async fn wait_container(&self, id: &str) -> Result<i64, EngineError> {
+        let options = query::WaitContainerOptionsBuilder::default()
+            .condition("not-running")
+            .build();
+        let mut ends = std::pin::pin!(self.client().wait_container(id, Some(options)));
+        match ends.next().await {
+            Some(Ok(end)) => Ok(end.status_code),
+            // The client makes an error of every code but 0.
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(e)) => Err(e.into()),
+            None => Ok(self.inspect_container(id).await?.exit_code),
+        }
+    }
+
+    /// What `ps` on the engine's host says of a container's processes: rows of columns.
+    ///
+    /// # Errors
+    /// The container does not run, or the host has no `ps` that knows the columns.
+    pub async fn top(&self, id: &str, columns: &str) -> Result<Vec<Vec<String>>, EngineError> {
+        let options = query::TopOptionsBuilder::default().ps_args(columns).build();
+        let top = self.client().top_processes(id, Some(options)).await?;
+        Ok(top.processes.unwrap_or_default())
+    }
+
     /// All that the engine shows of a container (`docker inspect`).
     pub async fn show_container(&self, id: &str) -> Result<Value, EngineError> {
         let none = None::<query::InspectContainerOptions>;

@@ -43,6 +43,8 @@ pub struct Context {
     pub made: Made,
     /// What steps remembered of its data.
     pub saved: Saved,
+    /// How many one-off containers were run.
+    pub one_offs: std::sync::atomic::AtomicU32,
     /// Addresses that are chosen here and not by the engine.
     pub addresses: Addresses,
     /// Ends every waiting: the start was given up, or the stack is being removed.

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
 use prodmirror_model::diag::{Problem, ProblemKind, nearest};
 
 use super::LiveStack;
-use super::board::{Phase, ReplicaKey};
+use super::board::ReplicaKey;
 use crate::store::{Clones, Given};
-
-/// How long services may take to be as they were.
-const BACK_WITHIN: Duration = Duration::from_secs(120);
 
 /// What was remembered: clones by volume and name.
 #[derive(Debug, Default)]
@@ -152,39 +148,9 @@ impl LiveStack {
             users.iter().any(|u| u.id == id && u.state == "running")
         };
         let keys: Vec<ReplicaKey> = ctx.board.keys().filter(uses).cloned().collect();
-        let grace = |key: &ReplicaKey| {
-            let mut plans = ctx.plan.containers.iter();
-            plans
-                .find(|c| c.service == key.0 && c.replica == key.1)
-                .and_then(|c| c.stop_grace)
-        };
-        let before: Vec<_> = keys.iter().map(|k| ctx.board.get(k)).collect();
-        let stops = keys.iter().zip(&before).map(|(key, status)| async move {
-            let stopped = ctx.engine.stop_container(&status.id, grace(key)).await;
-            stopped.map_err(|e| e.problem(format!("stop `{}`", key.0)))
-        });
-        let stopped = try_join_all(stops).await;
-        let worked = match stopped {
-            Ok(_) => work.await,
-            Err(problem) => Err(problem),
-        };
-        let starts = keys.iter().zip(&before).map(|(key, status)| async move {
-            let ended = ctx.board.wait(key, |s| !s.phase.is_up());
-            // The end is told before the start that follows it.
-            let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
-            let started = ctx.engine.start_container(&status.id).await;
-            started.map_err(|e| e.problem(format!("start `{}` again", key.0)))?;
-            let healthy = status.phase == Phase::Healthy;
-            let back = ctx.board.wait(key, |s| match healthy {
-                true => s.phase == Phase::Healthy,
-                false => s.phase.is_up(),
-            });
-            tokio::time::timeout(BACK_WITHIN, back).await.map_err(|_| {
-                let message = format!("`{}` was not ready again within {BACK_WITHIN:?}", key.0);
-                Problem::new(ProblemKind::Start, message)
-            })
-        });
-        let started = try_join_all(starts).await;
+        let was = self.stop_replicas(keys.clone()).await?;
+        let worked = work.await;
+        let started = self.start_replicas(&was).await;
         worked?;
         started?;
         Ok(DataDone {

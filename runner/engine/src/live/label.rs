@@ -54,6 +54,8 @@ pub enum Role {
     Files,
     /// What keeps the clones of data volumes.
     Store,
+    /// A container that a step runs to its end.
+    OneOff,
     /// What finds out what the engine grants to containers, or what is in an image.
     Probe,
 }
@@ -71,6 +73,7 @@ impl Role {
             Self::Network => "network",
             Self::Files => "files",
             Self::Store => "store",
+            Self::OneOff => "one-off",
             Self::Probe => "probe",
         }
     }

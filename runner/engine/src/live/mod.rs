@@ -1,5 +1,6 @@
 //! A plan made live on the engine, and removed again.
 
+mod again;
 mod board;
 mod body;
 mod context;
@@ -18,9 +19,11 @@ mod logs;
 mod make;
 mod nofile;
 mod observe;
+mod oneoff;
 mod options;
 mod order;
 mod probe;
+mod processes;
 mod reading;
 mod replica;
 mod roots;
@@ -35,6 +38,7 @@ mod sweep;
 mod upload;
 mod watch;
 
+pub use again::Replicas;
 pub use board::{Phase, Status};
 pub(crate) use copy::pack;
 pub use data::DataDone;
@@ -43,7 +47,9 @@ pub use exec::{ExecOutput, exit_code};
 pub use follow::Line;
 pub use logs::{Cursor, LogBook, LogLine};
 pub use nofile::nofile_limit;
+pub use oneoff::{OneOff, OneOffOutput};
 pub use options::{Teardown, UpOptions};
+pub use processes::Process;
 pub use reading::{LogRequest, Spoken};
 pub use stack::{ExecRequest, LiveStack};
 pub use standing::{Member, Standing, down_project, standing};

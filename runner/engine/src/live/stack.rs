@@ -267,7 +267,7 @@ impl LiveStack {
         report
     }
 
-    fn key(&self, service: &str, replica: u32) -> Result<ReplicaKey, Problem> {
+    pub(super) fn key(&self, service: &str, replica: u32) -> Result<ReplicaKey, Problem> {
         let keys = self.keys(service)?;
         let key = keys
             .into_iter()
@@ -278,7 +278,7 @@ impl LiveStack {
         })
     }
 
-    fn keys(&self, service: &str) -> Result<Vec<ReplicaKey>, Problem> {
+    pub(super) fn keys(&self, service: &str) -> Result<Vec<ReplicaKey>, Problem> {
         let keys: Vec<ReplicaKey> = self.ctx.board.replicas_of(service).cloned().collect();
         if !keys.is_empty() {
             return Ok(keys);

@@ -169,6 +169,7 @@ impl Attempt {
             files,
             made,
             saved: Saved::default(),
+            one_offs: std::sync::atomic::AtomicU32::new(0),
             addresses,
             engine: self.engine,
             plan: self.plan.clone(),

@@ -294,6 +294,7 @@ impl Player<'_> {
                     sessions,
                     marks: &flow.marks,
                     trail,
+                    allow_shell: self.allow_shell,
                 };
                 let begun = Instant::now();
                 let mut done = act.run(&mut context).await?;

@@ -32,6 +32,8 @@ pub struct CaseOptions {
     pub rerun: Option<String>,
     /// Which repetition it is, from 1, and of how many, when it is played more than once.
     pub repetition: Option<(u32, u32)>,
+    /// Whether `shell` steps may run programs on this machine.
+    pub allow_shell: bool,
 }
 
 impl CaseOptions {
@@ -155,7 +157,8 @@ async fn run(
         }
         Some(Ok(None)) | None => {}
     }
-    let player = Player::new(program, world, sink, case, seed);
+    let mut player = Player::new(program, world, sink, case, seed);
+    player.allow_shell = options.allow_shell;
     let sessions = Sessions::default();
     let scenario = &program.scenario;
 

@@ -15,7 +15,7 @@ use crate::step::{Done, Sessions, StepError};
 /// Turns of one loop at most.
 const MOST_TURNS: u64 = 100_000;
 /// Turns of all loops of a scenario at most, those inside of others counted each time.
-const MOST_IN_ALL: u64 = 1_000_000;
+const MOST_IN_ALL: u64 = 200_000;
 
 impl Player<'_> {
     /// Steps in order, as one.

@@ -71,6 +71,8 @@ pub(super) struct Player<'a> {
     pub sink: &'a dyn Sink,
     pub case: &'a CaseId,
     pub seed: Seed,
+    /// Whether steps may run programs on this machine.
+    pub allow_shell: bool,
     /// Steps that were told to have begun and not yet to have ended.
     running: Mutex<Vec<(String, Instant)>>,
     /// Turns of loops so far.
@@ -91,6 +93,7 @@ impl<'a> Player<'a> {
             sink,
             case,
             seed,
+            allow_shell: false,
             running: Mutex::default(),
             turns: AtomicU64::new(0),
         }

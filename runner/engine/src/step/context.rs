@@ -32,6 +32,8 @@ pub struct Context<'a> {
     pub marks: &'a Marks,
     /// What was sent and what came.
     pub trail: &'a mut Trail,
+    /// Whether steps may run programs on this machine.
+    pub allow_shell: bool,
 }
 
 impl Context<'_> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use prodmirror_model::diag::{Problem, ProblemKind};
-use prodmirror_model::template::{Data, Document, Text};
+use prodmirror_model::template::{Data, Document, Scope, Text};
 use prodmirror_model::yaml::{Node, Spanned, Value as Yaml};
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -70,7 +70,7 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
 }
 
 /// A list of words; a single text is a line for the shell.
-fn words(node: &Node) -> Result<Vec<Data>, Vec<Problem>> {
+pub(super) fn words(node: &Node) -> Result<Vec<Data>, Vec<Problem>> {
     match &node.value {
         Yaml::Seq(items) if !items.is_empty() => items.iter().map(Data::new).collect(),
         Yaml::Str(s) if !s.trim().is_empty() => {
@@ -104,12 +104,7 @@ impl ExecAct {
             .iter()
             .map(|w| w.render_text(scope))
             .collect::<Result<_, _>>()?;
-        let env: Vec<String> = self
-            .env
-            .0
-            .iter()
-            .map(|(k, v)| Ok(format!("{}={}", k.render(scope)?, v.render_text(scope)?)))
-            .collect::<Result<_, StepError>>()?;
+        let env = environment(&self.env, scope)?;
         context.trail.add(
             "command",
             format!("{}: {}", self.service.value, command.join(" ")),
@@ -134,36 +129,49 @@ impl ExecAct {
                 context.trail.add(title, text);
             }
         }
-        let json = match stdout.trim_start().as_bytes().first() {
-            Some(b'{' | b'[') => serde_json::from_str(&stdout).unwrap_or(Json::Null),
-            _ => Json::Null,
-        };
-        let mut document = Document::default()
-            .with("exit_code", output.exit_code)
-            .with("stdout", cut(&stdout, LONGEST))
-            .with("stderr", cut(&stderr, LONGEST))
-            .with("json", json);
+        let mut document = document(output.exit_code, &stdout, &stderr);
         document.took(took);
         Ok(document.into())
     }
 }
 
+/// The result of a program.
+pub(super) fn document(exit_code: i64, stdout: &str, stderr: &str) -> Document {
+    let json = match stdout.trim_start().as_bytes().first() {
+        Some(b'{' | b'[') => serde_json::from_str(stdout).unwrap_or(Json::Null),
+        _ => Json::Null,
+    };
+    Document::default()
+        .with("exit_code", exit_code)
+        .with("stdout", cut(stdout, LONGEST))
+        .with("stderr", cut(stderr, LONGEST))
+        .with("json", json)
+}
+
+/// The words of a command, for people.
+pub(super) fn shown(cmd: &[Data]) -> String {
+    let words: Vec<&str> = cmd
+        .iter()
+        .map(|d| match d {
+            Data::Plain(Json::String(s), _) => s.as_str(),
+            Data::Text(t) => t.source(),
+            _ => "…",
+        })
+        .collect();
+    cut(&words.join(" "), 60).replace('\n', " ")
+}
+
+/// `NAME=value` of each pair.
+pub(super) fn environment(env: &Pairs, scope: &Scope) -> Result<Vec<String>, StepError> {
+    env.0
+        .iter()
+        .map(|(k, v)| Ok(format!("{}={}", k.render(scope)?, v.render_text(scope)?)))
+        .collect()
+}
+
 impl Act for ExecAct {
     fn title(&self) -> String {
-        let words: Vec<&str> = self
-            .cmd
-            .iter()
-            .map(|d| match d {
-                Data::Plain(Json::String(s), _) => s.as_str(),
-                Data::Text(t) => t.source(),
-                _ => "…",
-            })
-            .collect();
-        format!(
-            "{}: {}",
-            self.service.value,
-            cut(&words.join(" "), 60).replace('\n', " ")
-        )
+        format!("{}: {}", self.service.value, shown(&self.cmd))
     }
 
     fn targets(&self, to: &mut Vec<Target>) {

@@ -4,6 +4,7 @@
 //! comes out is an [`Act`] that can be run any number of times.
 
 mod amqp;
+mod container;
 mod context;
 mod credentials;
 mod data;
@@ -12,10 +13,13 @@ mod exec;
 mod fields;
 mod http;
 mod logs;
+mod metrics;
 mod needs;
 mod program;
 mod redis;
+mod service;
 mod session;
+mod shell;
 mod sql;
 mod stack;
 mod target;
@@ -64,6 +68,12 @@ pub static KINDS: &[&Kind] = &[
     &exec::KIND,
     &logs::KIND,
     &wait::KIND,
+    &metrics::KIND,
+    &container::KIND,
+    &shell::KIND,
+    &service::PROCESS,
+    &service::RESTART,
+    &service::SCALE,
     &data::SNAPSHOT,
     &data::RESTORE,
 ];

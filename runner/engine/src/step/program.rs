@@ -177,6 +177,11 @@ impl Program {
         }
     }
 
+    /// Where the first step of a kind stands, if there is one.
+    pub fn first_of(&self, kind: &str) -> Option<Span> {
+        first_of(&self.scenario, kind)
+    }
+
     /// The act of a step.
     pub fn act(&self, step: &Step) -> Option<&dyn Act> {
         self.acts.get(&step.path).map(AsRef::as_ref)
@@ -264,6 +269,18 @@ fn names_in(text: &str, ids: &mut HashSet<String>) -> bool {
         }
     }
     !text.contains("parallel")
+}
+
+fn first_of(scenario: &Scenario, kind: &str) -> Option<Span> {
+    fn of(step: &Step, wanted: &str) -> Option<Span> {
+        match &step.body {
+            Body::Kind { kind, .. } => (kind.value == wanted).then(|| kind.span.clone()),
+            Body::Use(u) => first_of(&u.fragment, wanted),
+            body => inner(body).find_map(|s| of(s, wanted)),
+        }
+    }
+    let steps = SECTIONS.into_iter().flat_map(|s| scenario.section(s));
+    steps.into_iter().find_map(|s| of(s, kind))
 }
 
 fn find_in<'s>(scenario: &'s Scenario, path: &str) -> Option<&'s Step> {

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prodmirror_model::diag::Problem;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::secret::Secret;
 
-use super::world::{Connection, Cursor, DataDone, ExecOutput, ExecRequest, Later, LogLine, World};
+use super::world::{
+    Connection, Cursor, DataDone, ExecOutput, ExecRequest, Later, LogLine, OneOff, OneOffOutput,
+    Process, Replicas, World,
+};
 use crate::live::LiveStack;
 
 /// A running stack, with what steps need to know of its making.
@@ -132,6 +136,26 @@ impl World for StackWorld {
         name: Option<&'a str>,
     ) -> Later<'a, Result<DataDone, Problem>> {
         Box::pin(self.stack.restore_data(volume, name))
+    }
+
+    fn restart<'a>(&'a self, service: &'a str) -> Later<'a, Result<Duration, Problem>> {
+        Box::pin(self.stack.restart_and_wait(service))
+    }
+
+    fn scale<'a>(&'a self, service: &'a str, to: u32) -> Later<'a, Result<Replicas, Problem>> {
+        Box::pin(self.stack.scale(service, to))
+    }
+
+    fn processes<'a>(
+        &'a self,
+        service: &'a str,
+        replica: u32,
+    ) -> Later<'a, Result<Vec<Process>, Problem>> {
+        Box::pin(self.stack.processes(service, replica))
+    }
+
+    fn run_once(&self, one: OneOff) -> Later<'_, Result<OneOffOutput, Problem>> {
+        Box::pin(self.stack.run_once(one))
     }
 
     fn roots(&self) -> Vec<Vec<u8>> {

@@ -298,6 +298,7 @@ impl WaitAct {
                     sessions: context.sessions,
                     marks: context.marks,
                     trail: &mut trail,
+                    allow_shell: context.allow_shell,
                 };
                 tokio::time::timeout(limit, act.run(&mut inner))
                     .await

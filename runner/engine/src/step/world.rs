@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::time::Duration;
 
 use prodmirror_model::diag::{Problem, ProblemKind};
 
-pub use crate::live::{Cursor, DataDone, ExecOutput, ExecRequest, LogLine};
+pub use crate::live::{
+    Cursor, DataDone, ExecOutput, ExecRequest, LogLine, OneOff, OneOffOutput, Process, Replicas,
+};
 pub use crate::reach::{Conn, Connection};
 
 /// A future that can be sent.
@@ -66,6 +69,34 @@ pub trait World: Send + Sync {
         Box::pin(async { Err(no_data()) })
     }
 
+    /// Stops a service by its own signal, starts it, and waits until it is ready again.
+    fn restart<'a>(&'a self, service: &'a str) -> Later<'a, Result<Duration, Problem>> {
+        let _ = service;
+        Box::pin(async { Err(no("services that could be restarted")) })
+    }
+
+    /// Stops replicas of a service, or starts those that were stopped, until so many run.
+    fn scale<'a>(&'a self, service: &'a str, to: u32) -> Later<'a, Result<Replicas, Problem>> {
+        let _ = (service, to);
+        Box::pin(async { Err(no("services that could be scaled")) })
+    }
+
+    /// What runs in a replica of a service (0 = the first).
+    fn processes<'a>(
+        &'a self,
+        service: &'a str,
+        replica: u32,
+    ) -> Later<'a, Result<Vec<Process>, Problem>> {
+        let _ = (service, replica);
+        Box::pin(async { Err(no("processes that could be listed")) })
+    }
+
+    /// Runs a container to its end, beside a service.
+    fn run_once(&self, one: OneOff) -> Later<'_, Result<OneOffOutput, Problem>> {
+        let _ = one;
+        Box::pin(async { Err(no("place for a container")) })
+    }
+
     /// Certificates (DER) of the authorities that steps trust: those that sign the stack's
     /// own stubs.
     fn roots(&self) -> Vec<Vec<u8>> {
@@ -76,6 +107,13 @@ pub trait World: Send + Sync {
     fn secrets(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
     }
+}
+
+fn no(what: &str) -> Problem {
+    Problem::new(
+        ProblemKind::Unsupported,
+        format!("this stack has no {what}"),
+    )
 }
 
 fn no_data() -> Problem {

@@ -228,3 +228,87 @@ async fn repetitions_are_cases_with_stacks_of_their_own() {
     assert_eq!((end.counts.passed, end.counts.flaky), (2, 1));
     assert_eq!(worlds.stacks(), ["s1", "s2"]);
 }
+
+const CHAIN: &str = r#"
+scenario: ships
+needs: [pays]
+steps:
+  - http: { url: "http://gateway/status/200" }
+---
+scenario: pays
+needs: [orders]
+steps:
+  - http: { url: "http://gateway/status/CODE" }
+---
+scenario: orders
+steps:
+  - http: { url: "http://gateway/status/200" }
+---
+scenario: something else
+steps:
+  - http: { url: "http://gateway/status/200" }
+"#;
+
+#[tokio::test]
+async fn what_is_needed_runs_before_and_what_needs_a_failure_does_not_run() {
+    for jobs in [1, 3] {
+        let limits = Limits {
+            jobs,
+            ..Limits::default()
+        };
+        let worlds = Arc::new(Worlds::new().await);
+        let all = cases(&CHAIN.replace("CODE", "200"), None);
+        let (end, ends) = dispatched(&worlds, all, limits, &Stop::new()).await;
+        assert_eq!(end.counts.passed, 4);
+        let at = |name: &str| ends.iter().position(|e| e.0 == name).unwrap();
+        assert!(
+            at("orders") < at("pays") && at("pays") < at("ships"),
+            "{ends:?}"
+        );
+
+        let worlds = Arc::new(Worlds::new().await);
+        let all = cases(&CHAIN.replace("CODE", "500"), None);
+        let (end, ends) = dispatched(&worlds, all, limits, &Stop::new()).await;
+        let c = end.counts;
+        assert_eq!((c.passed, c.failed, c.skipped, c.not_run), (2, 1, 1, 0));
+        let ships = ends.iter().find(|e| e.0 == "ships").unwrap();
+        assert_eq!(ships.1, Outcome::Skipped);
+        assert_eq!(ships.2, "it needs `pays`, which did not pass");
+        // No stack is started for what does not run.
+        assert_eq!(worlds.stacks().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn scenarios_with_the_same_lock_do_not_run_at_the_same_time() {
+    let text: String = (0..6)
+        .map(|n| {
+            let lock = if n % 2 == 0 { "lock: [terminal]\n" } else { "" };
+            format!("scenario: s{n}\n{lock}steps:\n  - http: {{ url: \"http://gateway/slow/50\" }}\n---\n")
+        })
+        .collect();
+    let worlds = Arc::new(Worlds::new().await);
+    let sink = Arc::new(Collected::default());
+    let limits = Limits {
+        jobs: 4,
+        ..Limits::default()
+    };
+    let dispatcher = Dispatcher::new(worlds, sink.clone(), limits, Stop::new());
+    let end = dispatcher.run(cases(&text, None)).await;
+    assert_eq!(end.counts.passed, 6, "{:?}", sink.all());
+    let (mut held, mut together, mut most) = (0, 0, 0);
+    for e in sink.all() {
+        let (case, by) = match &e {
+            What::CaseStarted { case, .. } => (case, 1),
+            What::CaseFinished { case, .. } => (case, -1),
+            _ => continue,
+        };
+        together += by;
+        most = most.max(together);
+        if ["s0", "s2", "s4"].contains(&case.name.as_str()) {
+            held += by;
+            assert!(held <= 1, "two with the lock at once");
+        }
+    }
+    assert!(most >= 2, "nothing ran at the same time");
+}

@@ -118,7 +118,7 @@ steps:
     assert_eq!(played.end.outcome, Outcome::Errored);
     let reason = played.end.reason.unwrap();
     assert!(
-        reason.contains("came to more than 1000000 turns"),
+        reason.contains("came to more than 200000 turns"),
         "{reason}"
     );
 }
