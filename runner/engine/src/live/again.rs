@@ -53,13 +53,17 @@ impl LiveStack {
         }
     }
 
+    async fn told_to_have_ended(&self, key: &ReplicaKey) {
+        let ended = self.context().board.wait(key, |s| !s.phase.is_up());
+        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    }
+
     /// Starts what was stopped, and waits until it is what it was.
     pub(super) async fn start_replicas(&self, was: &[Was]) -> Result<(), Problem> {
         let ctx = self.context();
         let starts = was.iter().map(|(key, status)| async move {
-            let ended = ctx.board.wait(key, |s| !s.phase.is_up());
             // The end is told before the start that follows it.
-            let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+            self.told_to_have_ended(key).await;
             let started = ctx.engine.start_container(&status.id).await;
             started.map_err(|e| e.problem(format!("start `{}` again", key.0)))?;
             let healthy = status.phase == Phase::Healthy;
@@ -126,7 +130,11 @@ impl LiveStack {
         let wanted_len = wanted as usize;
         if wanted < before {
             // The last ones go first, as Compose and Kubernetes' StatefulSets do it.
-            self.stop_replicas(up[wanted_len..].to_vec()).await?;
+            let last = up[wanted_len..].to_vec();
+            let stopped = self.stop_replicas(last).await?;
+            for (key, _) in &stopped {
+                self.told_to_have_ended(key).await;
+            }
         } else {
             let healthy = up.iter().any(|k| ctx.board.get(k).phase == Phase::Healthy);
             let missing = down.into_iter().take(wanted_len - up.len());

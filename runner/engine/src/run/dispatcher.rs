@@ -340,15 +340,13 @@ impl Shared {
         let own = group.need.isolation == Isolation::Scenario;
         // No stack is started for what will not run.
         let inside: Vec<CaseId> = group.cases.iter().map(Case::id).collect();
-        group
-            .cases
-            .retain(|case| match self.queue().unmet(case, &inside) {
-                None => true,
-                Some(need) => {
-                    self.unmet_need(case, &need);
-                    false
-                }
-            });
+        group.cases.retain(|case| {
+            let unmet = self.queue().unmet(case, &inside);
+            if let Some(need) = &unmet {
+                self.unmet_need(case, need);
+            }
+            unmet.is_none()
+        });
         if group.cases.is_empty() {
             return;
         }
