@@ -10,6 +10,7 @@ mod data;
 mod evidence;
 mod exec;
 mod fields;
+mod files;
 mod http;
 mod logs;
 mod program;
@@ -24,6 +25,7 @@ pub mod world;
 use std::fmt;
 use std::time::Duration;
 
+use prodmirror_model::check::Expectation;
 use prodmirror_model::diag::Problem;
 use prodmirror_model::event::Mismatch;
 use prodmirror_model::scenario::KindInfo;
@@ -111,6 +113,11 @@ pub trait Act: Send + Sync {
     /// How long one attempt may take unless the step says otherwise.
     fn limit(&self) -> Duration {
         Duration::from_secs(30)
+    }
+
+    /// What a step without `expect` expects, where that is not the usual of its kind.
+    fn usual(&self) -> Option<&'static [Expectation]> {
+        None
     }
 
     /// Does it once.
