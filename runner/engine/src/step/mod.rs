@@ -11,6 +11,8 @@ mod evidence;
 mod exec;
 mod fields;
 mod files;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
 mod logs;
 mod program;
@@ -62,6 +64,8 @@ pub static KINDS: &[&Kind] = &[
     &sql::KIND,
     &redis::KIND,
     &amqp::KIND,
+    #[cfg(feature = "grpc")]
+    &grpc::KIND,
     &exec::KIND,
     &logs::KIND,
     &wait::KIND,
