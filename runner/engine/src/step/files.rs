@@ -67,7 +67,12 @@ pub(super) fn read_now(name: &str, span: &Span) -> Result<Option<Vec<u8>>, Probl
     std::fs::read(&path).map(Some).map_err(fail)
 }
 
-pub(super) fn unread(name: &str, path: &std::path::Path, span: &Span, e: &std::io::Error) -> Problem {
+pub(super) fn unread(
+    name: &str,
+    path: &std::path::Path,
+    span: &Span,
+    e: &std::io::Error,
+) -> Problem {
     Problem::at(
         ProblemKind::MissingFile,
         span,

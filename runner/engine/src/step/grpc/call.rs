@@ -72,10 +72,7 @@ enum Next {
 impl Call<'_> {
     pub async fn make(mut self, channel: &Channel) -> Result<Came, StepError> {
         let begun = Instant::now();
-        let path = path(
-            self.method.parent_service().full_name(),
-            self.method.name(),
-        )?;
+        let path = path(self.method.parent_service().full_name(), self.method.name())?;
         // A server that watches ends with what it is sent: as long as more is waited for, the
         // stream stays open.
         let stays = self.method.is_client_streaming()
@@ -83,7 +80,9 @@ impl Call<'_> {
             && self.receive.is_any();
         let messages = tokio_stream::iter(std::mem::take(&mut self.messages));
         let outgoing = if stays {
-            messages.chain(futures_util::stream::pending()).left_stream()
+            messages
+                .chain(futures_util::stream::pending())
+                .left_stream()
         } else {
             messages.right_stream()
         };
@@ -199,12 +198,7 @@ impl Call<'_> {
     }
 
     /// A status that the server gave is an answer; one that it did not give is none.
-    fn failed(
-        &self,
-        channel: &Channel,
-        status: Status,
-        came: &mut Came,
-    ) -> Result<(), StepError> {
+    fn failed(&self, channel: &Channel, status: Status, came: &mut Came) -> Result<(), StepError> {
         if !channel.answered() {
             if status.code() == Code::OutOfRange {
                 return Err(self.too_much());

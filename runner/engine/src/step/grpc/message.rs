@@ -320,11 +320,7 @@ fn check_single(node: &Node, kind: &Kind, problems: &mut Vec<Problem>) {
     }
 }
 
-fn leaf(
-    node: &Node,
-    problems: &mut Vec<Problem>,
-    fit: impl FnOnce(Json) -> Result<Json, Misfit>,
-) {
+fn leaf(node: &Node, problems: &mut Vec<Problem>, fit: impl FnOnce(Json) -> Result<Json, Misfit>) {
     if any_tags(node) {
         return;
     }

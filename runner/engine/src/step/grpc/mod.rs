@@ -35,8 +35,8 @@ use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 pub(super) static KIND: Kind = Kind {
     name: "grpc",
     fields: &[
-        "status", "code", "message", "json", "messages", "count", "headers", "trailers",
-        "details", "duration",
+        "status", "code", "message", "json", "messages", "count", "headers", "trailers", "details",
+        "duration",
     ],
     help: "calls a method of a gRPC service and gives its answer",
     example: "grpc: { service: \"orders:50051\", method: shop.Orders/Create, message: { sku: A1 } }",
@@ -211,10 +211,10 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
         (Some(first), _) => match files.compile()? {
             None => Described::Nowhere(first.clone()),
             Some(pool) => {
-                let service = proto::service(&pool, &names.0, &a.method.span)
-                    .map_err(|p| vec![p])?;
-                let method = proto::method(&service, &names.1, &a.method.span)
-                    .map_err(|p| vec![p])?;
+                let service =
+                    proto::service(&pool, &names.0, &a.method.span).map_err(|p| vec![p])?;
+                let method =
+                    proto::method(&service, &names.1, &a.method.span).map_err(|p| vec![p])?;
                 for (node, _) in &messages {
                     message::check(node, &method.input(), &mut problems);
                 }
@@ -314,9 +314,8 @@ fn metadata(pairs: Pairs, problems: &mut Vec<Problem>) -> Vec<(Key, Data)> {
             )
         };
         if lower.starts_with("grpc-") {
-            problems.push(
-                bad("belongs to the protocol itself").help("a deadline is `deadline: 2s`"),
-            );
+            problems
+                .push(bad("belongs to the protocol itself").help("a deadline is `deadline: 2s`"));
         } else if lower.ends_with("-bin") {
             match BinaryMetadataKey::from_bytes(lower.as_bytes()) {
                 Ok(key) => all.push((Key::Binary(key), value)),
@@ -353,9 +352,7 @@ impl GrpcAct {
     fn metadata(&self, scope: &Scope) -> Result<MetadataMap, StepError> {
         let mut map = MetadataMap::with_capacity(self.metadata.len());
         for (key, value) in &self.metadata {
-            let bad = |what: &str| {
-                Problem::at(ProblemKind::InvalidValue, value.span(), what)
-            };
+            let bad = |what: &str| Problem::at(ProblemKind::InvalidValue, value.span(), what);
             let texts = match value.render(scope)? {
                 Json::Array(items) => items.iter().map(text).collect(),
                 one => vec![text(&one)],
@@ -400,8 +397,7 @@ impl GrpcAct {
             Some(service) => service,
             None => {
                 let span = &self.method.span;
-                let service =
-                    reflection::service(channel, metadata, &self.names.0, span).await?;
+                let service = reflection::service(channel, metadata, &self.names.0, span).await?;
                 hub.remember(&self.endpoint, service.clone());
                 service
             }
@@ -439,7 +435,10 @@ impl GrpcAct {
                 // Without templates in it, the exact place is known.
                 let mut found = Vec::new();
                 message::check(node, kind, &mut found);
-                found.into_iter().next().unwrap_or_else(|| misfit.at(&node.span))
+                found
+                    .into_iter()
+                    .next()
+                    .unwrap_or_else(|| misfit.at(&node.span))
             })?;
             encoded.push(message.encode_to_vec().into());
         }

@@ -29,7 +29,11 @@ impl Files<'_> {
             match path.canonicalize() {
                 Ok(path) if path.is_dir() == folder => Some(path),
                 Ok(_) => {
-                    let what = if folder { "no directory" } else { "a directory" };
+                    let what = if folder {
+                        "no directory"
+                    } else {
+                        "a directory"
+                    };
                     problems.push(Problem::at(
                         ProblemKind::MissingFile,
                         &name.span,
@@ -65,7 +69,14 @@ impl Files<'_> {
         let fail = |e: &protox::Error, at: &Spanned<String>| problem(e, &includes, at);
         let mut compiler = match protox::Compiler::new(&includes) {
             Ok(c) => c,
-            Err(e) => return Err(self.proto.first().map(|f| fail(&e, f)).into_iter().collect()),
+            Err(e) => {
+                return Err(self
+                    .proto
+                    .first()
+                    .map(|f| fail(&e, f))
+                    .into_iter()
+                    .collect());
+            }
         };
         compiler.include_imports(true);
         for (path, at) in &proto {
@@ -99,11 +110,7 @@ fn problem(e: &protox::Error, includes: &[PathBuf], at: &Spanned<String>) -> Pro
     let p = match place {
         Some((span, words)) => Problem::at(ProblemKind::Syntax, &span, words)
             .related(&at.span, "the scenario names it here"),
-        None => Problem::at(
-            ProblemKind::Syntax,
-            &at.span,
-            format!("{}: {e}", at.value),
-        ),
+        None => Problem::at(ProblemKind::Syntax, &at.span, format!("{}: {e}", at.value)),
     };
     if e.is_file_not_found() {
         p.help("`import` names the directories in which imports are looked for")

@@ -127,10 +127,7 @@ pub(super) async fn service(
             return Err(Problem::at(
                 ProblemKind::TooLarge,
                 span,
-                format!(
-                    "{} describes `{name}` by too many files",
-                    channel.endpoint
-                ),
+                format!("{} describes `{name}` by too many files", channel.endpoint),
             )
             .help("name the files that matter in `proto`")
             .into());

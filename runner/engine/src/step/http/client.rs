@@ -155,8 +155,7 @@ impl Http {
         if !headers.contains_key(header::SET_COOKIE) {
             return;
         }
-        self.any_cookie
-            .store(true, Ordering::Relaxed);
+        self.any_cookie.store(true, Ordering::Relaxed);
         let mut store = self.cookies.write().unwrap_or_else(PoisonError::into_inner);
         for value in headers.get_all(header::SET_COOKIE) {
             if let Ok(text) = value.to_str() {

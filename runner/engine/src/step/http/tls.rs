@@ -247,9 +247,11 @@ fn in_words(e: &std::io::Error) -> String {
 
 fn certificate_words(c: &CertificateError, e: &rustls::Error) -> String {
     match c {
-        CertificateError::UnknownIssuer => "the certificate is from an authority that is not trusted; \
+        CertificateError::UnknownIssuer => {
+            "the certificate is from an authority that is not trusted; \
              `ca: file.pem` trusts one beside the mirror's own, `verify: false` takes any"
-            .to_owned(),
+                .to_owned()
+        }
         CertificateError::NotValidForNameContext { presented, .. } => format!(
             "the certificate is for other names: {}",
             presented.join(", ")

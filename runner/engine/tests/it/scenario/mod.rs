@@ -3,11 +3,15 @@
 mod dispatch;
 mod examples;
 mod flow;
+mod grpc;
+mod grpc_server;
 mod http;
+mod http_more;
 mod local;
 mod mistakes;
 mod services;
 mod site;
+mod tls;
 
 use std::sync::Arc;
 
@@ -36,7 +40,12 @@ pub struct Step {
 
 /// Compiles scenarios that have no mistakes.
 pub fn programs(text: &str) -> Vec<Program> {
-    let (programs, problems) = compile(&SourceFile::new("s.yaml", text));
+    programs_of(&SourceFile::new("s.yaml", text))
+}
+
+/// Compiles a file of scenarios that have no mistakes.
+pub fn programs_of(file: &Arc<SourceFile>) -> Vec<Program> {
+    let (programs, problems) = compile(file);
     let errors: Vec<String> = problems
         .iter()
         .filter(|p| p.is_error())
