@@ -300,7 +300,8 @@ impl Head {
         match head.as_slice() {
             [] if tls => None,
             [] => Some(
-                "the connection was closed before anything came; if the port speaks TLS, say `tls: true`"
+                "the connection was closed before anything came: what is there does not speak HTTP/2, \
+                 on which gRPC is built, or it wants TLS (`tls: true`)"
                     .into(),
             ),
             // A record of TLS: an alert, or a handshake.
@@ -317,6 +318,11 @@ impl Head {
             }
         }
     }
+}
+
+fn is_closed(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 /// A connection of which the first bytes are kept.
@@ -344,14 +350,22 @@ impl AsyncWrite for Sniffed {
         cx: &mut task::Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        match Pin::new(&mut self.stream).poll_write(cx, buf) {
+            // Who closes in the middle of a request may have said why: that is read first, and
+            // then that it is closed.
+            Poll::Ready(Err(e)) if is_closed(&e) => Poll::Ready(Ok(buf.len())),
+            other => other,
+        }
     }
 
     fn poll_flush(
         mut self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Err(e)) if is_closed(&e) => Poll::Ready(Ok(())),
+            other => other,
+        }
     }
 
     fn poll_shutdown(

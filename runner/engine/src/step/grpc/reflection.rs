@@ -99,13 +99,7 @@ pub(super) async fn service(
     let (mut talk, told) = Talk::open(channel, metadata, &ask, span).await?;
     let files = match told {
         Told::Files(files) => files,
-        Told::Failed(_) => {
-            let services = match talk.ask(&Ask::Services(String::new())).await? {
-                Told::Services(s) => s.services.into_iter().map(|s| s.name).collect(),
-                _ => Vec::new(),
-            };
-            return Err(unknown_service(channel, name, services, span).into());
-        }
+        Told::Failed(_) => return Err(talk.unknown_service(name, span).await),
         Told::Services(_) => return Err(talk.odd()),
     };
     let mut found: HashMap<String, FileDescriptorProto> = HashMap::new();
@@ -173,24 +167,10 @@ pub(super) async fn service(
             )
             .help("name the service's files in `proto`")
         })?;
-    pool.get_service_by_name(name)
-        .ok_or_else(|| unknown_service(channel, name, Vec::new(), span).into())
-}
-
-fn unknown_service(channel: &Channel, name: &str, all: Vec<String>, span: &Span) -> Problem {
-    let all: Vec<&str> = all
-        .iter()
-        .map(String::as_str)
-        .filter(|s| !s.starts_with("grpc.reflection."))
-        .collect();
-    let p = Problem::at(
-        ProblemKind::UnknownReference,
-        span,
-        format!("{} has no service `{name}`", channel.endpoint),
-    );
-    match nearest(name, all.iter().copied()) {
-        Some(n) => p.help(format!("did you mean `{n}`?")),
-        None => p.help(format!("its services: {}", all.join(", "))),
+    match pool.get_service_by_name(name) {
+        Some(service) => Ok(service),
+        // The name of a message, or of something else that is no service.
+        None => Err(talk.unknown_service(name, span).await),
     }
 }
 
@@ -296,6 +276,28 @@ impl Talk {
         let bytes = bytes.ok_or_else(|| odd("the stream ended"))?;
         let answer = Answer::decode(bytes).map_err(|e| odd(&e.to_string()))?;
         answer.told.ok_or_else(|| odd("an empty answer"))
+    }
+
+    async fn unknown_service(&mut self, name: &str, span: &Span) -> StepError {
+        let all: Vec<String> = match self.ask(&Ask::Services(String::new())).await {
+            Ok(Told::Services(s)) => s.services.into_iter().map(|s| s.name).collect(),
+            Ok(_) => Vec::new(),
+            Err(e) => return e,
+        };
+        let all: Vec<&str> = all
+            .iter()
+            .map(String::as_str)
+            .filter(|s| !s.starts_with("grpc.reflection."))
+            .collect();
+        let p = Problem::at(
+            ProblemKind::UnknownReference,
+            span,
+            format!("{} has no service `{name}`", self.channel.endpoint),
+        );
+        match nearest(name, all.iter().copied()) {
+            Some(n) => p.help(format!("did you mean `{n}`?")).into(),
+            None => p.help(format!("its services: {}", all.join(", "))).into(),
+        }
     }
 
     fn odd(&self) -> StepError {

@@ -92,6 +92,7 @@ impl Events {
         // With `count: 0` no event may come: the first ends the wait.
         let enough = self.count.map(|c| c.max(1));
         let mut met = self.until.is_none();
+        let mut unclear = None;
         'reading: loop {
             let next = match deadline {
                 Some(at) => match tokio::time::timeout_at(at, body.frame()).await {
@@ -101,7 +102,10 @@ impl Events {
                 None => body.frame().await,
             };
             let frame = match next {
-                None => break,
+                None => {
+                    unpack.end()?;
+                    break;
+                }
                 Some(Ok(frame)) => frame,
                 Some(Err(e)) => {
                     let StepError::Transport(why) = broke_off(&e) else {
@@ -122,11 +126,13 @@ impl Events {
                 }
                 while let Some(event) = reader.next() {
                     let document = event.document();
+                    // An event without the key that is asked for is not the one.
                     let wanted = match &self.until {
                         None => false,
-                        Some(until) => until
-                            .is_true(&document, scope)
-                            .map_err(|m| unclear(until, &m))?,
+                        Some(until) => until.is_true(&document, scope).unwrap_or_else(|m| {
+                            unclear = Some(m.actual);
+                            false
+                        }),
                     };
                     events.push(Json::Object(document.fields));
                     met |= wanted;
@@ -139,7 +145,10 @@ impl Events {
                 }
             }
         }
-        let mismatch = self.mismatch(events.len(), met, &kind);
+        let mut mismatch = self.mismatch(events.len(), met, &kind);
+        if let (Some(m), Some(why)) = (&mut mismatch, unclear) {
+            m.hint = Some(format!("of an event, `until` had no value: {why}"));
+        }
         let whole = Whole {
             status: parts.status,
             version: parts.version,
@@ -194,16 +203,6 @@ fn too_many() -> StepError {
     .into()
 }
 
-fn unclear(until: &Expr, m: &Mismatch) -> StepError {
-    Problem::at(
-        ProblemKind::InvalidValue,
-        until.span(),
-        format!("`until` is not true or false: {}", m.actual),
-    )
-    .help("it sees `event`, `id`, `data` and `json` of each event; `has(json.x)` asks for a key")
-    .into()
-}
-
 /// Bytes that are unpacked at once, so that a little that becomes much is noticed.
 const PIECE: usize = 4096;
 
@@ -228,19 +227,33 @@ impl Unpack {
         })
     }
 
+    /// That nothing is missing.
+    fn end(&mut self) -> Result<(), StepError> {
+        match self {
+            Unpack::No(_) => Ok(()),
+            Unpack::Gzip(z) => z.try_finish(),
+            Unpack::Deflate(z) => z.try_finish(),
+        }
+        .map_err(|e| packed(&e))
+    }
+
     fn feed(&mut self, piece: &[u8]) -> Result<Vec<u8>, StepError> {
         let fed = match self {
             Unpack::No(out) => out.write_all(piece),
             Unpack::Gzip(z) => z.write_all(piece).and_then(|()| z.flush()),
             Unpack::Deflate(z) => z.write_all(piece).and_then(|()| z.flush()),
         };
-        fed.map_err(|e| StepError::transport(format!("the events cannot be unpacked: {e}")))?;
+        fed.map_err(|e| packed(&e))?;
         Ok(std::mem::take(match self {
             Unpack::No(out) => out,
             Unpack::Gzip(z) => z.get_mut(),
             Unpack::Deflate(z) => z.get_mut(),
         }))
     }
+}
+
+fn packed(e: &std::io::Error) -> StepError {
+    StepError::transport(format!("the events cannot be unpacked: {e}"))
 }
 
 /// Cuts a stream into events, as the HTML standard has it.

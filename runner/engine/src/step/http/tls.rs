@@ -10,8 +10,7 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 use serde::Deserialize;
 use tokio_rustls::client::TlsStream;
@@ -234,7 +233,7 @@ fn in_words(e: &std::io::Error) -> String {
     };
     match e {
         rustls::Error::InvalidCertificate(c) => certificate_words(c, e),
-        rustls::Error::AlertReceived(alert) => alert_words(*alert),
+        rustls::Error::AlertReceived(alert) => alert_words(&format!("{alert:?}")),
         rustls::Error::InvalidMessage(_) => {
             format!("what answers there does not speak TLS ({e})")
         }
@@ -263,49 +262,52 @@ fn certificate_words(c: &CertificateError, e: &rustls::Error) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             format!("the certificate is not valid yet ({e})")
         }
+        CertificateError::BadSignature => {
+            "the certificate names an authority that is trusted, but another one of the same name \
+             signed it"
+                .to_owned()
+        }
         _ => e.to_string(),
     }
 }
 
-/// What the server's refusal means.
-fn alert_words(alert: AlertDescription) -> String {
+/// What the server's refusal means; alerts are known by their names.
+fn alert_words(alert: &str) -> String {
     let told = match alert {
-        AlertDescription::CertificateRequired => {
+        "CertificateRequired" => {
             "the server wants a certificate of its clients: `client_cert: { cert: …, key: … }`"
         }
-        AlertDescription::UnknownCA
-        | AlertDescription::BadCertificate
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateExpired
-        | AlertDescription::CertificateRevoked
-        | AlertDescription::DecryptError => "the server does not take the client's certificate",
-        AlertDescription::HandshakeFailure => {
+        "UnknownCA"
+        | "BadCertificate"
+        | "CertificateUnknown"
+        | "UnsupportedCertificate"
+        | "CertificateExpired"
+        | "CertificateRevoked"
+        | "DecryptError" => "the server does not take the client's certificate",
+        "HandshakeFailure" => {
             "the server refused the handshake: no common version or cipher, or it wants a \
              certificate of its clients (`client_cert`)"
         }
-        AlertDescription::NoApplicationProtocol => {
-            "the server does not speak the HTTP version that was asked for"
-        }
-        AlertDescription::UnrecognisedName => "the server has no certificate for this name",
-        AlertDescription::ProtocolVersion => "the server wants another version of TLS",
-        other => return format!("the server refused it ({other:?})"),
+        "NoApplicationProtocol" => "the server does not speak the HTTP version that was asked for",
+        "UnrecognisedName" => "the server has no certificate for this name",
+        "ProtocolVersion" => "the server wants another version of TLS",
+        other => return format!("the server refused it ({other})"),
     };
-    format!("{told} ({alert:?})")
+    format!("{told} ({alert})")
 }
 
 /// The words for an error that came after the handshake, when it is one of TLS: a server
-/// that wants a certificate says so only then.
+/// that wants a certificate says so only then. Libraries in between keep no more than its
+/// text.
 pub(in crate::step) fn late_words(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    const ALERT: &str = "received fatal alert: ";
     let mut source = Some(error);
     while let Some(e) = source {
-        let inner = e
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|e| e.downcast_ref::<rustls::Error>())
-            .or_else(|| e.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::AlertReceived(alert)) = inner {
-            return Some(alert_words(*alert));
+        let text = e.to_string();
+        if let Some(at) = text.find(ALERT) {
+            let rest = &text[at + ALERT.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
+            return Some(alert_words(&rest[..end.unwrap_or(rest.len())]));
         }
         source = e.source();
     }

@@ -286,8 +286,10 @@ impl Shop {
             None => json!({"errorResponse": {"errorCode": 5, "errorMessage": "not found"}}),
         };
         if let Some(symbol) = asked["fileContainingSymbol"].as_str() {
-            let found = self.pool.get_service_by_name(symbol);
-            return file(found.map(|s| s.parent_file()));
+            let service = self.pool.get_service_by_name(symbol);
+            let message = || self.pool.get_message_by_name(symbol);
+            let found = service.map(|s| s.parent_file());
+            return file(found.or_else(|| message().map(|m| m.parent_file())));
         }
         if let Some(name) = asked["fileByFilename"].as_str() {
             self.asked.fetch_add(1, Ordering::Relaxed);

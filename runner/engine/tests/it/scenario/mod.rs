@@ -89,6 +89,26 @@ pub async fn fails(world: &Arc<dyn World>, steps: &str) -> Step {
     played.steps().pop().unwrap()
 }
 
+/// Whether the words of a table were said, all that were not told at once.
+#[derive(Default)]
+pub struct Said(Vec<String>);
+
+impl Said {
+    pub fn see(&mut self, wanted: &str, told: &str) {
+        if !told.contains(wanted) {
+            self.0.push(format!("wanted {wanted}\ntold   {told}"));
+        }
+    }
+}
+
+impl Drop for Said {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.0.is_empty(), "{}", self.0.join("\n\n"));
+        }
+    }
+}
+
 impl Played {
     pub fn steps(&self) -> Vec<Step> {
         self.events
