@@ -11,6 +11,9 @@ mod data;
 mod evidence;
 mod exec;
 mod fields;
+mod files;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
 mod logs;
 mod metrics;
@@ -29,6 +32,7 @@ pub mod world;
 use std::fmt;
 use std::time::Duration;
 
+use prodmirror_model::check::Expectation;
 use prodmirror_model::diag::Problem;
 use prodmirror_model::event::Mismatch;
 use prodmirror_model::scenario::KindInfo;
@@ -65,6 +69,8 @@ pub static KINDS: &[&Kind] = &[
     &sql::KIND,
     &redis::KIND,
     &amqp::KIND,
+    #[cfg(feature = "grpc")]
+    &grpc::KIND,
     &exec::KIND,
     &logs::KIND,
     &wait::KIND,
@@ -122,6 +128,11 @@ pub trait Act: Send + Sync {
     /// How long one attempt may take unless the step says otherwise.
     fn limit(&self) -> Duration {
         Duration::from_secs(30)
+    }
+
+    /// What a step without `expect` expects, where that is not the usual of its kind.
+    fn usual(&self) -> Option<&'static [Expectation]> {
+        None
     }
 
     /// Does it once.

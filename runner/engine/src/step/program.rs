@@ -163,6 +163,9 @@ impl Program {
 
     /// What is expected of a step that does not say so.
     pub fn usual(&self, step: &Step) -> &'static [Expectation] {
+        if let Some(own) = self.act(step).and_then(Act::usual) {
+            return own;
+        }
         match &step.body {
             Body::Kind { kind, .. } => USUAL.get(kind.value.as_str()).map_or(&[], Vec::as_slice),
             _ => &[],

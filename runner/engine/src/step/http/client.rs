@@ -1,11 +1,13 @@
 //! The client: connections to the stack only, kept alive, with the scenario's cookies.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::task::{self, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cookie_store::CookieStore;
@@ -18,18 +20,64 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Map, Value as Json};
 use url::Url;
 
-use super::tls;
+use super::tls::{self, Alpn, Trust};
 use crate::step::StepError;
 use crate::step::context::reach_error;
 use crate::step::world::{Connection, Later, World};
 
 /// How a request goes over the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wire {
-    /// HTTP/2 from the start, also without TLS.
-    pub http2: bool,
+    pub protocol: Protocol,
     /// Whether certificates must be valid.
     pub verify: bool,
+    /// What is trusted beside the stack's own authority, and a certificate of its own.
+    pub trust: Option<Arc<Trust>>,
+    /// Whether connections tell what they know of themselves ([`Peer`]).
+    pub told: bool,
+}
+
+/// Versions of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Protocol {
+    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    Any,
+    Http10,
+    Http11,
+    /// HTTP/2 from the start, also without TLS.
+    Http2,
+}
+
+impl Protocol {
+    fn alpn(self) -> Alpn {
+        match self {
+            Protocol::Any => Alpn::Any,
+            Protocol::Http10 | Protocol::Http11 => Alpn::Http1,
+            Protocol::Http2 => Alpn::Http2,
+        }
+    }
+}
+
+/// What a connection knows of itself.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// How long it took to be made.
+    pub connect: Duration,
+    /// The server's certificate (DER).
+    pub certificate: Option<Arc<[u8]>>,
+    /// Whether a response came over it already.
+    used: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// How long this request waited for its connection: nothing where that was open already.
+    pub fn waited(&self) -> Duration {
+        if self.used.swap(true, Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            self.connect
+        }
+    }
 }
 
 type HyperClient = Client<Connector, Full<Bytes>>;
@@ -37,40 +85,59 @@ type HyperClient = Client<Connector, Full<Bytes>>;
 /// Pools and cookies of a scenario.
 #[derive(Default)]
 pub(super) struct Http {
-    /// By [`Wire`]: HTTP/1 verified, HTTP/1 not, HTTP/2 verified, HTTP/2 not.
-    clients: [OnceLock<HyperClient>; 4],
+    /// What nearly all requests use, by [`Wire`].
+    plain: [OnceLock<HyperClient>; 8],
+    /// Those of requests that show or trust something of their own, or want to know more.
+    others: Mutex<HashMap<Wire, HyperClient>>,
     cookies: RwLock<CookieStore>,
-    any_cookie: std::sync::atomic::AtomicBool,
+    any_cookie: AtomicBool,
     making: Mutex<()>,
+}
+
+/// A client: cloned only where it is not one of the plain ones.
+pub(super) enum Picked<'h> {
+    Plain(&'h HyperClient),
+    Other(HyperClient),
+}
+
+impl std::ops::Deref for Picked<'_> {
+    type Target = HyperClient;
+
+    fn deref(&self) -> &HyperClient {
+        match self {
+            Picked::Plain(c) => c,
+            Picked::Other(c) => c,
+        }
+    }
 }
 
 impl Http {
     pub fn client(
         &self,
-        wire: Wire,
+        wire: &Wire,
         world: &Arc<dyn World>,
         connect_timeout: Duration,
-    ) -> Result<&HyperClient, StepError> {
-        let slot = &self.clients[usize::from(wire.http2) * 2 + usize::from(!wire.verify)];
+    ) -> Result<Picked<'_>, StepError> {
+        if wire.trust.is_some() || wire.told {
+            let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(client) = others.get(wire) {
+                return Ok(Picked::Other(client.clone()));
+            }
+            let client = make(wire, world, connect_timeout)?;
+            others.insert(wire.clone(), client.clone());
+            return Ok(Picked::Other(client));
+        }
+        let slot = &self.plain[wire.protocol as usize * 2 + usize::from(!wire.verify)];
         if let Some(client) = slot.get() {
-            return Ok(client);
+            return Ok(Picked::Plain(client));
         }
         let _one = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        let connector = Connector {
-            world: world.clone(),
-            tls: tls::config(wire.verify, wire.http2, &world.roots())
-                .map_err(StepError::transport)?,
-            timeout: connect_timeout,
-        };
-        let client = Client::builder(TokioExecutor::new())
-            .http2_only(wire.http2)
-            .pool_idle_timeout(None)
-            .build(connector);
-        Ok(slot.get_or_init(|| client))
+        let client = make(wire, world, connect_timeout)?;
+        Ok(Picked::Plain(slot.get_or_init(|| client)))
     }
 
     pub fn cookie_header(&self, url: &Url) -> Option<HeaderValue> {
-        if !self.any_cookie.load(std::sync::atomic::Ordering::Relaxed) {
+        if !self.any_cookie.load(Ordering::Relaxed) {
             return None;
         }
         let store = self.cookies.read().unwrap_or_else(PoisonError::into_inner);
@@ -88,8 +155,7 @@ impl Http {
         if !headers.contains_key(header::SET_COOKIE) {
             return;
         }
-        self.any_cookie
-            .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.any_cookie.store(true, Ordering::Relaxed);
         let mut store = self.cookies.write().unwrap_or_else(PoisonError::into_inner);
         for value in headers.get_all(header::SET_COOKIE) {
             if let Ok(text) = value.to_str() {
@@ -101,7 +167,7 @@ impl Http {
 
     /// The cookies that a request to the URL would carry.
     pub fn cookies(&self, url: &Url) -> Map<String, Json> {
-        if !self.any_cookie.load(std::sync::atomic::Ordering::Relaxed) {
+        if !self.any_cookie.load(Ordering::Relaxed) {
             return Map::new();
         }
         let store = self.cookies.read().unwrap_or_else(PoisonError::into_inner);
@@ -112,18 +178,39 @@ impl Http {
     }
 }
 
+fn make(
+    wire: &Wire,
+    world: &Arc<dyn World>,
+    connect_timeout: Duration,
+) -> Result<HyperClient, StepError> {
+    let trust = wire.trust.as_deref();
+    let connector = Connector {
+        world: world.clone(),
+        tls: tls::config(wire.verify, wire.protocol.alpn(), &world.roots(), trust)
+            .map_err(StepError::transport)?,
+        timeout: connect_timeout,
+        told: wire.told,
+    };
+    Ok(Client::builder(TokioExecutor::new())
+        .http2_only(wire.protocol == Protocol::Http2)
+        .pool_idle_timeout(None)
+        .build(connector))
+}
+
 /// Connects to names of the stack.
 #[derive(Clone)]
 pub(super) struct Connector {
     world: Arc<dyn World>,
     tls: Arc<rustls::ClientConfig>,
     timeout: Duration,
+    told: bool,
 }
 
 /// A connection as hyper wants it.
 pub(super) struct Io {
     stream: TokioIo<Connection>,
     http2: bool,
+    peer: Option<Peer>,
 }
 
 /// A connection that could not be made, with its reason.
@@ -170,19 +257,31 @@ impl Connector {
             .to_owned();
         let secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let begun = Instant::now();
+        let peer = |certificate| {
+            self.told.then(|| Peer {
+                connect: begun.elapsed(),
+                certificate,
+                used: Arc::default(),
+            })
+        };
         let stream = self.world.connect(&host, port).await.map_err(reach_error)?;
         if !secure {
             return Ok(Io {
                 stream: TokioIo::new(stream),
                 http2: false,
+                peer: peer(None),
             });
         }
-        let (stream, http2) = tls::connect(self.tls, &host, stream)
+        let stream = tls::connect(self.tls.clone(), &host, stream)
             .await
             .map_err(StepError::transport)?;
+        let chain = stream.get_ref().1.peer_certificates();
+        let first = chain.and_then(<[_]>::first).map(|c| Arc::from(&**c));
         Ok(Io {
-            stream: TokioIo::new(stream),
-            http2,
+            http2: tls::is_http2(&stream),
+            peer: peer(first),
+            stream: TokioIo::new(Box::new(stream)),
         })
     }
 }
@@ -190,6 +289,10 @@ impl Connector {
 impl HyperConnection for Io {
     fn connected(&self) -> Connected {
         let connected = Connected::new();
+        let connected = match &self.peer {
+            Some(peer) => connected.extra(peer.clone()),
+            None => connected,
+        };
         if self.http2 {
             connected.negotiated_h2()
         } else {
@@ -257,10 +360,8 @@ pub(super) fn error(url: &Url, e: &ClientError) -> StepError {
     }
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
-    StepError::transport(format!(
-        "no response from {host}:{port}: {}",
-        in_words(&last)
-    ))
+    let why = tls::late_words(e).unwrap_or_else(|| in_words(&last));
+    StepError::transport(format!("no response from {host}:{port}: {why}"))
 }
 
 /// Hyper's words for the frequent cases, in ours.

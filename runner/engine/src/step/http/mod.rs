@@ -1,25 +1,35 @@
 //! `http`: a request to a service, stub or declared name.
 
 mod body;
+mod certificate;
 mod client;
+mod events;
+mod multipart;
+mod request;
 mod response;
-mod tls;
+pub(super) mod tls;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::header::{self, HeaderName};
+use hyper::{Method, Request, Uri, Version};
+use prodmirror_model::check::{Expectation, read_expectations};
 use prodmirror_model::diag::{Problem, ProblemKind};
-use prodmirror_model::template::{Scope, Text};
-use prodmirror_model::yaml::{Node, Spanned};
+use prodmirror_model::event::Mismatch;
+use prodmirror_model::source::SourceFile;
+use prodmirror_model::template::Text;
+use prodmirror_model::yaml::{Node, Spanned, parse_one};
 use serde::Deserialize;
+use serde_json::Value as Json;
 use url::Url;
 
-use self::body::Body;
-use self::client::{Http, Wire};
+use self::body::{Body, Given};
+use self::client::{Http, Protocol, Wire};
+use self::events::Events;
+use self::request::{Prepared, method, parse_url};
+use self::response::{More, Wanted};
 use super::fields::{Pairs, Time, args};
 use super::target::{Target, TargetKind};
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
@@ -41,6 +51,12 @@ pub(super) static KIND: Kind = Kind {
         "redirects",
         "cookies",
         "size",
+        "encoded_size",
+        "events",
+        "sha256",
+        "certificate",
+        "timings",
+        "remote",
     ],
     help: "sends an HTTP request and gives the response",
     example: "http: { method: POST, url: \"http://gateway/orders\", json: { sku: A1, qty: 1 } }",
@@ -65,6 +81,16 @@ struct Args {
     #[serde(default)]
     body: Option<Text>,
     #[serde(default)]
+    body_file: Option<Text>,
+    #[serde(default)]
+    multipart: Option<Vec<multipart::Part>>,
+    #[serde(default)]
+    graphql: Option<body::Graphql>,
+    #[serde(default)]
+    compress: Option<Spanned<String>>,
+    #[serde(default)]
+    events: Option<events::Args>,
+    #[serde(default)]
     auth: Option<Auth>,
     #[serde(default)]
     redirects: Option<u32>,
@@ -72,6 +98,10 @@ struct Args {
     version: Option<Spanned<String>>,
     #[serde(default)]
     verify: Option<bool>,
+    #[serde(default)]
+    ca: Option<Spanned<String>>,
+    #[serde(default)]
+    client_cert: Option<tls::ClientCert>,
     #[serde(default)]
     connect_timeout: Option<Time>,
 }
@@ -97,16 +127,27 @@ struct HttpAct {
     query: Pairs,
     headers: Vec<(HeaderName, prodmirror_model::template::Data)>,
     body: Body,
+    compress: bool,
+    events: Option<Events>,
     auth: Option<Auth>,
     redirects: u32,
     wire: Wire,
+    wanted: Wanted,
     connect_timeout: Duration,
 }
 
 fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
     let a: Args = args(node, KIND.name, KIND.example)?;
     let mut problems = Vec::new();
-    let body = Body::choose(a.json, a.form, a.body, node, &mut problems);
+    let given = Given {
+        json: a.json,
+        form: a.form,
+        body: a.body,
+        body_file: a.body_file,
+        multipart: a.multipart,
+        graphql: a.graphql,
+    };
+    let body = Body::choose(given, node, &mut problems);
     let method = match &a.method {
         None if matches!(body, Body::None) => Method::GET,
         None => Method::POST,
@@ -131,18 +172,34 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
     {
         problems.push(*p);
     }
-    let http2 = match a.version.as_ref().map(|v| (v.as_str(), &v.span)) {
-        None | Some(("1.1", _)) => false,
-        Some(("2", _)) => true,
-        Some((other, span)) => {
-            problems.push(Problem::at(
+    let protocol = protocol(a.version.as_ref()).unwrap_or_else(|p| {
+        problems.push(p);
+        Protocol::Any
+    });
+    if let Some(c) = a.compress.as_ref().filter(|c| c.value != "gzip") {
+        problems.push(
+            Problem::at(
                 ProblemKind::InvalidValue,
-                span,
-                format!("`version` is \"1.1\" or \"2\", found `{other}`"),
-            ));
-            false
+                &c.span,
+                format!("`compress` is `gzip`, found `{}`", c.value),
+            )
+            .help("leave it out for a body as it is"),
+        );
+    }
+    let trust =
+        tls::Trust::read(a.ca.as_ref(), a.client_cert.as_ref()).unwrap_or_else(|mut found| {
+            problems.append(&mut found);
+            None
+        });
+    let events = match a.events.map(Events::new) {
+        None => None,
+        Some(Ok(events)) => Some(events),
+        Some(Err(p)) => {
+            problems.push(p);
+            None
         }
     };
+    let wanted = Wanted::by(&node.span.file);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -152,158 +209,65 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
         query: a.query,
         headers,
         body,
+        compress: a.compress.is_some(),
+        events,
         auth: a.auth,
         redirects: a.redirects.unwrap_or(REDIRECTS),
         wire: Wire {
-            http2,
+            protocol,
             verify: a.verify.unwrap_or(true),
+            trust,
+            told: wanted.certificate || wanted.timings,
         },
+        wanted,
         connect_timeout: a.connect_timeout.map_or(Duration::from_secs(10), |t| t.0),
     }
     .into())
 }
 
-fn method(m: &Spanned<String>) -> Result<Method, Problem> {
-    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-    let upper = m.value.to_ascii_uppercase();
-    if upper == m.value {
-        if let Ok(method) = Method::from_bytes(upper.as_bytes()) {
-            // An unusual method is taken as it is, unless a usual one is nearly it.
-            let near = prodmirror_model::diag::nearest(&upper, KNOWN);
-            if KNOWN.contains(&upper.as_str()) || near.is_none() {
-                return Ok(method);
-            }
+fn protocol(version: Option<&Spanned<String>>) -> Result<Protocol, Problem> {
+    Ok(match version.map(|v| (v.as_str(), &v.span)) {
+        None => Protocol::Any,
+        Some(("1.0", _)) => Protocol::Http10,
+        Some(("1.1", _)) => Protocol::Http11,
+        Some(("2", _)) => Protocol::Http2,
+        Some((other, span)) => {
+            return Err(Problem::at(
+                ProblemKind::InvalidValue,
+                span,
+                format!("`version` is \"1.0\", \"1.1\" or \"2\", found `{other}`"),
+            ));
         }
-    } else if KNOWN.contains(&upper.as_str()) {
-        return Ok(Method::from_bytes(upper.as_bytes()).unwrap_or(Method::GET));
-    }
-    let p = Problem::at(
-        ProblemKind::InvalidValue,
-        &m.span,
-        format!("`{}` is not an HTTP method", m.value),
-    );
-    Err(match prodmirror_model::diag::nearest(&upper, KNOWN) {
-        Some(n) => p.help(format!("did you mean `{n}`?")),
-        None => p.help(format!("for example: {}", KNOWN.join(", "))),
     })
 }
 
-fn parse_url(text: &str, at: &Text) -> Result<Url, Box<Problem>> {
-    let bad = |what: String| Problem::at(ProblemKind::InvalidValue, at.span(), what);
-    let url = Url::parse(text).map_err(|e| {
-        let p = bad(format!("`{text}` is not a URL: {e}"));
-        if text.contains("://") {
-            p
-        } else {
-            p.help(format!(
-                "write the scheme and the service: `http://{}`",
-                text.trim_start_matches('/')
-            ))
-        }
-    })?;
-    if !matches!(url.scheme(), "http" | "https") {
-        let p = bad(format!("`{}` is not a scheme of `http`", url.scheme()));
-        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-        return Err(Box::new(
-            p.help(format!("write `http://{rest}` or `https://{rest}`")),
-        ));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(Box::new(bad(format!("`{text}` names no host"))));
-    }
-    Ok(url)
-}
+/// What a GraphQL request without `expect` expects: errors come with status 200, too.
+static GRAPHQL: LazyLock<Vec<Expectation>> = LazyLock::new(|| {
+    let text = "[ status < 400, { jsonpath: $.errors, exists: false } ]";
+    parse_one(&SourceFile::new("", text))
+        .ok()
+        .and_then(|node| read_expectations(&node, KIND.fields).ok())
+        .unwrap_or_default()
+});
 
-/// What is sent, with all values in.
-struct Prepared {
-    url: Url,
-    method: Method,
-    headers: HeaderMap,
-    body: Bytes,
+/// A response, and what came of its events.
+struct Answer {
+    whole: response::Whole,
+    first_byte: Duration,
+    events: Option<Vec<Json>>,
+    mismatch: Option<Mismatch>,
 }
 
 impl HttpAct {
-    fn prepare(&self, scope: &Scope) -> Result<Prepared, StepError> {
-        let text = self.url.render(scope)?;
-        let mut url = parse_url(&text, &self.url).map_err(StepError::Refused)?;
-        if !self.query.0.is_empty() {
-            let mut pairs = url.query_pairs_mut();
-            for (k, v) in &self.query.0 {
-                pairs.append_pair(&k.render(scope)?, &v.render_text(scope)?);
-            }
-        }
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 4);
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("prodmirror/", env!("CARGO_PKG_VERSION"))),
-        );
-        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        let (body, content_type) = self.body.render(scope)?;
-        if let Some(t) = content_type {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(t));
-        }
-        if let Some(value) = self.authorization(scope)? {
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        let mut given = HeaderMap::with_capacity(self.headers.len());
-        for (name, value) in &self.headers {
-            let text = value.render_text(scope)?;
-            let value = HeaderValue::from_str(&text).map_err(|_| {
-                Problem::at(
-                    ProblemKind::InvalidValue,
-                    value.span(),
-                    format!("the value of the header `{name}` holds a line break or another control character"),
-                )
-            })?;
-            given.append(name.clone(), value);
-        }
-        // What the step says takes the place of what is added.
-        headers.extend(given);
-        Ok(Prepared {
-            url,
-            method: self.method.clone(),
-            headers,
-            body,
-        })
-    }
-
-    fn authorization(&self, scope: &Scope) -> Result<Option<HeaderValue>, StepError> {
-        use base64::Engine;
-        let text = match &self.auth {
-            None => return Ok(None),
-            Some(Auth::Bearer(token)) => format!("Bearer {}", token.render(scope)?),
-            Some(Auth::Basic(b)) => {
-                let password = b
-                    .password
-                    .as_ref()
-                    .map_or(Ok(String::new()), |p| p.render(scope))?;
-                let pair = format!("{}:{password}", b.user.render(scope)?);
-                format!(
-                    "Basic {}",
-                    base64::engine::general_purpose::STANDARD.encode(pair)
-                )
-            }
-        };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| {
-            Problem::at(
-                ProblemKind::InvalidValue,
-                self.url.span(),
-                "`auth` holds a control character",
-            )
-        })?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-
     async fn send(&self, context: &mut Context<'_>) -> Result<Done, StepError> {
-        let mut request = self.prepare(context.scope)?;
+        let mut request = self.prepare(context.scope).await?;
         let http: Arc<Http> = context.sessions.shared::<Http>();
         let begun = Instant::now();
         let mut redirects: Vec<String> = Vec::new();
         loop {
             let sent = self.hop(&http, &request, context);
-            let response = sent.await?;
-            let next = response::redirect(&request.method, &request.url, &response);
+            let answer = sent.await?;
+            let next = response::redirect(&request.method, &request.url, &answer.whole);
             match next {
                 Some((url, method)) if self.redirects > 0 => {
                     let url = url.map_err(|location| {
@@ -321,14 +285,21 @@ impl HttpAct {
                 _ => {
                     let cookies = http.cookies(&request.url);
                     let mut document = response::document(
-                        response,
+                        answer.whole,
                         &request.url,
                         redirects,
                         cookies,
                         self.method == Method::HEAD,
+                        More {
+                            wanted: self.wanted,
+                            first_byte: answer.first_byte,
+                            events: answer.events,
+                        },
                     );
                     document.took(begun.elapsed());
-                    return Ok(document.into());
+                    let mut done = Done::from(document);
+                    done.mismatches.extend(answer.mismatch);
+                    return Ok(done);
                 }
             }
         }
@@ -340,12 +311,15 @@ impl HttpAct {
         http: &Http,
         request: &Prepared,
         context: &mut Context<'_>,
-    ) -> Result<response::Whole, StepError> {
+    ) -> Result<Answer, StepError> {
         let uri: Uri = request.url.as_str().parse().map_err(|e| {
             StepError::transport(format!("`{}` cannot be requested: {e}", request.url))
         })?;
         let mut message = Request::new(Full::new(request.body.clone()));
         *message.method_mut() = request.method.clone();
+        if self.wire.protocol == Protocol::Http10 {
+            *message.version_mut() = Version::HTTP_10;
+        }
         *message.uri_mut() = uri;
         *message.headers_mut() = request.headers.clone();
         if let Some(cookie) = http.cookie_header(&request.url)
@@ -359,43 +333,34 @@ impl HttpAct {
                 &request.method,
                 &request.url,
                 message.headers(),
-                &request.body,
+                request.unpacked.as_ref().unwrap_or(&request.body),
             ),
         );
-        let client = http.client(self.wire, context.world, self.connect_timeout)?;
-        let answer = client
+        let client = http.client(&self.wire, context.world, self.connect_timeout)?;
+        let begun = Instant::now();
+        let response = client
             .request(message)
             .await
             .map_err(|e| client::error(&request.url, &e))?;
-        http.store_cookies(&request.url, answer.headers());
-        let whole = response::read(answer).await?;
-        context.trail.add("response", response::show(&whole));
-        Ok(whole)
-    }
-}
-
-impl Prepared {
-    /// Turns this request into the one that a redirect asks for.
-    fn follow(&mut self, url: Url, method: Method) {
-        if method != self.method {
-            self.body = Bytes::new();
-            for name in [
-                header::CONTENT_TYPE,
-                header::CONTENT_LENGTH,
-                header::CONTENT_ENCODING,
-            ] {
-                self.headers.remove(name);
+        let first_byte = begun.elapsed();
+        http.store_cookies(&request.url, response.headers());
+        // A redirect, or an error, is read as what it is.
+        let (whole, events, mismatch) = match &self.events {
+            Some(events) if response.status().is_success() => {
+                let read = events.read(response, begun, context.scope);
+                let (whole, came, mismatch) = read.await?;
+                (whole, Some(came), mismatch)
             }
-        }
-        let other_origin = url.host_str() != self.url.host_str()
-            || url.port_or_known_default() != self.url.port_or_known_default();
-        if other_origin {
-            // Credentials are for the host that they were given for.
-            self.headers.remove(header::AUTHORIZATION);
-            self.headers.remove(header::COOKIE);
-        }
-        self.method = method;
-        self.url = url;
+            Some(_) => (response::read(response).await?, Some(Vec::new()), None),
+            None => (response::read(response).await?, None, None),
+        };
+        context.trail.add("response", response::show(&whole));
+        Ok(Answer {
+            whole,
+            first_byte,
+            events,
+            mismatch,
+        })
     }
 }
 
@@ -425,6 +390,15 @@ impl Act for HttpAct {
                 span: self.url.span().clone(),
             });
         }
+    }
+
+    fn limit(&self) -> Duration {
+        let within = self.events.as_ref().and_then(|e| e.within);
+        within.unwrap_or_default() + Duration::from_secs(30)
+    }
+
+    fn usual(&self) -> Option<&'static [Expectation]> {
+        matches!(self.body, Body::Graphql(_)).then(|| GRAPHQL.as_slice())
     }
 
     fn run<'a>(&'a self, context: &'a mut Context<'_>) -> Later<'a, Result<Done, StepError>> {

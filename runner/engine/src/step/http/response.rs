@@ -1,29 +1,75 @@
 //! From a response to a document.
 
+use std::cell::RefCell;
 use std::io::Read;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
+use hyper::http::Extensions;
 use hyper::{Method, Response, StatusCode, Version};
 use prodmirror_model::diag::{Problem, ProblemKind};
+use prodmirror_model::source::SourceFile;
 use prodmirror_model::template::Document;
 use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::client::in_words;
+use super::certificate;
+use super::client::{Peer, in_words};
 use crate::step::StepError;
 
 /// Bytes of a body that are read at most, unpacked.
-const LARGEST: usize = 16 * 1024 * 1024;
+pub(super) const LARGEST: usize = 16 * 1024 * 1024;
 
 /// A response that was read to its end.
 pub(super) struct Whole {
     pub status: StatusCode,
     pub version: Version,
     pub headers: HeaderMap,
+    /// Unpacked.
     pub body: Bytes,
+    /// Bytes of the body as they came.
+    pub encoded_size: usize,
+    /// What the connection knows of itself ([`Peer`]).
+    pub extensions: Extensions,
+}
+
+/// Fields that cost something and are made only where the scenario speaks of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Wanted {
+    pub encoded_size: bool,
+    pub sha256: bool,
+    pub certificate: bool,
+    pub timings: bool,
+    pub remote: bool,
+}
+
+impl Wanted {
+    /// What the text of a scenario's file speaks of. All steps of a file ask, so the last
+    /// answer is kept.
+    pub fn by(file: &Arc<SourceFile>) -> Self {
+        thread_local! {
+            static LAST: RefCell<(Weak<SourceFile>, Wanted)> = RefCell::default();
+        }
+        LAST.with_borrow_mut(|(last, wanted)| {
+            if !std::ptr::eq(last.as_ptr(), Arc::as_ptr(file)) {
+                let has = |word: &str| file.text.contains(word);
+                *wanted = Self {
+                    encoded_size: has("encoded_size"),
+                    sha256: has("sha256"),
+                    certificate: has("certificate"),
+                    timings: has("timings"),
+                    remote: has("remote"),
+                };
+                *last = Arc::downgrade(file);
+            }
+            *wanted
+        })
+    }
 }
 
 /// Reads a response to its end, within bounds.
@@ -32,12 +78,7 @@ pub(super) async fn read(response: Response<Incoming>) -> Result<Whole, StepErro
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|e| {
-            StepError::transport(format!(
-                "the response broke off: {}",
-                in_words(&e.to_string())
-            ))
-        })?;
+        let frame = frame.map_err(|e| broke_off(&e))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -59,16 +100,31 @@ pub(super) async fn read(response: Response<Incoming>) -> Result<Whole, StepErro
         all.extend_from_slice(&more);
         all.freeze()
     };
+    let encoded_size = raw.len();
     let body = unpack(raw, &parts.headers)?;
     Ok(Whole {
         status: parts.status,
         version: parts.version,
         headers: parts.headers,
         body,
+        encoded_size,
+        extensions: parts.extensions,
     })
 }
 
-fn too_large() -> StepError {
+/// A body that did not come to its end.
+pub(super) fn broke_off(e: &hyper::Error) -> StepError {
+    // The innermost reason is the one that says something: `Connection reset by peer`.
+    let mut reason = e.to_string();
+    let mut source = std::error::Error::source(e);
+    while let Some(s) = source {
+        reason = s.to_string();
+        source = s.source();
+    }
+    StepError::transport(format!("the response broke off: {}", in_words(&reason)))
+}
+
+pub(super) fn too_large() -> StepError {
     Problem::new(
         ProblemKind::TooLarge,
         format!("the body is larger than {} MiB", LARGEST / 1024 / 1024),
@@ -77,27 +133,49 @@ fn too_large() -> StepError {
 }
 
 fn unpack(raw: Bytes, headers: &HeaderMap) -> Result<Bytes, StepError> {
-    let encoding = headers
-        .get(header::CONTENT_ENCODING)
-        .and_then(|v| v.to_str().ok());
-    let limit = LARGEST as u64 + 1;
-    let mut out = Vec::new();
-    let read = match encoding.map(str::trim) {
-        Some("gzip" | "x-gzip") => flate2::read::MultiGzDecoder::new(&raw[..])
-            .take(limit)
-            .read_to_end(&mut out),
-        Some("deflate") => flate2::read::ZlibDecoder::new(&raw[..])
-            .take(limit)
-            .read_to_end(&mut out),
-        _ => return Ok(raw),
+    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(raw);
     };
-    match read {
-        Ok(_) if out.len() > LARGEST => Err(too_large()),
+    let encoding = String::from_utf8_lossy(encoding.as_bytes());
+    let mut body = raw;
+    // Each was applied to what the one before it gave.
+    for one in encoding.rsplit(',').map(str::trim) {
+        let read = match one {
+            "gzip" | "x-gzip" => inflate(flate2::read::MultiGzDecoder::new(&body[..])),
+            "deflate" => match inflate(flate2::read::ZlibDecoder::new(&body[..])) {
+                // Some servers leave out the wrapping that the standard asks for.
+                Err(Unpacked::Broken(_)) => inflate(flate2::read::DeflateDecoder::new(&body[..])),
+                other => other,
+            },
+            // Such as `identity`, and `br`, for which nobody asked.
+            _ => return Ok(body),
+        };
+        body = match read {
+            Ok(out) => out,
+            Err(Unpacked::TooLarge) => return Err(too_large()),
+            // To a HEAD request, or with 304, there is no body to unpack.
+            Err(Unpacked::Broken(_)) if body.is_empty() => return Ok(body),
+            Err(Unpacked::Broken(e)) => {
+                return Err(StepError::transport(format!(
+                    "the body says it is {one} but cannot be unpacked: {e}"
+                )));
+            }
+        };
+    }
+    Ok(body)
+}
+
+enum Unpacked {
+    TooLarge,
+    Broken(std::io::Error),
+}
+
+fn inflate(packed: impl Read) -> Result<Bytes, Unpacked> {
+    let mut out = Vec::new();
+    match packed.take(LARGEST as u64 + 1).read_to_end(&mut out) {
+        Ok(_) if out.len() > LARGEST => Err(Unpacked::TooLarge),
         Ok(_) => Ok(out.into()),
-        Err(e) => Err(StepError::transport(format!(
-            "the body says it is {} but cannot be unpacked: {e}",
-            encoding.unwrap_or_default()
-        ))),
+        Err(e) => Err(Unpacked::Broken(e)),
     }
 }
 
@@ -125,8 +203,10 @@ pub(super) fn document(
     redirects: Vec<String>,
     cookies: Map<String, Json>,
     head: bool,
+    more: More,
 ) -> Document {
     let mut d = Document::default();
+    more.add(&response, url, &mut d);
     d.set("status", response.status.as_u16());
     d.set("version", version(response.version));
     d.set("url", url.as_str());
@@ -142,6 +222,49 @@ pub(super) fn document(
     d.set("redirects", redirects);
     d.set("cookies", Json::Object(cookies));
     d
+}
+
+/// What only some scenarios ask for.
+pub(super) struct More {
+    pub wanted: Wanted,
+    /// From sending the last request to the head of its response.
+    pub first_byte: Duration,
+    pub events: Option<Vec<Json>>,
+}
+
+impl More {
+    fn add(self, response: &Whole, url: &Url, d: &mut Document) {
+        if let Some(events) = self.events {
+            d.set("events", events);
+        }
+        if self.wanted == Wanted::default() {
+            return;
+        }
+        if self.wanted.encoded_size {
+            d.set("encoded_size", response.encoded_size);
+        }
+        if self.wanted.sha256 {
+            d.set("sha256", certificate::hex(&Sha256::digest(&response.body)));
+        }
+        if self.wanted.remote {
+            let host = url.host_str().unwrap_or_default();
+            let port = url.port_or_known_default().unwrap_or_default();
+            d.set("remote", format!("{host}:{port}"));
+        }
+        let peer = response.extensions.get::<Peer>();
+        if self.wanted.certificate {
+            let der = peer.and_then(|p| p.certificate.as_deref());
+            d.set("certificate", der.map_or(Json::Null, certificate::document));
+        }
+        if self.wanted.timings {
+            let connect = peer.map_or(Duration::ZERO, Peer::waited);
+            let text = |t: Duration| Json::from(format!("{}ms", t.as_micros() as f64 / 1000.0));
+            let mut timings = Map::new();
+            timings.insert("connect".into(), text(connect));
+            timings.insert("first_byte".into(), text(self.first_byte));
+            d.set("timings", Json::Object(timings));
+        }
+    }
 }
 
 /// JSON where the type says so, or where it looks like it and is.

@@ -1,61 +1,317 @@
 //! TLS with the stack's own certificate authority.
 
+use std::fmt;
 use std::sync::Arc;
 
+use prodmirror_model::diag::{Problem, ProblemKind};
+use prodmirror_model::yaml::Spanned;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use serde::Deserialize;
+use tokio_rustls::client::TlsStream;
 
+use crate::step::files;
 use crate::step::world::Connection;
+
+/// What a connection trusts beside the stack's own authority, and who it is itself. The
+/// bytes are PEM.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub(in crate::step) struct Trust {
+    /// Authorities.
+    pub ca: Option<Arc<[u8]>>,
+    /// A certificate with its chain, and the key to it.
+    pub client: Option<(Arc<[u8]>, Arc<[u8]>)>,
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A key is never shown.
+        f.debug_struct("Trust")
+            .field("ca", &self.ca.is_some())
+            .field("client", &self.client.is_some())
+            .finish()
+    }
+}
+
+/// `client_cert: { cert, key }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::step) struct ClientCert {
+    cert: Spanned<String>,
+    key: Spanned<String>,
+}
+
+impl Trust {
+    /// Reads the files that a step names. `Ok(None)`: it names none, or there is nothing
+    /// beside the scenario.
+    pub fn read(
+        ca: Option<&Spanned<String>>,
+        client: Option<&ClientCert>,
+    ) -> Result<Option<Arc<Self>>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut file = |name: &Spanned<String>| -> Option<Arc<[u8]>> {
+            files::read_now(name, &name.span)
+                .unwrap_or_else(|p| {
+                    problems.push(p);
+                    None
+                })
+                .map(Arc::from)
+        };
+        let trust = Self {
+            ca: ca.and_then(&mut file),
+            client: client.and_then(|c| file(&c.cert).zip(file(&c.key))),
+        };
+        if problems.is_empty() {
+            problems.extend(trust.problems(ca, client));
+        }
+        match problems.is_empty() {
+            false => Err(problems),
+            true => Ok((trust != Self::default()).then(|| Arc::new(trust))),
+        }
+    }
+
+    /// What is wrong with the files.
+    fn problems(
+        &self,
+        ca: Option<&Spanned<String>>,
+        client: Option<&ClientCert>,
+    ) -> Option<Problem> {
+        let bad = |at: &Spanned<String>, what: String| {
+            Problem::at(
+                ProblemKind::InvalidValue,
+                &at.span,
+                format!("{}: {what}", at.value),
+            )
+        };
+        if let (Some(at), Some(pem)) = (ca, &self.ca)
+            && let Err(what) = certificates(pem)
+        {
+            return Some(bad(at, what));
+        }
+        let (Some(at), Some((cert, key))) = (client, &self.client) else {
+            return None;
+        };
+        let chain = match certificates(cert) {
+            Ok(chain) => chain,
+            Err(what) => return Some(bad(&at.cert, what)),
+        };
+        let key = match private_key(key) {
+            Ok(key) => key,
+            Err(what) => return Some(bad(&at.key, what)),
+        };
+        let built = builder().and_then(|b| {
+            b.with_root_certificates(RootCertStore::empty())
+                .with_client_auth_cert(chain, key)
+                .map_err(key_words)
+        });
+        built.err().map(|what| bad(&at.key, what))
+    }
+}
+
+fn key_words(e: rustls::Error) -> String {
+    match e {
+        rustls::Error::InconsistentKeys(_) => {
+            "the key does not belong to the certificate".to_owned()
+        }
+        e => format!("the key cannot be used: {e}"),
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| format!("not valid PEM: {e}"))?;
+    if all.is_empty() {
+        return Err("no certificate in it; it must be PEM (`-----BEGIN CERTIFICATE-----`)".into());
+    }
+    Ok(all)
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        let encrypted = pem.windows(9).any(|w| w == b"ENCRYPTED");
+        if encrypted {
+            "the key is encrypted; take the password off it (`openssl pkey`)".to_owned()
+        } else {
+            "no key in it; it must be PEM (`-----BEGIN PRIVATE KEY-----`)".to_owned()
+        }
+    })
+}
+
+/// Application protocols, as TLS names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::step) enum Alpn {
+    /// HTTP/2 where the server has it.
+    Any,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only.
+    Http2,
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, String> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())
+}
 
 /// A configuration that trusts the given certificates and nothing else: no public authority
 /// can be reached from a stack.
-pub(super) fn config(
+pub(in crate::step) fn config(
     verify: bool,
-    http2: bool,
+    alpn: Alpn,
     roots: &[Vec<u8>],
+    trust: Option<&Trust>,
 ) -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?;
-    let mut config = if verify {
+    let builder = builder()?;
+    let builder = if verify {
         let mut store = RootCertStore::empty();
-        for der in roots {
-            store
-                .add(CertificateDer::from(der.clone()))
-                .map_err(|e| e.to_string())?;
+        let more = match trust.and_then(|t| t.ca.as_deref()) {
+            Some(pem) => certificates(pem)?,
+            None => Vec::new(),
+        };
+        let own = roots.iter().map(|der| CertificateDer::from(der.clone()));
+        for certificate in own.chain(more) {
+            store.add(certificate).map_err(|e| e.to_string())?;
         }
-        builder.with_root_certificates(store).with_no_client_auth()
+        builder.with_root_certificates(store)
     } else {
+        let anyone = Anyone(Arc::new(ring::default_provider()));
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-            .with_no_client_auth()
+            .with_custom_certificate_verifier(Arc::new(anyone))
     };
-    config.alpn_protocols = if http2 {
-        vec![b"h2".to_vec()]
-    } else {
-        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+    let mut config = match trust.and_then(|t| t.client.as_ref()) {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => builder
+            .with_client_auth_cert(certificates(cert)?, private_key(key)?)
+            .map_err(key_words)?,
     };
+    let protocols: &[&[u8]] = match alpn {
+        Alpn::Any => &[b"h2", b"http/1.1"],
+        Alpn::Http1 => &[b"http/1.1"],
+        Alpn::Http2 => &[b"h2"],
+    };
+    config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
     Ok(Arc::new(config))
 }
 
-/// Speaks TLS on a connection; says whether HTTP/2 was agreed on.
-pub(super) async fn connect(
+/// Speaks TLS on a connection.
+pub(in crate::step) async fn connect(
     config: Arc<ClientConfig>,
     host: &str,
     stream: Connection,
-) -> Result<(Connection, bool), String> {
+) -> Result<TlsStream<Connection>, String> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| format!("`{host}` cannot be the name of a certificate"))?;
-    let stream = tokio_rustls::TlsConnector::from(config)
+    tokio_rustls::TlsConnector::from(config)
         .connect(name, stream)
         .await
-        .map_err(|e| format!("TLS with {host} failed: {e}"))?;
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    Ok((Box::new(stream), http2))
+        .map_err(|e| format!("TLS with {host} failed: {}", in_words(&e)))
+}
+
+/// Whether HTTP/2 was agreed on.
+pub(in crate::step) fn is_http2(stream: &TlsStream<Connection>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(b"h2")
+}
+
+/// Why there is no TLS, and what to do about it.
+fn in_words(e: &std::io::Error) -> String {
+    let rustls = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    let Some(e) = rustls else {
+        return match e.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                "the connection was closed in the middle of the handshake".to_owned()
+            }
+            _ => e.to_string(),
+        };
+    };
+    match e {
+        rustls::Error::InvalidCertificate(c) => certificate_words(c, e),
+        rustls::Error::AlertReceived(alert) => alert_words(&format!("{alert:?}")),
+        rustls::Error::InvalidMessage(_) => {
+            format!("what answers there does not speak TLS ({e})")
+        }
+        rustls::Error::NoApplicationProtocol => {
+            "the server has none of the protocols that were offered (ALPN)".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn certificate_words(c: &CertificateError, e: &rustls::Error) -> String {
+    match c {
+        CertificateError::UnknownIssuer => {
+            "the certificate is from an authority that is not trusted; \
+             `ca: file.pem` trusts one beside the mirror's own, `verify: false` takes any"
+                .to_owned()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => format!(
+            "the certificate is for other names: {}",
+            presented.join(", ")
+        ),
+        CertificateError::NotValidForName => "the certificate is for other names".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("the certificate has expired ({e})")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("the certificate is not valid yet ({e})")
+        }
+        CertificateError::BadSignature => {
+            "the certificate names an authority that is trusted, but another one of the same name \
+             signed it"
+                .to_owned()
+        }
+        _ => e.to_string(),
+    }
+}
+
+/// What the server's refusal means; alerts are known by their names.
+fn alert_words(alert: &str) -> String {
+    let told = match alert {
+        "CertificateRequired" => {
+            "the server wants a certificate of its clients: `client_cert: { cert: …, key: … }`"
+        }
+        "UnknownCA"
+        | "BadCertificate"
+        | "CertificateUnknown"
+        | "UnsupportedCertificate"
+        | "CertificateExpired"
+        | "CertificateRevoked"
+        | "DecryptError" => "the server does not take the client's certificate",
+        "HandshakeFailure" => {
+            "the server refused the handshake: no common version or cipher, or it wants a \
+             certificate of its clients (`client_cert`)"
+        }
+        "NoApplicationProtocol" => "the server does not speak the HTTP version that was asked for",
+        "UnrecognisedName" => "the server has no certificate for this name",
+        "ProtocolVersion" => "the server wants another version of TLS",
+        other => return format!("the server refused it ({other})"),
+    };
+    format!("{told} ({alert})")
+}
+
+/// The words for an error that came after the handshake, when it is one of TLS: a server
+/// that wants a certificate says so only then. Libraries in between keep no more than its
+/// text.
+pub(in crate::step) fn late_words(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    const ALERT: &str = "received fatal alert: ";
+    let mut source = Some(error);
+    while let Some(e) = source {
+        let text = e.to_string();
+        if let Some(at) = text.find(ALERT) {
+            let rest = &text[at + ALERT.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
+            return Some(alert_words(&rest[..end.unwrap_or(rest.len())]));
+        }
+        source = e.source();
+    }
+    None
 }
 
 /// Takes any certificate, for steps with `verify: false`.

@@ -4,12 +4,16 @@ mod containers;
 mod dispatch;
 mod examples;
 mod flow;
+mod grpc;
+mod grpc_server;
 mod http;
 mod language;
+mod http_more;
 mod local;
 mod mistakes;
 mod services;
 mod site;
+mod tls;
 
 use std::sync::Arc;
 
@@ -38,7 +42,12 @@ pub struct Step {
 
 /// Compiles scenarios that have no mistakes.
 pub fn programs(text: &str) -> Vec<Program> {
-    let (programs, problems) = compile(&SourceFile::new("s.yaml", text));
+    programs_of(&SourceFile::new("s.yaml", text))
+}
+
+/// Compiles a file of scenarios that have no mistakes.
+pub fn programs_of(file: &Arc<SourceFile>) -> Vec<Program> {
+    let (programs, problems) = compile(file);
     let errors: Vec<String> = problems
         .iter()
         .filter(|p| p.is_error())
@@ -80,6 +89,26 @@ pub async fn fails(world: &Arc<dyn World>, steps: &str) -> Step {
     let played = played(world, &format!("scenario: it\nsteps:\n{steps}")).await;
     assert_ne!(played.end.outcome, Outcome::Passed);
     played.steps().pop().unwrap()
+}
+
+/// Whether the words of a table were said, all that were not told at once.
+#[derive(Default)]
+pub struct Said(Vec<String>);
+
+impl Said {
+    pub fn see(&mut self, wanted: &str, told: &str) {
+        if !told.contains(wanted) {
+            self.0.push(format!("wanted {wanted}\ntold   {told}"));
+        }
+    }
+}
+
+impl Drop for Said {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.0.is_empty(), "{}", self.0.join("\n\n"));
+        }
+    }
 }
 
 impl Played {

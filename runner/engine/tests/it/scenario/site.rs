@@ -46,6 +46,34 @@ pub async fn site() -> SocketAddr {
     address
 }
 
+/// The same server with TLS; HTTP/2 where it is agreed on.
+pub async fn secure_site(config: Arc<rustls::ServerConfig>) -> SocketAddr {
+    let state = Arc::new(State::default());
+    listens(move |stream| {
+        let (state, config) = (state.clone(), config.clone());
+        async move {
+            *state.connections.lock().unwrap() += 1;
+            let acceptor = tokio_rustls::TlsAcceptor::from(config);
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let pages = service_fn(move |r| page(state.clone(), r));
+            if http2 {
+                let executor = hyper_util::rt::TokioExecutor::new();
+                let _ = hyper::server::conn::http2::Builder::new(executor)
+                    .serve_connection(TokioIo::new(stream), pages)
+                    .await;
+            } else {
+                let _ = http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), pages)
+                    .await;
+            }
+        }
+    })
+    .await
+}
+
 async fn page(
     state: Arc<State>,
     request: Request<Incoming>,
@@ -67,6 +95,7 @@ async fn page(
         ["status", n] => json(n.parse().unwrap(), json!({"status": n})),
         ["echo"] => {
             let method = request.method().to_string();
+            let version = format!("{:?}", request.version());
             let headers: serde_json::Map<String, serde_json::Value> = request
                 .headers()
                 .iter()
@@ -76,7 +105,7 @@ async fn page(
             let text = String::from_utf8_lossy(&body).into_owned();
             json(
                 200,
-                json!({"method": method, "query": query, "headers": headers, "body": text}),
+                json!({"method": method, "query": query, "headers": headers, "body": text, "version": version}),
             )
         }
         ["redirect"] => {
@@ -98,6 +127,66 @@ async fn page(
                 .header("content-encoding", "gzip")
                 .body(Full::from(z.finish().unwrap()))
                 .unwrap()
+        }
+        ["encoded", how] => {
+            let text = br#"{"packed":true}"#;
+            let level = flate2::Compression::default();
+            let (name, body) = match *how {
+                "zlib" => {
+                    let mut z = flate2::write::ZlibEncoder::new(Vec::new(), level);
+                    z.write_all(text).unwrap();
+                    ("deflate", z.finish().unwrap())
+                }
+                "raw" => {
+                    let mut z = flate2::write::DeflateEncoder::new(Vec::new(), level);
+                    z.write_all(text).unwrap();
+                    ("deflate", z.finish().unwrap())
+                }
+                "twice" => {
+                    let mut z = flate2::write::ZlibEncoder::new(Vec::new(), level);
+                    z.write_all(text).unwrap();
+                    let mut g = flate2::write::GzEncoder::new(Vec::new(), level);
+                    g.write_all(&z.finish().unwrap()).unwrap();
+                    ("deflate, gzip", g.finish().unwrap())
+                }
+                "bomb" => {
+                    let mut z = flate2::write::GzEncoder::new(Vec::new(), level);
+                    z.write_all(&vec![b'x'; 17 << 20]).unwrap();
+                    ("gzip", z.finish().unwrap())
+                }
+                "broken" => ("gzip", b"no gzip".to_vec()),
+                _ => ("br", text.to_vec()),
+            };
+            of(200)
+                .header("content-encoding", name)
+                .body(Full::from(body))
+                .unwrap()
+        }
+        // Takes what it is sent apart.
+        ["graphql"] => {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let asked: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            if asked["query"].as_str().unwrap().contains("bad") {
+                json(
+                    200,
+                    json!({"data": null, "errors": [{"message": "no field `bad`"}]}),
+                )
+            } else {
+                json(200, json!({"data": {"asked": asked}}))
+            }
+        }
+        // Says what a packed body was.
+        ["unpack"] => {
+            let encoding = request.headers().get("content-encoding").cloned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&body[..]), &mut text)
+                .unwrap();
+            let encoding = encoding.map(|e| e.to_str().unwrap().to_owned());
+            json(
+                200,
+                json!({"encoding": encoding, "body": text, "wire": body.len()}),
+            )
         }
         ["slow", ms] => {
             tokio::time::sleep(Duration::from_millis(ms.parse().unwrap())).await;
@@ -190,6 +279,22 @@ pub async fn answers(bytes: &'static [u8]) -> SocketAddr {
                 let _ = stream.read(&mut asked).await;
                 let _ = stream.write_all(bytes).await;
             }
+        }
+    });
+    address
+}
+
+/// A server that does the same with every connection.
+pub async fn listens<F>(with: impl Fn(tokio::net::TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(with(stream));
         }
     });
     address
