@@ -21,6 +21,7 @@ mod observe;
 mod options;
 mod order;
 mod probe;
+mod read;
 mod reading;
 mod replica;
 mod roots;

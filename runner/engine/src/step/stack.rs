@@ -134,6 +134,14 @@ impl World for StackWorld {
         Box::pin(self.stack.restore_data(volume, name))
     }
 
+    fn read_file<'a>(
+        &'a self,
+        service: &'a str,
+        path: &'a str,
+    ) -> Later<'a, Result<Option<Vec<u8>>, Problem>> {
+        Box::pin(self.stack.read_file(service, path))
+    }
+
     fn roots(&self) -> Vec<Vec<u8>> {
         self.roots.clone()
     }

@@ -66,6 +66,21 @@ pub trait World: Send + Sync {
         Box::pin(async { Err(no_data()) })
     }
 
+    /// A file of a service as it is at present; nothing where there is none.
+    fn read_file<'a>(
+        &'a self,
+        service: &'a str,
+        path: &'a str,
+    ) -> Later<'a, Result<Option<Vec<u8>>, Problem>> {
+        let _ = (service, path);
+        Box::pin(async {
+            Err(Problem::new(
+                ProblemKind::Unsupported,
+                "this stack has no files that could be read",
+            ))
+        })
+    }
+
     /// Certificates (DER) of the authorities that steps trust: those that sign the stack's
     /// own stubs.
     fn roots(&self) -> Vec<Vec<u8>> {
