@@ -74,7 +74,9 @@ fn first(archive: Vec<u8>) -> std::io::Result<Found> {
     if !kind.is_file() {
         return Ok(Found::Other);
     }
-    let size = usize::try_from(entry.size()).unwrap_or(0).min(archive.len());
+    let size = usize::try_from(entry.size())
+        .unwrap_or(0)
+        .min(archive.len());
     let mut bytes = Vec::with_capacity(size);
     entry.read_to_end(&mut bytes)?;
     Ok(Found::File(bytes))

@@ -11,9 +11,13 @@ mod evidence;
 mod exec;
 mod fields;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod logs;
 mod program;
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
 mod session;
 mod sql;
 mod stack;
@@ -60,6 +64,10 @@ pub static KINDS: &[&Kind] = &[
     &sql::KIND,
     &redis::KIND,
     &amqp::KIND,
+    #[cfg(feature = "kafka")]
+    &kafka::KIND,
+    #[cfg(feature = "s3")]
+    &s3::KIND,
     &exec::KIND,
     &logs::KIND,
     &wait::KIND,

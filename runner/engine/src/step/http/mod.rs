@@ -2,6 +2,8 @@
 
 mod body;
 mod client;
+#[cfg(feature = "s3")]
+mod plain;
 mod response;
 mod tls;
 
@@ -20,6 +22,8 @@ use url::Url;
 
 use self::body::Body;
 use self::client::{Http, Wire};
+#[cfg(feature = "s3")]
+pub(super) use self::plain::{Plain, exchange};
 use super::fields::{Pairs, Time, args};
 use super::target::{Target, TargetKind};
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};

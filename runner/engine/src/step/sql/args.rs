@@ -89,9 +89,10 @@ pub(super) fn act(node: &Node) -> Result<SqlAct, Vec<Problem>> {
     let a: Args = args(node, KIND.name, KIND.example)?;
     let mut problems = Vec::new();
     check(&a, node, &mut problems);
-    let engine = a.engine.as_ref().and_then(|e| {
-        engine(e).map_err(|p| problems.push(*p)).ok()
-    });
+    let engine = a
+        .engine
+        .as_ref()
+        .and_then(|e| engine(e).map_err(|p| problems.push(*p)).ok());
     let single = a.query.is_some();
     let work = work(a.query, a.params, a.queries, a.script, node, &mut problems);
     let fails = fails(a.fails.as_ref()).map_err(|p| problems.push(*p));
@@ -131,27 +132,59 @@ fn check(a: &Args, node: &Node, problems: &mut Vec<Problem>) {
         && r.value
         && !t.value
     {
-        conflict(&r.span, "without a transaction there is nothing to roll back", "leave out `transaction: false`");
+        conflict(
+            &r.span,
+            "without a transaction there is nothing to roll back",
+            "leave out `transaction: false`",
+        );
     }
     if a.params.is_some() && a.query.is_none() {
-        conflict(&node.span, "`params` are those of a `query`", "write `queries: [{ query: …, params: [ … ] }]`");
+        conflict(
+            &node.span,
+            "`params` are those of a `query`",
+            "write `queries: [{ query: …, params: [ … ] }]`",
+        );
     }
     let sqlite = a.engine.as_ref().map(|e| e.value == "sqlite");
     match (&a.file, sqlite) {
         (None, Some(true)) => problems.push(
-            Problem::at(ProblemKind::Missing, &node.span, "`engine: sqlite` needs the `file`")
-                .help("write `file: /data/app.db`: where the service has its database"),
+            Problem::at(
+                ProblemKind::Missing,
+                &node.span,
+                "`engine: sqlite` needs the `file`",
+            )
+            .help("write `file: /data/app.db`: where the service has its database"),
         ),
-        (Some(f), Some(false)) => conflict(f.span(), "`file` is for SQLite", "leave out `file`, or write `engine: sqlite`"),
+        (Some(f), Some(false)) => conflict(
+            f.span(),
+            "`file` is for SQLite",
+            "leave out `file`, or write `engine: sqlite`",
+        ),
         (Some(f), _) if a.script.is_some() || a.transaction.is_some() || a.rollback.is_some() => {
-            conflict(f.span(), "an SQLite file is only read", "keep `query` or `queries`, without `transaction` and `rollback`");
+            conflict(
+                f.span(),
+                "an SQLite file is only read",
+                "keep `query` or `queries`, without `transaction` and `rollback`",
+            );
         }
-        (Some(f), _) if a.port.is_some() || a.user.is_some() || a.password.is_some() || a.database.is_some() => {
-            conflict(f.span(), "an SQLite file has no port, user, password or database", "leave them out");
+        (Some(f), _)
+            if a.port.is_some()
+                || a.user.is_some()
+                || a.password.is_some()
+                || a.database.is_some() =>
+        {
+            conflict(
+                f.span(),
+                "an SQLite file has no port, user, password or database",
+                "leave them out",
+            );
         }
         _ => {}
     }
-    for (engine, built) in [("mysql", cfg!(feature = "mysql")), ("sqlite", cfg!(feature = "sqlite"))] {
+    for (engine, built) in [
+        ("mysql", cfg!(feature = "mysql")),
+        ("sqlite", cfg!(feature = "sqlite")),
+    ] {
         if let Some(e) = a.engine.as_ref().filter(|e| e.value == engine && !built) {
             let text = format!("this tool was built without {engine}");
             problems.push(Problem::at(ProblemKind::Unsupported, &e.span, text));
@@ -204,7 +237,8 @@ fn work(
             let all = list.value.iter().filter_map(|n| match read(n) {
                 Ok(q) => filled(q, problems),
                 Err(p) => {
-                    problems.push(p.help("an item is a statement, or `{ query: …, params: [ … ] }`"));
+                    problems
+                        .push(p.help("an item is a statement, or `{ query: …, params: [ … ] }`"));
                     None
                 }
             });
@@ -242,7 +276,11 @@ fn work(
 fn filled(query: Query, problems: &mut Vec<Problem>) -> Option<Query> {
     if query.query.source().trim().is_empty() {
         let text = "`query` is empty";
-        problems.push(Problem::at(ProblemKind::InvalidValue, query.query.span(), text));
+        problems.push(Problem::at(
+            ProblemKind::InvalidValue,
+            query.query.span(),
+            text,
+        ));
         return None;
     }
     Some(query)
@@ -277,9 +315,7 @@ impl SqlAct {
             Work::Script(file, span) => (format!("script {}", file.name), span),
             Work::Queries(all) => {
                 let texts = all.iter().map(|q| q.query.source().split_whitespace());
-                let words: Vec<String> = texts
-                    .map(|t| t.collect::<Vec<_>>().join(" "))
-                    .collect();
+                let words: Vec<String> = texts.map(|t| t.collect::<Vec<_>>().join(" ")).collect();
                 let span = all.first().map_or(&self.service.span, |q| q.query.span());
                 (words.join("; "), span)
             }

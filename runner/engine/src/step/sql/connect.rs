@@ -35,6 +35,9 @@ pub(super) struct Connected {
     statements: Mutex<HashMap<String, Statement>>,
     driver: JoinHandle<()>,
     given_up: AtomicBool,
+    world: Arc<dyn World>,
+    host: String,
+    port: u16,
 }
 
 impl Drop for Connected {
@@ -106,6 +109,9 @@ async fn connect(world: &Arc<dyn World>, who: &Who) -> Result<Connected, StepErr
         statements: Mutex::default(),
         driver,
         given_up: AtomicBool::new(false),
+        world: world.clone(),
+        host: who.host.clone(),
+        port: who.port,
     })
 }
 
@@ -114,9 +120,19 @@ impl Connected {
         !self.client.is_closed() && !self.given_up.load(Ordering::Relaxed)
     }
 
-    /// Ends it in the middle of whatever it does; the server undoes what is not committed.
+    /// Ends it in the middle of whatever it does; the server undoes what is not committed. A
+    /// server that is at work sees the end of a connection late, so it is told.
     pub fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
+        let token = self.client.cancel_token();
+        let (world, host, port) = (self.world.clone(), self.host.clone(), self.port);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Ok(stream) = world.connect(&host, port).await {
+                    let _ = token.cancel_query_raw(stream, NoTls).await;
+                }
+            });
+        }
         self.driver.abort();
     }
 

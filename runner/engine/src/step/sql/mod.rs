@@ -142,12 +142,18 @@ impl SqlAct {
                 "script",
                 format!("{}: {} statements", file.name, statements.len()),
             ),
-            Work::Queries(_) => statements
-                .iter()
-                .for_each(|s| context.trail.add("statement", outcome::shown(&s.text, &s.params))),
+            Work::Queries(_) => statements.iter().for_each(|s| {
+                context
+                    .trail
+                    .add("statement", outcome::shown(&s.text, &s.params))
+            }),
         }
         let who = self.who(engine, context.scope)?;
-        let file = self.file.as_ref().map(|f| f.render(context.scope)).transpose()?;
+        let file = self
+            .file
+            .as_ref()
+            .map(|f| f.render(context.scope))
+            .transpose()?;
         let mut session = Session::open(engine, who, file.as_deref(), context).await?;
         let begun = Instant::now();
         let answer = match self.transaction {

@@ -94,13 +94,21 @@ impl ServerError {
     }
 
     pub fn text(&self) -> String {
-        let place = self.place.as_ref().map_or_else(String::new, |p| format!("{p}: "));
-        let number = self.number.map_or_else(String::new, |n| format!(", error {n}"));
+        let place = self
+            .place
+            .as_ref()
+            .map_or_else(String::new, |p| format!("{p}: "));
+        let number = self
+            .number
+            .map_or_else(String::new, |n| format!(", error {n}"));
         let code = match self.code.len() {
             5 => format!("SQLSTATE {}", self.code),
             _ => format!("error {}", self.code),
         };
-        let detail = self.detail.as_ref().map_or_else(String::new, |d| format!(" ({d})"));
+        let detail = self
+            .detail
+            .as_ref()
+            .map_or_else(String::new, |d| format!(" ({d})"));
         format!("{place}{code}{number}: {}{detail}", self.message)
     }
 

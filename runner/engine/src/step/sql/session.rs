@@ -11,23 +11,24 @@ use crate::step::{Context, StepError};
 
 /// Where the statements of one step run.
 pub(super) enum Session {
-    Postgres(Transaction),
+    Postgres(Held),
     #[cfg(feature = "mysql")]
     MySql(Box<super::mysql::Session>),
     #[cfg(feature = "sqlite")]
     Sqlite(super::sqlite::Copy),
 }
 
-/// A connection to PostgreSQL that is given up when a transaction on it is not ended: a step
-/// that is cut short leaves nothing open.
-pub(super) struct Transaction {
+/// A connection to PostgreSQL that is given up when a statement or a transaction on it is not
+/// ended: a step that is cut short leaves nothing open.
+pub(super) struct Held {
     connected: Arc<Connected>,
-    open: bool,
+    transaction: bool,
+    busy: bool,
 }
 
-impl Drop for Transaction {
+impl Drop for Held {
     fn drop(&mut self) {
-        if self.open {
+        if self.transaction || self.busy {
             self.connected.give_up();
         }
     }
@@ -45,8 +46,11 @@ impl Session {
         match engine {
             Engine::Postgres => {
                 let connected = sessions.own::<Pool>().get(world, who).await?;
-                let open = false;
-                Ok(Session::Postgres(Transaction { connected, open }))
+                Ok(Session::Postgres(Held {
+                    connected,
+                    transaction: false,
+                    busy: false,
+                }))
             }
             #[cfg(feature = "mysql")]
             Engine::MySql => {
@@ -86,7 +90,13 @@ impl Session {
     /// Runs a statement; or several, where there are no parameters.
     pub async fn run(&mut self, query: &str, params: &[Json]) -> Result<Rows, Failure> {
         match self {
-            Session::Postgres(t) => postgres::run(&t.connected, query, params).await,
+            Session::Postgres(held) => {
+                held.busy = true;
+                let rows = postgres::run(&held.connected, query, params).await;
+                // What went wrong in another way than by an answer may still be going on.
+                held.busy = matches!(rows, Err(Failure::Step(_)));
+                rows
+            }
             #[cfg(feature = "mysql")]
             Session::MySql(s) => s.run(query, params).await,
             #[cfg(feature = "sqlite")]
@@ -97,7 +107,12 @@ impl Session {
     /// Sends a statement as it is.
     pub async fn simple(&mut self, query: &str) -> Result<Rows, Failure> {
         match self {
-            Session::Postgres(t) => postgres::simple(&t.connected, query).await,
+            Session::Postgres(held) => {
+                held.busy = true;
+                let rows = postgres::simple(&held.connected, query).await;
+                held.busy = matches!(rows, Err(Failure::Step(_)));
+                rows
+            }
             #[cfg(feature = "mysql")]
             Session::MySql(s) => s.simple(query).await,
             #[cfg(feature = "sqlite")]
@@ -107,8 +122,8 @@ impl Session {
 
     /// Begins a transaction.
     pub async fn begin(&mut self) -> Result<(), Failure> {
-        if let Session::Postgres(t) = self {
-            t.open = true;
+        if let Session::Postgres(held) = self {
+            held.transaction = true;
         }
         self.simple("start transaction").await.map(|_| ())
     }
@@ -116,8 +131,8 @@ impl Session {
     /// Ends a transaction with `commit` or `rollback`.
     pub async fn end(&mut self, how: &str) -> Result<(), Failure> {
         self.simple(how).await?;
-        if let Session::Postgres(t) = self {
-            t.open = false;
+        if let Session::Postgres(held) = self {
+            held.transaction = false;
         }
         Ok(())
     }

@@ -89,11 +89,19 @@ impl Splitter<'_> {
         let postgres = self.engine == Engine::Postgres;
         match first {
             '\'' => {
-                let before = self.text[..self.at].chars().rev().take(2).collect::<Vec<_>>();
+                let before = self.text[..self.at]
+                    .chars()
+                    .rev()
+                    .take(2)
+                    .collect::<Vec<_>>();
                 // `E'…'` of PostgreSQL, unless the `E` is the end of a word.
                 let escapes = matches!(before.first(), Some('e' | 'E'))
                     && !before.get(1).is_some_and(|c| is_name(*c));
-                quoted(rest, '\'', self.engine == Engine::MySql || postgres && escapes)
+                quoted(
+                    rest,
+                    '\'',
+                    self.engine == Engine::MySql || postgres && escapes,
+                )
             }
             '"' => quoted(rest, '"', self.engine == Engine::MySql),
             '`' if !postgres => quoted(rest, '`', false),
@@ -213,12 +221,19 @@ fn dollars(rest: &str) -> Option<usize> {
     if !name.chars().all(is_name) || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    Some(rest[end..].find(tag).map_or(rest.len(), |n| end + n + tag.len()))
+    Some(
+        rest[end..]
+            .find(tag)
+            .map_or(rest.len(), |n| end + n + tag.len()),
+    )
 }
 
 fn from_stdin(rest: &str) -> bool {
     let statement = &rest[..rest.find(';').unwrap_or(rest.len())];
-    statement.to_ascii_lowercase().split_whitespace().any(|w| w == "stdin")
+    statement
+        .to_ascii_lowercase()
+        .split_whitespace()
+        .any(|w| w == "stdin")
 }
 
 #[cfg(test)]
@@ -234,24 +249,64 @@ mod tests {
     fn semicolons_in_quotes_comments_and_bodies_end_nothing() {
         use Engine::{MySql, Postgres, Sqlite};
         for (engine, text, wanted) in [
-            (Postgres, "select 1; select 2", &["select 1", "select 2"][..]),
+            (
+                Postgres,
+                "select 1; select 2",
+                &["select 1", "select 2"][..],
+            ),
             (Postgres, " ;; -- nothing; at all\n/* ; /* ; */ ; */", &[]),
-            (Postgres, "select ';' , 'it''s;'; select \"a;b\"", &["select ';' , 'it''s;'", "select \"a;b\""]),
-            (Postgres, r"select 'a\'; select 2", &[r"select 'a\'", "select 2"]),
-            (Postgres, r"select e'a\';'; select 2", &[r"select e'a\';'", "select 2"]),
-            (Postgres, "do $$ begin; end $$; select 1", &["do $$ begin; end $$", "select 1"]),
-            (Postgres, "do $a$ ; $$ ; $a$; select $1", &["do $a$ ; $$ ; $a$", "select $1"]),
+            (
+                Postgres,
+                "select ';' , 'it''s;'; select \"a;b\"",
+                &["select ';' , 'it''s;'", "select \"a;b\""],
+            ),
+            (
+                Postgres,
+                r"select 'a\'; select 2",
+                &[r"select 'a\'", "select 2"],
+            ),
+            (
+                Postgres,
+                r"select e'a\';'; select 2",
+                &[r"select e'a\';'", "select 2"],
+            ),
+            (
+                Postgres,
+                "do $$ begin; end $$; select 1",
+                &["do $$ begin; end $$", "select 1"],
+            ),
+            (
+                Postgres,
+                "do $a$ ; $$ ; $a$; select $1",
+                &["do $a$ ; $$ ; $a$", "select $1"],
+            ),
             (Postgres, "select a$b;c", &["select a$b", "c"]),
             (Postgres, "select '\u{e9};", &["select '\u{e9};"]),
-            (MySql, r#"select 'a\';', "b\";"; select `c;`"#, &[r#"select 'a\';', "b\";""#, "select `c;`"]),
-            (MySql, "select 5--3; # a ; b\nselect 2 -- c;\n;", &["select 5--3", "select 2 -- c;"]),
-            (MySql, "/*!40101 SET NAMES utf8 */;\n/* no; */;", &["/*!40101 SET NAMES utf8 */"]),
+            (
+                MySql,
+                r#"select 'a\';', "b\";"; select `c;`"#,
+                &[r#"select 'a\';', "b\";""#, "select `c;`"],
+            ),
+            (
+                MySql,
+                "select 5--3; # a ; b\nselect 2 -- c;\n;",
+                &["select 5--3", "select 2 -- c;"],
+            ),
+            (
+                MySql,
+                "/*!40101 SET NAMES utf8 */;\n/* no; */;",
+                &["/*!40101 SET NAMES utf8 */"],
+            ),
             (
                 MySql,
                 "DELIMITER //\ncreate trigger t begin x; y; end//\ndelimiter ;\nselect 1;",
                 &["create trigger t begin x; y; end", "select 1"],
             ),
-            (Sqlite, "select [a], `b;` from t; -- x\nselect 2", &["select [a], `b;` from t", "select 2"]),
+            (
+                Sqlite,
+                "select [a], `b;` from t; -- x\nselect 2",
+                &["select [a], `b;` from t", "select 2"],
+            ),
         ] {
             assert_eq!(texts(text, engine), wanted, "{text}");
         }
@@ -268,8 +323,18 @@ mod tests {
     #[test]
     fn commands_of_clients_are_told() {
         for (engine, text, line, what) in [
-            (Engine::Postgres, "select 1;\n\\connect shop", 2, "\\connect shop"),
-            (Engine::Postgres, "\ncopy a (b) from stdin;\n1\n\\.\n", 2, "copy a (b) from stdin;"),
+            (
+                Engine::Postgres,
+                "select 1;\n\\connect shop",
+                2,
+                "\\connect shop",
+            ),
+            (
+                Engine::Postgres,
+                "\ncopy a (b) from stdin;\n1\n\\.\n",
+                2,
+                "copy a (b) from stdin;",
+            ),
             (Engine::MySql, "source b.sql", 1, "source b.sql"),
         ] {
             let e = split(text, engine).unwrap_err();

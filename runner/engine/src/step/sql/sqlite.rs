@@ -12,7 +12,9 @@ use rusqlite::{Connection, Error, InterruptHandle};
 use serde_json::{Map, Number, Value as Json};
 
 use super::Engine;
-use super::outcome::{Failure, MOST_ROWS, Rows, ServerError, names, of_sets, too_many, wrong_number};
+use super::outcome::{
+    Failure, MOST_ROWS, Rows, ServerError, names, of_sets, too_many, wrong_number,
+};
 use super::split::split;
 use crate::step::StepError;
 use crate::step::context::reach_error;
@@ -292,7 +294,10 @@ mod tests {
             )
             .unwrap();
             let taken = files(&path);
-            assert!(taken.0[if mode == "wal" { 1 } else { 2 }].is_some(), "{mode}");
+            assert!(
+                taken.0[if mode == "wal" { 1 } else { 2 }].is_some(),
+                "{mode}"
+            );
             assert_eq!(count(taken), rows, "{mode}");
         }
     }

@@ -4,10 +4,14 @@ mod dispatch;
 mod examples;
 mod flow;
 mod http;
+mod kafka;
 mod local;
 mod mistakes;
+mod mysql;
+mod s3;
 mod services;
 mod site;
+mod sqlite;
 
 use std::sync::Arc;
 

@@ -10,14 +10,16 @@ use mysql_async::{BinaryProtocol, Column, Conn, Error, OptsBuilder, QueryResult,
 use serde_json::{Map, Value as Json};
 use tokio::sync::Mutex;
 
-use super::connect::Who;
-use super::outcome::{Failure, MOST_ROWS, Rows, ServerError, names, of_sets, too_many, wrong_number};
-use super::split::split;
 use super::Engine;
+use super::connect::Who;
+use super::outcome::{
+    Failure, MOST_ROWS, Rows, ServerError, names, of_sets, too_many, wrong_number,
+};
+use super::split::split;
+use crate::step::StepError;
 use crate::step::context::reach_error;
 use crate::step::credentials::Environment;
 use crate::step::world::World;
-use crate::step::StepError;
 
 /// What cannot be prepared, and is sent as it is: `lock tables`, `begin`, some `show`.
 const NOT_PREPARED: u16 = 1295;
@@ -30,7 +32,26 @@ pub(super) struct Pool(Mutex<HashMap<Who, Conn>>);
 /// A connection in use.
 pub(super) struct Session {
     who: Who,
-    conn: Conn,
+    conn: Option<Conn>,
+    busy: bool,
+}
+
+impl Drop for Session {
+    /// A server that is at work sees the end of a connection late: it is told by another one.
+    fn drop(&mut self) {
+        let Some(conn) = self.conn.take().filter(|_| self.busy) else {
+            return;
+        };
+        let (opts, id) = (conn.opts().clone(), conn.id());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Ok(mut other) = Conn::new(opts).await {
+                    let _ = other.query_drop(format!("kill {id}")).await;
+                    let _ = other.disconnect().await;
+                }
+            });
+        }
+    }
 }
 
 impl Pool {
@@ -41,12 +62,18 @@ impl Pool {
             Some(conn) if !conn.is_disconnected() => conn,
             _ => connect(world, &who).await?,
         };
-        Ok(Session { who, conn })
+        Ok(Session {
+            who,
+            conn: Some(conn),
+            busy: false,
+        })
     }
 
     /// Keeps a connection for the next step.
-    pub async fn keep(&self, session: Session) {
-        self.0.lock().await.insert(session.who, session.conn);
+    pub async fn keep(&self, mut session: Session) {
+        if let Some(conn) = session.conn.take() {
+            self.0.lock().await.insert(session.who.clone(), conn);
+        }
     }
 }
 
@@ -138,64 +165,104 @@ impl Session {
         if params.is_empty() && several() {
             return self.simple(query).await;
         }
-        let statement = match self.conn.prep(query).await {
-            Ok(s) => s,
-            Err(Error::Server(e)) if e.code == NOT_PREPARED && params.is_empty() => {
-                return self.simple(query).await;
-            }
-            Err(e) => return Err(e.into()),
+        let Some(conn) = self.conn.as_mut() else {
+            return Err(closed());
         };
-        let got = self.prepared(&statement, params).await;
-        // A failure of the connection shows itself at the next statement.
-        let _ = self.conn.close(statement).await;
-        self.with_json(got?).await
-    }
-
-    async fn prepared(&mut self, statement: &Statement, params: &[Json]) -> Result<Got, Failure> {
-        if statement.num_params() as usize != params.len() {
-            return Err(wrong_number(statement.num_params() as usize, params.len()).into());
-        }
-        let values: Vec<_> = params.iter().map(value::param).collect();
-        let mut result: QueryResult<'_, '_, BinaryProtocol> =
-            self.conn.exec_iter(statement, values).await?;
-        sets(&mut result).await
+        self.busy = true;
+        let rows = match conn.prep(query).await {
+            Ok(statement) => {
+                let rows = prepared(conn, &statement, params).await;
+                if !matches!(rows, Err(Failure::Step(_))) {
+                    // A failure of the connection shows itself at the next statement.
+                    let _ = conn.close(statement).await;
+                }
+                rows
+            }
+            Err(Error::Server(e)) if e.code == NOT_PREPARED && params.is_empty() => {
+                simple(conn, query).await
+            }
+            Err(e) => Err(e.into()),
+        };
+        // What went wrong in another way than by an answer may still be going on.
+        self.busy = matches!(rows, Err(Failure::Step(_)));
+        rows
     }
 
     /// Sends statements as text: their values come as text and are read by their types.
     pub async fn simple(&mut self, query: &str) -> Result<Rows, Failure> {
-        let got = {
-            let mut result = self.conn.query_iter(query).await?;
-            sets(&mut result).await?
+        let Some(conn) = self.conn.as_mut() else {
+            return Err(closed());
         };
-        self.with_json(got).await
+        self.busy = true;
+        let rows = simple(conn, query).await;
+        self.busy = matches!(rows, Err(Failure::Step(_)));
+        rows
     }
+}
 
-    /// MariaDB has no type for JSON: columns that are checked to be JSON are read as such.
-    async fn with_json(&mut self, mut got: Got) -> Result<Rows, Failure> {
-        for (i, column) in &got.maybe_json {
-            let place = [column.schema_str(), column.org_table_str(), column.org_name_str()];
-            let found: Option<u8> = self
-                .conn
-                .exec_first(
-                    "select 1 from information_schema.check_constraints where constraint_schema = ? \
-                     and table_name = ? and constraint_name = ? and check_clause like 'json_valid(%'",
-                    place.map(|p| p.into_owned()).to_vec(),
-                )
-                .await?;
-            if found.is_some()
-                && let Some(name) = got.rows.columns.get(*i)
+fn closed() -> Failure {
+    StepError::transport("the connection is closed").into()
+}
+
+async fn prepared(
+    conn: &mut Conn,
+    statement: &Statement,
+    params: &[Json],
+) -> Result<Rows, Failure> {
+    let wanted = usize::from(statement.num_params());
+    if wanted != params.len() {
+        return Err(wrong_number(wanted, params.len()).into());
+    }
+    let values: Vec<_> = params.iter().map(value::param).collect();
+    let got = {
+        let mut result: QueryResult<'_, '_, BinaryProtocol> =
+            conn.exec_iter(statement, values).await?;
+        sets(&mut result).await?
+    };
+    with_json(conn, got).await
+}
+
+async fn simple(conn: &mut Conn, query: &str) -> Result<Rows, Failure> {
+    let got = {
+        let mut result = conn.query_iter(query).await?;
+        sets(&mut result).await?
+    };
+    with_json(conn, got).await
+}
+
+/// MariaDB has no type for JSON: columns that are checked to be JSON are read as such.
+async fn with_json(conn: &mut Conn, mut got: Got) -> Result<Rows, Failure> {
+    for (i, column) in &got.maybe_json {
+        let place = [
+            column.schema_str(),
+            column.org_table_str(),
+            column.org_name_str(),
+        ];
+        let found: Result<Option<u8>, Error> = conn
+            .exec_first(
+                "select 1 from information_schema.check_constraints where constraint_schema = ? \
+                 and table_name = ? and constraint_name = ? and check_clause like 'json_valid(%'",
+                place.map(|p| p.into_owned()).to_vec(),
+            )
+            .await;
+        let found = match found {
+            Ok(found) => found.is_some(),
+            // MySQL, which has the type, has no such table in this form.
+            Err(Error::Server(_)) => false,
+            Err(e) => return Err(e.into()),
+        };
+        let Some(name) = got.rows.columns.get(*i).filter(|_| found) else {
+            continue;
+        };
+        for row in &mut got.rows.rows {
+            if let Some(v) = row.get_mut(name)
+                && let Some(json) = v.as_str().and_then(|s| serde_json::from_str(s).ok())
             {
-                for row in &mut got.rows.rows {
-                    if let Some(v) = row.get_mut(name)
-                        && let Some(json) = v.as_str().and_then(|s| serde_json::from_str(s).ok())
-                    {
-                        *v = json;
-                    }
-                }
+                *v = json;
             }
         }
-        Ok(got.rows)
     }
+    Ok(got.rows)
 }
 
 /// Rows, and those of their columns whose texts may be JSON.
@@ -233,7 +300,10 @@ async fn sets<P: Protocol>(result: &mut QueryResult<'_, '_, P>) -> Result<Got, F
             let texts = columns.iter().enumerate().filter(|(i, c)| {
                 value::is_text(c)
                     && !c.org_table_ref().is_empty()
-                    && set.rows.iter().any(|r| value::looks_like_json(&r[&set.columns[*i]]))
+                    && set
+                        .rows
+                        .iter()
+                        .any(|r| value::looks_like_json(&r[&set.columns[*i]]))
             });
             maybe_json = texts.map(|(i, c)| (i, c.clone())).collect();
         }
@@ -244,4 +314,3 @@ async fn sets<P: Protocol>(result: &mut QueryResult<'_, '_, P>) -> Result<Got, F
         maybe_json,
     })
 }
-

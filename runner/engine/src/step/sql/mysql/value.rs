@@ -71,7 +71,10 @@ pub(super) fn json(column: &Column, value: Value) -> Json {
             let date = format!("{year:04}-{month:02}-{day:02}");
             Json::from(match column.column_type() {
                 ColumnType::MYSQL_TYPE_DATE | ColumnType::MYSQL_TYPE_NEWDATE => date,
-                _ => format!("{date}T{hour:02}:{minute:02}:{second:02}{}", fraction(micros)),
+                _ => format!(
+                    "{date}T{hour:02}:{minute:02}:{second:02}{}",
+                    fraction(micros)
+                ),
             })
         }
         Value::Time(negative, days, hours, minutes, seconds, micros) => {
@@ -112,10 +115,10 @@ fn of_bytes(column: &Column, bytes: Vec<u8>) -> Json {
         T::MYSQL_TYPE_BIT if bytes.len() <= 8 => {
             Json::from(bytes.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)))
         }
-        T::MYSQL_TYPE_JSON => {
-            serde_json::from_slice(&bytes).unwrap_or_else(|_| text(bytes))
-        }
-        T::MYSQL_TYPE_DATETIME | T::MYSQL_TYPE_TIMESTAMP | T::MYSQL_TYPE_DATETIME2
+        T::MYSQL_TYPE_JSON => serde_json::from_slice(&bytes).unwrap_or_else(|_| text(bytes)),
+        T::MYSQL_TYPE_DATETIME
+        | T::MYSQL_TYPE_TIMESTAMP
+        | T::MYSQL_TYPE_DATETIME2
         | T::MYSQL_TYPE_TIMESTAMP2 => {
             let text = String::from_utf8_lossy(&bytes).replacen(' ', "T", 1);
             Json::from(short_fraction(&text))
@@ -167,21 +170,49 @@ mod tests {
     fn text_is_read_by_the_type_of_its_column() {
         use ColumnType as T;
         for (ty, charset, raw, wanted) in [
-            (T::MYSQL_TYPE_LONGLONG, BINARY, "18446744073709551615", json!(u64::MAX)),
-            (T::MYSQL_TYPE_DATETIME, BINARY, "2024-02-29 12:00:00.500000", json!("2024-02-29T12:00:00.5")),
-            (T::MYSQL_TYPE_DATETIME, BINARY, "2024-02-29 12:00:00", json!("2024-02-29T12:00:00")),
-            (T::MYSQL_TYPE_TIME, BINARY, "-101:00:10", json!("-101:00:10")),
+            (
+                T::MYSQL_TYPE_LONGLONG,
+                BINARY,
+                "18446744073709551615",
+                json!(u64::MAX),
+            ),
+            (
+                T::MYSQL_TYPE_DATETIME,
+                BINARY,
+                "2024-02-29 12:00:00.500000",
+                json!("2024-02-29T12:00:00.5"),
+            ),
+            (
+                T::MYSQL_TYPE_DATETIME,
+                BINARY,
+                "2024-02-29 12:00:00",
+                json!("2024-02-29T12:00:00"),
+            ),
+            (
+                T::MYSQL_TYPE_TIME,
+                BINARY,
+                "-101:00:10",
+                json!("-101:00:10"),
+            ),
             (T::MYSQL_TYPE_BLOB, BINARY, "\u{0}ab", json!("AGFi")),
             (T::MYSQL_TYPE_BLOB, 45, "ab", json!("ab")),
             (T::MYSQL_TYPE_BIT, BINARY, "\u{1}\u{2}", json!(258)),
-            (T::MYSQL_TYPE_JSON, BINARY, r#"{"a": [1]}"#, json!({ "a": [1] })),
+            (
+                T::MYSQL_TYPE_JSON,
+                BINARY,
+                r#"{"a": [1]}"#,
+                json!({ "a": [1] }),
+            ),
         ] {
             let column = Column::new(ty).with_character_set(charset);
             assert_eq!(json(&column, Value::Bytes(raw.into())), wanted, "{raw}");
         }
         let zerofill = Column::new(T::MYSQL_TYPE_NEWDECIMAL).with_flags(ColumnFlags::ZEROFILL_FLAG);
         for (raw, wanted) in [("00012.50", "12.50"), ("00000", "0"), ("0000.05", "0.05")] {
-            assert_eq!(json(&zerofill, Value::Bytes(raw.into())).to_string(), wanted);
+            assert_eq!(
+                json(&zerofill, Value::Bytes(raw.into())).to_string(),
+                wanted
+            );
         }
     }
 
