@@ -45,6 +45,7 @@ pub use follow::Line;
 pub use logs::{Cursor, LogBook, LogLine};
 pub use nofile::nofile_limit;
 pub use options::{Teardown, UpOptions};
+pub use read::ServiceFile;
 pub use reading::{LogRequest, Spoken};
 pub use stack::{ExecRequest, LiveStack};
 pub use standing::{Member, Standing, down_project, standing};

@@ -14,6 +14,15 @@ const AROUND: usize = 1 << 20;
 /// Links that are followed.
 const LINKS: usize = 8;
 
+/// A file of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceFile {
+    /// Where it stands, links followed.
+    pub path: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
 /// What stands at a path.
 enum Found {
     File(Vec<u8>),
@@ -26,7 +35,11 @@ impl LiveStack {
     ///
     /// # Errors
     /// Unknown service, a path that is no file, a file that is too large.
-    pub async fn read_file(&self, service: &str, path: &str) -> Result<Option<Vec<u8>>, Problem> {
+    pub async fn read_file(
+        &self,
+        service: &str,
+        path: &str,
+    ) -> Result<Option<ServiceFile>, Problem> {
         let doing = format!("read {path} of `{service}`");
         let fail = |kind, why: &str| Problem::new(kind, format!("could not {doing}: {why}"));
         let container = self.containers(service)?.into_iter().next();
@@ -49,7 +62,7 @@ impl LiveStack {
                 }
             }
             match first(archive) {
-                Ok(Found::File(bytes)) => return Ok(Some(bytes)),
+                Ok(Found::File(bytes)) => return Ok(Some(ServiceFile { path, bytes })),
                 Ok(Found::Link(to)) => path = beside(&path, &to),
                 Ok(Found::Other) => return Err(fail(ProblemKind::WrongType, "it is no file")),
                 Err(e) => return Err(fail(ProblemKind::Engine, &e.to_string())),

@@ -8,7 +8,9 @@ use prodmirror_model::diag::Problem;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::secret::Secret;
 
-use super::world::{Connection, Cursor, DataDone, ExecOutput, ExecRequest, Later, LogLine, World};
+use super::world::{
+    Connection, Cursor, DataDone, ExecOutput, ExecRequest, Later, LogLine, ServiceFile, World,
+};
 use crate::live::LiveStack;
 
 /// A running stack, with what steps need to know of its making.
@@ -138,7 +140,7 @@ impl World for StackWorld {
         &'a self,
         service: &'a str,
         path: &'a str,
-    ) -> Later<'a, Result<Option<Vec<u8>>, Problem>> {
+    ) -> Later<'a, Result<Option<ServiceFile>, Problem>> {
         Box::pin(self.stack.read_file(service, path))
     }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use prodmirror_model::diag::{Problem, ProblemKind};
 
-pub use crate::live::{Cursor, DataDone, ExecOutput, ExecRequest, LogLine};
+pub use crate::live::{Cursor, DataDone, ExecOutput, ExecRequest, LogLine, ServiceFile};
 pub use crate::reach::{Conn, Connection};
 
 /// A future that can be sent.
@@ -66,12 +66,12 @@ pub trait World: Send + Sync {
         Box::pin(async { Err(no_data()) })
     }
 
-    /// A file of a service as it is at present; nothing where there is none.
+    /// A file of a service as it is at present, behind links; nothing where there is none.
     fn read_file<'a>(
         &'a self,
         service: &'a str,
         path: &'a str,
-    ) -> Later<'a, Result<Option<Vec<u8>>, Problem>> {
+    ) -> Later<'a, Result<Option<ServiceFile>, Problem>> {
         let _ = (service, path);
         Box::pin(async {
             Err(Problem::new(

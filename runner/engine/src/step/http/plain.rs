@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::HeaderMap;
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Uri};
 use url::Url;
 
@@ -34,10 +34,17 @@ pub(in crate::step) async fn exchange(
         .as_str()
         .parse()
         .map_err(|e| StepError::transport(format!("{host} cannot be asked: {e}")))?;
+    let length = body.len();
     let mut message = Request::new(Full::new(body));
     *message.method_mut() = method;
     *message.uri_mut() = uri;
     *message.headers_mut() = headers;
+    if *message.method() == Method::PUT {
+        // The length of an empty body must be said, too.
+        message
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
     let http = context.sessions.shared::<Http>();
     let wire = Wire {
         http2: false,

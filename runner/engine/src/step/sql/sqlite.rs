@@ -73,15 +73,20 @@ pub(super) async fn copy(
 }
 
 async fn read(world: &Arc<dyn World>, service: &str, path: &str) -> Result<Files, StepError> {
-    let mut files = Files([None, None, None]);
-    for (file, suffix) in files.0.iter_mut().zip(SUFFIXES) {
-        let name = format!("{path}{suffix}");
-        *file = world.read_file(service, &name).await.map_err(reach_error)?;
-    }
-    if files.0[0].is_none() {
+    let file = |path: String| async move {
+        let read = world.read_file(service, &path);
+        read.await.map_err(reach_error)
+    };
+    let Some(database) = file(path.to_owned()).await? else {
         return Err(StepError::transport(format!(
             "{service} has no file {path} (what is in memory, `tmpfs`, cannot be copied)"
         )));
+    };
+    let mut files = Files([Some(database.bytes), None, None]);
+    for (other, suffix) in files.0.iter_mut().zip(SUFFIXES).skip(1) {
+        // SQLite, too, puts them beside the database itself, and not beside a link to it.
+        let found = file(format!("{}{suffix}", database.path)).await?;
+        *other = found.map(|f| f.bytes);
     }
     Ok(files)
 }

@@ -61,12 +61,12 @@ async fn rows(world: &Arc<dyn World>) {
       - rows[0].raw == "YWJj"
       - { jsonpath: "$.rows[0].price", equals: 1234567890123456.5001 }
       - { jsonpath: "$.rows[0].big", equals: 18446744073709551615 }
-    capture: { price: "rows[0].price" }
+    capture: { price: { jsonpath: "$.rows[0].price" } }
   - sql: { service: maria, query: "select count(*) as n from orders where price = cast(? as decimal(20,4))", params: ["{{ price }}"] }
     expect: rows[0].n == 1
   - sql: { service: maria, query: "update orders set state = 'shipped'; select state, price, at, note, raw, big from orders; select id from orders; update orders set state = 'x' where id = 1" }
     expect:
-      - rows == [{"id": 1}]
+      - 'rows == [{"id": 1}]'
       - affected == 1
   - sql: { service: maria, query: "set @n = 1; select state, price, at, note, raw, big, @n as a, 2 as a from orders" }
     expect:
@@ -75,7 +75,7 @@ async fn rows(world: &Arc<dyn World>) {
       - { jsonpath: "$.rows[0].price", equals: 1234567890123456.5001 }
       - { jsonpath: "$.rows[0].big", equals: 18446744073709551615 }
   - sql: { service: maria, query: "insert into orders (state) values ('a'), ('b') returning id" }
-    expect: rows == [{"id": 2}, {"id": 3}]
+    expect: 'rows == [{"id": 2}, {"id": 3}]'
   # What stands in a text that only looks like JSON stays a text.
   - sql: { service: maria, query: "create table texts (t text); insert into texts values ('[1]')" }
   - sql: { service: maria, query: "select t from texts" }
@@ -243,7 +243,7 @@ async fn several(world: &Arc<dyn World>) {
         - select id from many order by id
         - update many set state = 'old' where id > 2
     expect:
-      - rows == [{{"id": 2}}, {{"id": 3}}] && count == 2
+      - 'rows == [{{"id": 2}}, {{"id": 3}}] && count == 2'
       - affected == 3
       - results[0].affected == 1 && results[2].rows[1].id == 3 && size(results) == 4
   - sql:

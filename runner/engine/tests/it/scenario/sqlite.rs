@@ -58,10 +58,10 @@ async fn reading(world: &Arc<dyn World>) {
   - sql: { service: app, file: /data/app.db, query: "select * from orders order by id" }
     expect:
       - columns == ["id", "state", "price", "raw"] && count == 2 && affected == 2
-      - rows[0] == {"id": 1, "state": "paid", "price": 12.5, "raw": "AP8="}
+      - 'rows[0] == {"id": 1, "state": "paid", "price": 12.5, "raw": "AP8="}'
       - rows[1].state == null && rows[1].raw == "café"
   - sql: { service: app, engine: sqlite, file: "/data/{{ 'link' }}.db", query: "select state from orders where id = ? or price > ?", params: ["{{ 1 }}", 1e30] }
-    expect: rows == [{"state": "paid"}]
+    expect: 'rows == [{"state": "paid"}]'
   - sql: { service: app, file: /data/app.db, query: "pragma table_info(orders); with n(x) as (values (1), (2)) select sum(x) as s from n" }
     expect: rows[0].s == 3
   - sql: { service: app, file: /data/app.db, queries: [ "select 1 as a", { query: "select ?1 as b", params: [x] } ] }
