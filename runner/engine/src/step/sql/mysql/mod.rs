@@ -275,7 +275,12 @@ struct Got {
 async fn sets<P: Protocol>(result: &mut QueryResult<'_, '_, P>) -> Result<Got, Failure> {
     let mut all = Vec::new();
     let mut maybe_json = Vec::new();
-    while let Some(columns) = result.columns() {
+    loop {
+        let Some(columns) = result.columns() else {
+            // There are no more; or the next statement was refused, which is told only here.
+            result.next().await?;
+            break;
+        };
         let mut set = Rows {
             columns: names(columns.iter().map(|c| c.name_str())),
             ..Rows::default()
