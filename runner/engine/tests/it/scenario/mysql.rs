@@ -372,7 +372,7 @@ async fn scripts(world: &Arc<dyn World>) {
     .await
     .unwrap_err();
     assert!(
-        missing.starts_with("scenarios/it.yaml:3:32: cannot read none.sql: no such file"),
+        missing.starts_with("scenarios/it.yaml:3:33: cannot read none.sql: no such file"),
         "{missing}"
     );
 }
