@@ -25,6 +25,12 @@ impl<'w> Environment<'w> {
         }
     }
 
+    /// Whether any name begins so.
+    pub fn any(&self, prefixes: &[&str]) -> bool {
+        let mut names = self.values.keys();
+        names.any(|name| prefixes.iter().any(|p| name.starts_with(p)))
+    }
+
     /// The value of the first of these names that is set.
     pub async fn first(&self, names: &[&str]) -> Result<Option<String>, StepError> {
         for name in names {

@@ -15,11 +15,15 @@ mod files;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod logs;
 mod metrics;
 mod needs;
 mod program;
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
 mod service;
 mod session;
 mod shell;
@@ -71,6 +75,10 @@ pub static KINDS: &[&Kind] = &[
     &amqp::KIND,
     #[cfg(feature = "grpc")]
     &grpc::KIND,
+    #[cfg(feature = "kafka")]
+    &kafka::KIND,
+    #[cfg(feature = "s3")]
+    &s3::KIND,
     &exec::KIND,
     &logs::KIND,
     &wait::KIND,

@@ -11,7 +11,7 @@ use prodmirror_model::secret::Secret;
 
 use super::world::{
     Connection, Cursor, DataDone, ExecOutput, ExecRequest, Later, LogLine, OneOff, OneOffOutput,
-    Process, Replicas, World,
+    Process, Replicas, ServiceFile, World,
 };
 use crate::live::LiveStack;
 
@@ -156,6 +156,14 @@ impl World for StackWorld {
 
     fn run_once(&self, one: OneOff) -> Later<'_, Result<OneOffOutput, Problem>> {
         Box::pin(self.stack.run_once(one))
+    }
+
+    fn read_file<'a>(
+        &'a self,
+        service: &'a str,
+        path: &'a str,
+    ) -> Later<'a, Result<Option<ServiceFile>, Problem>> {
+        Box::pin(self.stack.read_file(service, path))
     }
 
     fn roots(&self) -> Vec<Vec<u8>> {

@@ -10,6 +10,7 @@ use prodmirror_model::diag::{Problem, ProblemKind};
 
 pub use crate::live::{
     Cursor, DataDone, ExecOutput, ExecRequest, LogLine, OneOff, OneOffOutput, Process, Replicas,
+    ServiceFile,
 };
 pub use crate::reach::{Conn, Connection};
 
@@ -95,6 +96,21 @@ pub trait World: Send + Sync {
     fn run_once(&self, one: OneOff) -> Later<'_, Result<OneOffOutput, Problem>> {
         let _ = one;
         Box::pin(async { Err(no("place for a container")) })
+    }
+
+    /// A file of a service as it is at present, behind links; nothing where there is none.
+    fn read_file<'a>(
+        &'a self,
+        service: &'a str,
+        path: &'a str,
+    ) -> Later<'a, Result<Option<ServiceFile>, Problem>> {
+        let _ = (service, path);
+        Box::pin(async {
+            Err(Problem::new(
+                ProblemKind::Unsupported,
+                "this stack has no files that could be read",
+            ))
+        })
     }
 
     /// Certificates (DER) of the authorities that steps trust: those that sign the stack's

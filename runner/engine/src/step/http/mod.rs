@@ -5,6 +5,8 @@ mod certificate;
 mod client;
 mod events;
 mod multipart;
+#[cfg(feature = "s3")]
+mod plain;
 mod request;
 mod response;
 pub(super) mod tls;
@@ -28,6 +30,8 @@ use url::Url;
 use self::body::{Body, Given};
 use self::client::{Http, Protocol, Wire};
 use self::events::Events;
+#[cfg(feature = "s3")]
+pub(super) use self::plain::{Plain, exchange};
 use self::request::{Prepared, method, parse_url};
 use self::response::{More, Wanted};
 use super::fields::{Pairs, Time, args};

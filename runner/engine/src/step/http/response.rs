@@ -72,8 +72,15 @@ impl Wanted {
     }
 }
 
-/// Reads a response to its end, within bounds.
+/// Reads a response to its end, within bounds, and unpacks it.
 pub(super) async fn read(response: Response<Incoming>) -> Result<Whole, StepError> {
+    let mut whole = raw(response).await?;
+    whole.body = unpack(whole.body, &whole.headers)?;
+    Ok(whole)
+}
+
+/// Reads a response to its end, within bounds.
+pub(super) async fn raw(response: Response<Incoming>) -> Result<Whole, StepError> {
     let (parts, mut body) = response.into_parts();
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
@@ -101,12 +108,11 @@ pub(super) async fn read(response: Response<Incoming>) -> Result<Whole, StepErro
         all.freeze()
     };
     let encoded_size = raw.len();
-    let body = unpack(raw, &parts.headers)?;
     Ok(Whole {
         status: parts.status,
         version: parts.version,
         headers: parts.headers,
-        body,
+        body: raw,
         encoded_size,
         extensions: parts.extensions,
     })

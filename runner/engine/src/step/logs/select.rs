@@ -32,6 +32,16 @@ impl Entry {
             stderr: line.stderr,
         }
     }
+
+    /// A text that is no line of a log, such as a message.
+    #[cfg(feature = "kafka")]
+    pub fn of(text: String, json: Option<Json>) -> Self {
+        Self {
+            text,
+            json,
+            stderr: false,
+        }
+    }
 }
 
 /// A selection of lines.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -33,6 +34,10 @@ pub(super) struct Connected {
     pub client: Client,
     statements: Mutex<HashMap<String, Statement>>,
     driver: JoinHandle<()>,
+    given_up: AtomicBool,
+    world: Arc<dyn World>,
+    host: String,
+    port: u16,
 }
 
 impl Drop for Connected {
@@ -45,7 +50,7 @@ impl Pool {
     /// The connection for someone, made when there is none that is open.
     pub async fn get(&self, world: &Arc<dyn World>, who: Who) -> Result<Arc<Connected>, StepError> {
         let mut open = self.0.lock().await;
-        if let Some(c) = open.get(&who).filter(|c| !c.client.is_closed()) {
+        if let Some(c) = open.get(&who).filter(|c| c.is_open()) {
             return Ok(c.clone());
         }
         let connected = Arc::new(connect(world, &who).await?);
@@ -103,10 +108,34 @@ async fn connect(world: &Arc<dyn World>, who: &Who) -> Result<Connected, StepErr
         client,
         statements: Mutex::default(),
         driver,
+        given_up: AtomicBool::new(false),
+        world: world.clone(),
+        host: who.host.clone(),
+        port: who.port,
     })
 }
 
 impl Connected {
+    fn is_open(&self) -> bool {
+        !self.client.is_closed() && !self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Ends it in the middle of whatever it does; the server undoes what is not committed. A
+    /// server that is at work sees the end of a connection late, so it is told.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        let token = self.client.cancel_token();
+        let (world, host, port) = (self.world.clone(), self.host.clone(), self.port);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Ok(stream) = world.connect(&host, port).await {
+                    let _ = token.cancel_query_raw(stream, NoTls).await;
+                }
+            });
+        }
+        self.driver.abort();
+    }
+
     /// The prepared form of a statement.
     pub async fn prepare(&self, query: &str) -> Result<Statement, Error> {
         let mut statements = self.statements.lock().await;

@@ -7,12 +7,16 @@ mod flow;
 mod grpc;
 mod grpc_server;
 mod http;
-mod language;
 mod http_more;
+mod kafka;
+mod language;
 mod local;
 mod mistakes;
+mod mysql;
+mod s3;
 mod services;
 mod site;
+mod sqlite;
 mod tls;
 
 use std::sync::Arc;
