@@ -10,15 +10,26 @@ mod data;
 mod evidence;
 mod exec;
 mod fields;
+mod filter;
 mod http;
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "websocket"))]
+mod inbox;
 mod logs;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "nats")]
+mod nats;
+mod payload;
 mod program;
 mod redis;
 mod session;
 mod sql;
 mod stack;
 mod target;
+mod tcp;
 mod wait;
+#[cfg(feature = "websocket")]
+mod websocket;
 pub mod world;
 
 use std::fmt;
@@ -60,6 +71,13 @@ pub static KINDS: &[&Kind] = &[
     &sql::KIND,
     &redis::KIND,
     &amqp::KIND,
+    &tcp::KIND,
+    #[cfg(feature = "websocket")]
+    &websocket::KIND,
+    #[cfg(feature = "nats")]
+    &nats::KIND,
+    #[cfg(feature = "mqtt")]
+    &mqtt::KIND,
     &exec::KIND,
     &logs::KIND,
     &wait::KIND,

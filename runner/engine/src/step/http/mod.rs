@@ -2,8 +2,8 @@
 
 mod body;
 mod client;
-mod response;
-mod tls;
+pub(super) mod response;
+pub(super) mod tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -212,6 +212,12 @@ fn parse_url(text: &str, at: &Text) -> Result<Url, Box<Problem>> {
         return Err(Box::new(bad(format!("`{text}` names no host"))));
     }
     Ok(url)
+}
+
+/// The cookies of the scenario that belong to a URL.
+#[cfg(feature = "websocket")]
+pub(super) fn cookie_header(sessions: &super::Sessions, url: &Url) -> Option<HeaderValue> {
+    sessions.shared::<Http>().cookie_header(url)
 }
 
 /// What is sent, with all values in.

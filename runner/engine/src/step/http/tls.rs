@@ -58,6 +58,18 @@ pub(super) async fn connect(
     Ok((Box::new(stream), http2))
 }
 
+/// Speaks TLS on a connection, for protocols other than HTTP.
+pub(in crate::step) async fn open(
+    verify: bool,
+    roots: &[Vec<u8>],
+    host: &str,
+    stream: Connection,
+) -> Result<Connection, String> {
+    let mut config = (*config(verify, false, roots)?).clone();
+    config.alpn_protocols.clear();
+    Ok(connect(Arc::new(config), host, stream).await?.0)
+}
+
 /// Takes any certificate, for steps with `verify: false`.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);

@@ -6,8 +6,15 @@ mod flow;
 mod http;
 mod local;
 mod mistakes;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "nats")]
+mod nats;
 mod services;
 mod site;
+mod tcp;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::sync::Arc;
 
