@@ -12,7 +12,7 @@ use rumqttc::{
 };
 use serde_json::{Map, Value as Json};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::step::StepError;
 use crate::step::context::reach_error;
@@ -185,6 +185,8 @@ impl Link {
         sending: impl Future<Output = Result<(), rumqttc::ClientError>>,
     ) -> Result<Vec<SubscribeReasonCode>, StepError> {
         let _one = self.one.lock().await;
+        // An answer that nobody waits for any more must not be taken for that of the next.
+        let mut cut = Cut(Some(self.driver.abort_handle()));
         let (done, answer) = oneshot::channel();
         *lock(&self.asked) = Some(Asked {
             what,
@@ -200,17 +202,25 @@ impl Link {
         }
         sending.await.map_err(|_| gone())?;
         let late = Duration::from_secs(ANSWERS);
-        match tokio::time::timeout(late, answer).await {
-            Ok(Ok(codes)) => Ok(codes),
-            Ok(Err(_)) => Err(gone()),
-            Err(_) => {
-                // A late answer must not be taken for that of the next.
-                self.driver.abort();
-                Err(StepError::transport(format!(
-                    "the broker gave no answer within {}",
-                    humantime::format_duration(late)
-                )))
-            }
+        let answered = tokio::time::timeout(late, answer).await.map_err(|_| {
+            StepError::transport(format!(
+                "the broker gave no answer within {}",
+                humantime::format_duration(late)
+            ))
+        })?;
+        let codes = answered.map_err(|_| gone())?;
+        cut.0 = None;
+        Ok(codes)
+    }
+}
+
+/// Ends a connection unless its question was answered.
+struct Cut(Option<AbortHandle>);
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        if let Some(driver) = self.0.take() {
+            driver.abort();
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Connections to NATS servers, kept for the scenario.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use futures_util::StreamExt;
 use prodmirror_model::template::{Scope, Text};
 use serde_json::Value as Json;
 use tokio::io::AsyncReadExt;
+use tokio::sync::Notify;
 
 use crate::step::StepError;
 use crate::step::context::reach_error;
@@ -36,11 +37,15 @@ pub(super) struct Who {
 
 /// What the server said, and whether it is still there.
 #[derive(Default)]
-pub(super) struct Watch(Mutex<Seen>);
+pub(super) struct Watch {
+    seen: Mutex<Seen>,
+    changed: Notify,
+}
 
 #[derive(Default)]
 struct Seen {
-    complaints: Vec<String>,
+    /// The last of them.
+    complaints: VecDeque<String>,
     gone: bool,
     inboxes: Vec<Weak<Inbox>>,
 }
@@ -50,7 +55,7 @@ const GONE: &str = "the connection was lost, and with it what came since";
 
 impl Watch {
     fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn see(&self, event: &Event) {
@@ -64,8 +69,11 @@ impl Watch {
                     }
                 }
             }
-            Event::ServerError(ServerError::Other(what)) if seen.complaints.len() < COMPLAINTS => {
-                seen.complaints.push(what.clone());
+            Event::ServerError(ServerError::Other(what)) => {
+                if seen.complaints.len() >= COMPLAINTS {
+                    seen.complaints.pop_front();
+                }
+                seen.complaints.push_back(what.clone());
             }
             // The library could not keep up with what came for one subscription; which one it
             // was is not said.
@@ -75,6 +83,8 @@ impl Watch {
             }
             _ => {}
         }
+        drop(seen);
+        self.changed.notify_waiters();
     }
 
     /// Has an inbox told when the connection is lost.
@@ -87,14 +97,31 @@ impl Watch {
         seen.inboxes.push(Arc::downgrade(inbox));
     }
 
-    /// What the server complained of, about a subject.
-    pub fn complaint(&self, subject: &str) -> Option<String> {
-        let quoted = format!("\"{subject}\"").to_ascii_lowercase();
+    /// What the server complained of, about something that was done with a subject:
+    /// `Publish` or `Subscription`.
+    pub fn complaint(&self, what: &str, subject: &str) -> Option<String> {
+        let words = format!("{what} to \"{subject}\"").to_ascii_lowercase();
         let seen = self.lock();
         seen.complaints
             .iter()
-            .find(|c| c.to_ascii_lowercase().contains(&quoted))
+            .find(|c| c.to_ascii_lowercase().contains(&words))
             .cloned()
+    }
+
+    /// Waits until the server complained of a subscription, or is gone.
+    async fn refused(&self, subject: &str) -> Result<(), String> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.complaint("Subscription", subject).is_some() {
+                return Ok(());
+            }
+            if self.is_gone() {
+                return Err(GONE.to_owned());
+            }
+            changed.await;
+        }
     }
 
     pub fn is_gone(&self) -> bool {
@@ -124,21 +151,10 @@ impl Link {
                     .publish(inbox.clone(), "".into())
                     .await
                     .map_err(|e| e.to_string())?;
-                loop {
-                    tokio::select! {
-                        came = back.next() => {
-                            return came.map(drop).ok_or_else(|| GONE.to_owned());
-                        }
-                        // Who may not have inboxes is told so, which is an answer as well.
-                        () = tokio::time::sleep(Duration::from_millis(20)) => {
-                            if self.watch.complaint(&inbox).is_some() {
-                                return Ok(());
-                            }
-                            if self.watch.is_gone() {
-                                return Err(GONE.to_owned());
-                            }
-                        }
-                    }
+                tokio::select! {
+                    came = back.next() => came.map(drop).ok_or_else(|| GONE.to_owned()),
+                    // Who may not have inboxes is told so, which is an answer as well.
+                    refused = self.watch.refused(&inbox) => refused,
                 }
             };
             tokio::time::timeout(ANSWERS, round)
@@ -225,7 +241,11 @@ async fn connect(world: &Arc<dyn World>, who: &Who) -> Result<Link, StepError> {
                 true => " (it wants `user` and `password`, or a `token`)",
                 false => "",
             };
-            StepError::transport(format!("no session in {place} {name}: {e}{help}"))
+            let why = match e.kind() {
+                ConnectErrorKind::AuthorizationViolation => "authorization violation".to_owned(),
+                _ => e.to_string(),
+            };
+            StepError::transport(format!("no session in {place} {name}: {why}{help}"))
         })?;
     Ok(Link { client, watch })
 }

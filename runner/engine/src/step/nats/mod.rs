@@ -266,7 +266,7 @@ impl NatsAct {
         sent.map_err(|e| self.lost(e))?;
         link.settle().await?;
         let mut done = Done::from(Document::default().with("subject", subject.as_str()));
-        if let Some(why) = link.watch.complaint(&subject) {
+        if let Some(why) = link.watch.complaint("Publish", &subject) {
             done.mismatches.push(self.mismatch(
                 format!("publish to {subject}"),
                 "that the server takes the message",
@@ -297,7 +297,7 @@ impl NatsAct {
                     }
                     RequestErrorKind::TimedOut => {
                         let within = humantime::format_duration(within);
-                        match link.watch.complaint(&subject) {
+                        match link.watch.complaint("Publish", &subject) {
                             Some(why) => why,
                             None => format!("no reply from {subject} within {within}"),
                         }
@@ -353,7 +353,7 @@ impl NatsAct {
                 .with("subject", subject.as_str())
                 .with("subscription", name.as_str()),
         );
-        match link.watch.complaint(&subject) {
+        match link.watch.complaint("Subscription", &subject) {
             Some(why) => done.mismatches.push(self.mismatch(
                 format!("subscribe to {subject}"),
                 "that the server allows it",
@@ -395,7 +395,11 @@ impl NatsAct {
                 taken.messages.len()
             )));
         }
-        if let Some(why) = subscription.link.watch.complaint(&subscription.subject) {
+        if let Some(why) = subscription
+            .link
+            .watch
+            .complaint("Subscription", &subscription.subject)
+        {
             return Err(self.lost(why));
         }
         let mut done = wanted.done(taken, KIND.name, &name, &self.service.span);

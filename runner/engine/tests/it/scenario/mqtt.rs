@@ -17,9 +17,23 @@ use super::{fails, passes};
 use crate::live::plan::plan;
 use crate::live::rig::on_engine;
 
-/// A broker where one may read under `shop` only.
-const RULES: &str = "listener 1883\nlog_dest stderr\nacl_file /etc/mosquitto/acl\n";
-const ACL: &str = "topic readwrite shop/#\n";
+/// A broker where anyone may subscribe to what is under `shop`, and to nothing else.
+const RULES: &str = "listener 1883
+log_dest stderr
+plugin /usr/lib/mosquitto_dynamic_security.so
+plugin_opt_config_file /etc/mosquitto/rules.json
+";
+const ROLES: &str = r#"{
+  "defaultACLAccess": {
+    "publishClientSend": true, "publishClientReceive": true, "subscribe": false, "unsubscribe": true
+  },
+  "anonymousGroup": "anyone",
+  "groups": [{ "groupname": "anyone", "roles": [{ "rolename": "reader" }] }],
+  "roles": [{
+    "rolename": "reader",
+    "acls": [{ "acltype": "subscribePattern", "topic": "shop/#", "allow": true }]
+  }]
+}"#;
 
 fn stack() -> Plan {
     let broker = |name: &str, env: &[&str]| image(name, "mosquitto:2.0", env);
@@ -38,7 +52,10 @@ fn stack() -> Plan {
                 "/etc/mosquitto/mosquitto.conf",
                 FileContent::Text(RULES.to_owned()),
             )
-            .file("/etc/mosquitto/acl", FileContent::Text(ACL.to_owned())),
+            .file(
+                "/etc/mosquitto/rules.json",
+                FileContent::Text(ROLES.to_owned()),
+            ),
     ])
 }
 
