@@ -436,7 +436,7 @@ mod tests {
         assert_eq!(done.mismatches[0].expected, "2 messages within 1ms");
         assert_eq!(done.mismatches[0].actual, "1 came");
         assert_eq!(inbox.drain().messages, [message(3)]);
-        assert_eq!(inbox.drain().messages, [json!(0); 0]);
+        assert!(inbox.drain().messages.is_empty());
     }
 
     #[tokio::test]
