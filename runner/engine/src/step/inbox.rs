@@ -1,5 +1,11 @@
 //! Messages that come while other steps run, kept until a step asks for them.
 
+// A tool that is built without some kinds does not use all of this.
+#![cfg_attr(
+    not(all(feature = "mqtt", feature = "nats", feature = "websocket")),
+    allow(dead_code)
+)]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

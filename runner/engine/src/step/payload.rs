@@ -1,5 +1,11 @@
 //! What a step sends: a text, JSON, or bytes as base64 or hex.
 
+// A tool that is built without some kinds does not use all of this.
+#![cfg_attr(
+    not(all(feature = "mqtt", feature = "nats", feature = "websocket")),
+    allow(dead_code)
+)]
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prodmirror_model::diag::{Problem, ProblemKind, nearest};
