@@ -12,14 +12,22 @@ mod evidence;
 mod exec;
 mod fields;
 mod files;
+mod filter;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "websocket"))]
+mod inbox;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod logs;
 mod metrics;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "nats")]
+mod nats;
 mod needs;
+mod payload;
 mod program;
 mod redis;
 #[cfg(feature = "s3")]
@@ -30,7 +38,10 @@ mod shell;
 mod sql;
 mod stack;
 mod target;
+mod tcp;
 mod wait;
+#[cfg(feature = "websocket")]
+mod websocket;
 pub mod world;
 
 use std::fmt;
@@ -79,6 +90,13 @@ pub static KINDS: &[&Kind] = &[
     &kafka::KIND,
     #[cfg(feature = "s3")]
     &s3::KIND,
+    &tcp::KIND,
+    #[cfg(feature = "websocket")]
+    &websocket::KIND,
+    #[cfg(feature = "nats")]
+    &nats::KIND,
+    #[cfg(feature = "mqtt")]
+    &mqtt::KIND,
     &exec::KIND,
     &logs::KIND,
     &wait::KIND,

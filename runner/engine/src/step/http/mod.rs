@@ -8,7 +8,7 @@ mod multipart;
 #[cfg(feature = "s3")]
 mod plain;
 mod request;
-mod response;
+pub(super) mod response;
 pub(super) mod tls;
 
 use std::sync::{Arc, LazyLock};
@@ -260,6 +260,12 @@ struct Answer {
     first_byte: Duration,
     events: Option<Vec<Json>>,
     mismatch: Option<Mismatch>,
+}
+
+/// The cookies of the scenario that belong to a URL.
+#[cfg(feature = "websocket")]
+pub(super) fn cookie_header(sessions: &super::Sessions, url: &Url) -> Option<header::HeaderValue> {
+    sessions.shared::<Http>().cookie_header(url)
 }
 
 impl HttpAct {

@@ -287,7 +287,7 @@ fn json(response: &Whole) -> Option<Json> {
 }
 
 /// Names in lower case; several values of one name are joined, cookies are a list.
-fn headers(headers: &HeaderMap) -> Map<String, Json> {
+pub(in crate::step) fn headers(headers: &HeaderMap) -> Map<String, Json> {
     let mut map = Map::with_capacity(headers.keys_len());
     for name in headers.keys() {
         let mut values = headers

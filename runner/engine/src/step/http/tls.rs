@@ -314,6 +314,18 @@ pub(in crate::step) fn late_words(error: &(dyn std::error::Error + 'static)) -> 
     None
 }
 
+/// Speaks TLS on a connection, for protocols other than HTTP.
+pub(in crate::step) async fn open(
+    verify: bool,
+    roots: &[Vec<u8>],
+    host: &str,
+    stream: Connection,
+) -> Result<Connection, String> {
+    let mut config = (*config(verify, Alpn::Http1, roots, None)?).clone();
+    config.alpn_protocols.clear();
+    Ok(Box::new(connect(Arc::new(config), host, stream).await?))
+}
+
 /// Takes any certificate, for steps with `verify: false`.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);

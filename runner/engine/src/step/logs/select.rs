@@ -8,6 +8,7 @@ use prodmirror_model::yaml::{Mapping, Node};
 use serde_json::Value as Json;
 
 use crate::step::StepError;
+use crate::step::filter::Where;
 use crate::step::world::LogLine;
 
 /// A line, with its fields when it is JSON.
@@ -51,7 +52,7 @@ pub(in crate::step) struct Select {
     contains: Option<Text>,
     matches: Option<Asked>,
     pattern: Option<String>,
-    fields: Vec<(Vec<String>, Vec<Asked>)>,
+    fields: Where,
     stderr: Option<bool>,
 }
 
@@ -65,7 +66,7 @@ impl Select {
             contains: None,
             matches: None,
             pattern: None,
-            fields: Vec::new(),
+            fields: Where::default(),
             stderr: None,
         };
         if let Some(text) = node.scalar_text() {
@@ -114,16 +115,9 @@ impl Select {
                     }
                     Err(p) => problems.extend(p),
                 },
-                "where" => match e.node.as_map() {
-                    Some(m) => self.read_where(m, problems),
-                    None => problems.push(
-                        Problem::at(
-                            ProblemKind::WrongType,
-                            &e.node.span,
-                            format!("`where` is a mapping of fields, found {}", e.node.kind()),
-                        )
-                        .help("write `where: { level: error, order_id: \"{{ order_id }}\" }`"),
-                    ),
+                "where" => match Where::read(&e.node) {
+                    Ok(fields) => self.fields = fields,
+                    Err(p) => problems.extend(p),
                 },
                 "stream" => match e.node.as_str() {
                     Some("stdout") => self.stderr = Some(false),
@@ -149,25 +143,6 @@ impl Select {
         }
     }
 
-    /// `where: { level: error, "http.status": { ge: 500 } }`: fields of a line that is JSON.
-    fn read_where(&mut self, map: &Mapping, problems: &mut Vec<Problem>) {
-        for (field, e) in &map.0 {
-            let path: Vec<String> = field.split('.').map(str::to_owned).collect();
-            let asked = match e.node.as_map() {
-                Some(m) => {
-                    m.0.iter()
-                        .map(|(k, v)| Asked::read(k, &v.key, &v.node))
-                        .collect::<Result<Vec<_>, _>>()
-                }
-                None => Asked::read("equals", &e.key, &e.node).map(|a| vec![a]),
-            };
-            match asked {
-                Ok(a) => self.fields.push((path, a)),
-                Err(p) => problems.extend(p),
-            }
-        }
-    }
-
     /// Whether a line is meant.
     pub fn meets(&self, e: &Entry, scope: &Scope) -> Result<bool, StepError> {
         if self.stderr.is_some_and(|s| s != e.stderr) {
@@ -185,17 +160,7 @@ impl Select {
                 return Ok(false);
             }
         }
-        for (path, asked) in &self.fields {
-            let value = e.json.as_ref().and_then(|j| at(j, path));
-            for a in asked {
-                let mut found = Vec::new();
-                a.check(value, scope, &mut found)?;
-                if !found.is_empty() || e.json.is_none() {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
+        self.fields.meets(e.json.as_ref(), scope)
     }
 
     pub fn span(&self) -> &Span {
@@ -212,22 +177,11 @@ impl Select {
             words.push(format!("matching {p}"));
         }
         if !self.fields.is_empty() {
-            let names: Vec<String> = self.fields.iter().map(|(p, _)| p.join(".")).collect();
-            words.push(format!("where {}", names.join(" and ")));
+            words.push(self.fields.words());
         }
         if let Some(stderr) = self.stderr {
             words.push(format!("on {}", if stderr { "stderr" } else { "stdout" }));
         }
         words.join(" ")
     }
-}
-
-/// A field by its path; a name with dots in it is tried first.
-fn at<'j>(json: &'j Json, path: &[String]) -> Option<&'j Json> {
-    if path.len() > 1
-        && let Some(v) = json.get(path.join("."))
-    {
-        return Some(v);
-    }
-    path.iter().try_fold(json, |j, k| j.get(k))
 }

@@ -12,12 +12,19 @@ mod kafka;
 mod language;
 mod local;
 mod mistakes;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod mysql;
+#[cfg(feature = "nats")]
+mod nats;
 mod s3;
 mod services;
 mod site;
 mod sqlite;
+mod tcp;
 mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use super::{fails, passes};
 use crate::live::plan::{Service, plan, service};
 use crate::live::rig::on_engine;
 
-pub fn image(name: &str, tag: &str, env: &[&str]) -> Service {
+pub(super) fn image(name: &str, tag: &str, env: &[&str]) -> Service {
     service(name, &[]).with(|c| {
         c.image = format!("registry.shop.example/{tag}");
         c.body["Env"] = json!(env);
