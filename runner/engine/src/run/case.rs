@@ -10,6 +10,7 @@ use prodmirror_model::template::Scope;
 use serde_json::Value as Json;
 
 use super::seed::Seed;
+use super::snapshots::Outside;
 use super::steps::{Flow, Player, Trouble};
 use super::stop::Stop;
 use crate::bus::Sink;
@@ -32,6 +33,8 @@ pub struct CaseOptions {
     pub rerun: Option<String>,
     /// Which repetition it is, from 1, and of how many, when it is played more than once.
     pub repetition: Option<(u32, u32)>,
+    /// What expectations do outside of their values; shared by the cases of a run.
+    pub outside: Outside,
 }
 
 impl CaseOptions {
@@ -134,6 +137,8 @@ async fn run(
             ..Marks::default()
         },
     };
+    flow.scope
+        .set_hooks(options.outside.hooks(&program.scenario));
     if let Err(reason) = variables(program, options, &mut flow.scope) {
         return (Outcome::Errored, Some(reason));
     }

@@ -12,6 +12,7 @@ mod pulse;
 mod race;
 mod read_back;
 mod seed;
+mod snapshots;
 mod steps;
 mod stop;
 
@@ -23,4 +24,5 @@ pub use on_engine::{EngineStacks, Keep, Observer};
 pub use pulse::pulse;
 pub use read_back::ReadBack;
 pub use seed::Seed;
+pub use snapshots::{Outside, Written};
 pub use stop::Stop;

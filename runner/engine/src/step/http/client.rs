@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Map, Value as Json};
 use url::Url;
 
+use super::certificate::Certificate;
 use super::tls;
 use crate::step::StepError;
 use crate::step::context::reach_error;
@@ -124,6 +125,7 @@ pub(super) struct Connector {
 pub(super) struct Io {
     stream: TokioIo<Connection>,
     http2: bool,
+    certificate: Option<Certificate>,
 }
 
 /// A connection that could not be made, with its reason.
@@ -175,21 +177,26 @@ impl Connector {
             return Ok(Io {
                 stream: TokioIo::new(stream),
                 http2: false,
+                certificate: None,
             });
         }
-        let (stream, http2) = tls::connect(self.tls, &host, stream)
+        let secured = tls::connect(self.tls, &host, stream)
             .await
             .map_err(StepError::transport)?;
         Ok(Io {
-            stream: TokioIo::new(stream),
-            http2,
+            stream: TokioIo::new(secured.stream),
+            http2: secured.http2,
+            certificate: secured.certificate,
         })
     }
 }
 
 impl HyperConnection for Io {
     fn connected(&self) -> Connected {
-        let connected = Connected::new();
+        let mut connected = Connected::new();
+        if let Some(c) = &self.certificate {
+            connected = connected.extra(c.clone());
+        }
         if self.http2 {
             connected.negotiated_h2()
         } else {

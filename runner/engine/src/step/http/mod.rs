@@ -1,6 +1,7 @@
 //! `http`: a request to a service, stub or declared name.
 
 mod body;
+mod certificate;
 mod client;
 mod response;
 mod tls;
@@ -41,6 +42,8 @@ pub(super) static KIND: Kind = Kind {
         "redirects",
         "cookies",
         "size",
+        "request",
+        "certificate",
     ],
     help: "sends an HTTP request and gives the response",
     example: "http: { method: POST, url: \"http://gateway/orders\", json: { sku: A1, qty: 1 } }",
@@ -302,7 +305,7 @@ impl HttpAct {
         let mut redirects: Vec<String> = Vec::new();
         loop {
             let sent = self.hop(&http, &request, context);
-            let response = sent.await?;
+            let (response, headers) = sent.await?;
             let next = response::redirect(&request.method, &request.url, &response);
             match next {
                 Some((url, method)) if self.redirects > 0 => {
@@ -320,13 +323,13 @@ impl HttpAct {
                 }
                 _ => {
                     let cookies = http.cookies(&request.url);
-                    let mut document = response::document(
-                        response,
-                        &request.url,
-                        redirects,
-                        cookies,
-                        self.method == Method::HEAD,
-                    );
+                    let asked = response::Asked {
+                        method: &request.method,
+                        url: &request.url,
+                        headers: &headers,
+                        body: &request.body,
+                    };
+                    let mut document = response::document(response, &asked, redirects, cookies);
                     document.took(begun.elapsed());
                     return Ok(document.into());
                 }
@@ -334,13 +337,13 @@ impl HttpAct {
         }
     }
 
-    /// One request and its whole response.
+    /// One request and its whole response, with the headers that were sent.
     async fn hop(
         &self,
         http: &Http,
         request: &Prepared,
         context: &mut Context<'_>,
-    ) -> Result<response::Whole, StepError> {
+    ) -> Result<(response::Whole, HeaderMap), StepError> {
         let uri: Uri = request.url.as_str().parse().map_err(|e| {
             StepError::transport(format!("`{}` cannot be requested: {e}", request.url))
         })?;
@@ -362,6 +365,7 @@ impl HttpAct {
                 &request.body,
             ),
         );
+        let sent = message.headers().clone();
         let client = http.client(self.wire, context.world, self.connect_timeout)?;
         let answer = client
             .request(message)
@@ -370,7 +374,7 @@ impl HttpAct {
         http.store_cookies(&request.url, answer.headers());
         let whole = response::read(answer).await?;
         context.trail.add("response", response::show(&whole));
-        Ok(whole)
+        Ok((whole, sent))
     }
 }
 

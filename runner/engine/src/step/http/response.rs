@@ -12,6 +12,7 @@ use prodmirror_model::template::Document;
 use serde_json::{Map, Value as Json};
 use url::Url;
 
+use super::certificate::Certificate;
 use super::client::in_words;
 use crate::step::StepError;
 
@@ -24,11 +25,17 @@ pub(super) struct Whole {
     pub version: Version,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// Facts of the server's certificate; null without TLS.
+    pub certificate: Json,
 }
 
 /// Reads a response to its end, within bounds.
 pub(super) async fn read(response: Response<Incoming>) -> Result<Whole, StepError> {
     let (parts, mut body) = response.into_parts();
+    let certificate = parts
+        .extensions
+        .get::<Certificate>()
+        .map_or(Json::Null, Certificate::json);
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -65,6 +72,7 @@ pub(super) async fn read(response: Response<Incoming>) -> Result<Whole, StepErro
         version: parts.version,
         headers: parts.headers,
         body,
+        certificate,
     })
 }
 
@@ -118,15 +126,44 @@ pub(super) fn redirect(
     Some((url.join(&text).map_err(|_| text), method))
 }
 
+/// The request that a response answers.
+pub(super) struct Asked<'r> {
+    pub method: &'r Method,
+    pub url: &'r Url,
+    /// As they were sent.
+    pub headers: &'r HeaderMap,
+    pub body: &'r [u8],
+}
+
+impl Asked<'_> {
+    /// What expectations see of it. Credentials are not shown.
+    fn json(&self) -> Json {
+        let mut shown = headers(self.headers);
+        for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION] {
+            if let Some(value) = shown.get_mut(name.as_str()) {
+                *value = Json::from("***");
+            }
+        }
+        let mut map = Map::with_capacity(4);
+        map.insert("method".into(), self.method.as_str().into());
+        map.insert("url".into(), self.url.as_str().into());
+        map.insert("headers".into(), Json::Object(shown));
+        map.insert("body".into(), String::from_utf8_lossy(self.body).into());
+        Json::Object(map)
+    }
+}
+
 /// The step's result.
 pub(super) fn document(
     response: Whole,
-    url: &Url,
+    request: &Asked<'_>,
     redirects: Vec<String>,
     cookies: Map<String, Json>,
-    head: bool,
 ) -> Document {
     let mut d = Document::default();
+    let (url, head) = (request.url, request.method == Method::HEAD);
+    d.set("request", request.json());
+    d.set("certificate", response.certificate.clone());
     d.set("status", response.status.as_u16());
     d.set("version", version(response.version));
     d.set("url", url.as_str());
@@ -135,7 +172,11 @@ pub(super) fn document(
     let json = if head { None } else { json(&response) };
     let body = match String::from_utf8(response.body.into()) {
         Ok(text) => text,
-        Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+        Err(e) => {
+            let text = String::from_utf8_lossy(e.as_bytes()).into_owned();
+            d.raw = Some(e.into_bytes().into());
+            text
+        }
     };
     d.set("json", json.unwrap_or(Json::Null));
     d.set("body", body);

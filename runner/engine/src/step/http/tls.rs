@@ -7,6 +7,7 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::certificate::Certificate;
 use crate::step::world::Connection;
 
 /// A configuration that trusts the given certificates and nothing else: no public authority
@@ -42,20 +43,35 @@ pub(super) fn config(
     Ok(Arc::new(config))
 }
 
-/// Speaks TLS on a connection; says whether HTTP/2 was agreed on.
+/// A connection with TLS.
+pub(super) struct Secured {
+    pub stream: Connection,
+    /// Whether HTTP/2 was agreed on.
+    pub http2: bool,
+    pub certificate: Option<Certificate>,
+}
+
+/// Speaks TLS on a connection.
 pub(super) async fn connect(
     config: Arc<ClientConfig>,
     host: &str,
     stream: Connection,
-) -> Result<(Connection, bool), String> {
+) -> Result<Secured, String> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| format!("`{host}` cannot be the name of a certificate"))?;
     let stream = tokio_rustls::TlsConnector::from(config)
         .connect(name, stream)
         .await
         .map_err(|e| format!("TLS with {host} failed: {e}"))?;
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    Ok((Box::new(stream), http2))
+    let session = stream.get_ref().1;
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let first = session.peer_certificates().and_then(<[_]>::first);
+    let certificate = first.map(|der| Certificate::read(der));
+    Ok(Secured {
+        stream: Box::new(stream),
+        http2,
+        certificate,
+    })
 }
 
 /// Takes any certificate, for steps with `verify: false`.
