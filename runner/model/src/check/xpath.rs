@@ -1,7 +1,10 @@
 //! XPath 1.0 on XML and HTML.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::Value as Json;
-use sxd_document::dom::{ChildOfElement, Document, Element};
+use sxd_document::dom::{Document, Element};
 use sxd_document::{Package, QName};
 use sxd_xpath::nodeset::Node as XNode;
 use sxd_xpath::{Context, Factory, Value, XPath as Built};
@@ -12,6 +15,9 @@ use crate::source::Span;
 
 /// Elements inside of elements that are gone into at most.
 const DEEPEST: usize = 512;
+
+/// Prefixes of namespaces that are known at most.
+const PREFIXES: usize = 64;
 
 /// Nodes that a query gives at most.
 const MOST: usize = 10_000;
@@ -66,27 +72,27 @@ impl XPath {
         if text.trim().is_empty() {
             return Err("the text is empty, not XML or HTML".into());
         }
-        if markup == Markup::Html || (markup == Markup::Unknown && is_html(text)) {
-            let package = html(text)?;
-            return self.evaluate(&package.as_document());
-        }
-        let package =
+        let is_html = markup == Markup::Html || (markup == Markup::Unknown && is_html(text));
+        bounded(text, is_html)?;
+        let package = if is_html {
+            html(text)
+        } else {
             sxd_document::parser::parse(text.trim_start_matches('\u{feff}')).map_err(|e| {
                 let (at, errors) = (e.location(), e.to_string());
+                let place = near(text, at);
                 format!(
-                    "the text is not XML: {} at character {at}: {}",
-                    cut(&errors),
-                    near(text, at)
+                    "the text is not XML: {} at character {at}: {place}",
+                    cut(&errors)
                 )
-            })?;
-        bounded(&package.as_document())?;
-        self.evaluate(&package.as_document())
+            })?
+        };
+        self.evaluate(&package.as_document(), text)
     }
 
-    fn evaluate(&self, document: &Document<'_>) -> Result<Option<Json>, String> {
+    fn evaluate(&self, document: &Document<'_>, text: &str) -> Result<Option<Json>, String> {
         let built = build(&self.0)?;
         let mut context = Context::new();
-        for (prefix, uri) in namespaces(document) {
+        for (prefix, uri) in namespaces(text) {
             context.set_namespace(&prefix, &uri);
         }
         let value = built
@@ -155,10 +161,6 @@ fn is_html(text: &str) -> bool {
             None => return false,
         }
     }
-    let starts = |word: &str| {
-        rest.get(..word.len())
-            .is_some_and(|s| s.eq_ignore_ascii_case(word))
-    };
     const WORDS: [&str; 10] = [
         "<!doctype html",
         "<html",
@@ -171,90 +173,114 @@ fn is_html(text: &str) -> bool {
         "<table",
         "<span",
     ];
-    WORDS.iter().any(|w| starts(w))
+    WORDS.iter().any(|w| starts(rest, w))
 }
 
-/// The prefixes that the document itself declares; its default namespace is `_`.
-fn namespaces(document: &Document<'_>) -> Vec<(String, String)> {
+/// The prefixes that the text declares; the first default namespace is `_`.
+fn namespaces(text: &str) -> Vec<(String, String)> {
+    static DECLARED: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"\sxmlns(?::([\w.-]+))?\s*=\s*["']([^"']*)["']"#).ok());
     let mut found: Vec<(String, String)> = Vec::new();
-    let add = |found: &mut Vec<(String, String)>, prefix: &str, uri: &str| {
-        if !uri.is_empty() && prefix != "xml" && !found.iter().any(|(p, _)| p == prefix) {
-            found.push((prefix.to_owned(), uri.to_owned()));
+    for c in DECLARED.iter().flat_map(|r| r.captures_iter(text)) {
+        let prefix = c.get(1).map_or("_", |m| m.as_str());
+        if !c[2].is_empty() && !found.iter().any(|(p, _)| p == prefix) {
+            found.push((prefix.to_owned(), c[2].to_owned()));
         }
-    };
-    each(document, |e, _| {
-        if let Some(uri) = e.default_namespace_uri() {
-            add(&mut found, "_", uri);
+        if found.len() >= PREFIXES {
+            break;
         }
-        // The parser keeps the default namespace in the names alone.
-        if e.preferred_prefix().is_none()
-            && let Some(uri) = e.name().namespace_uri()
-        {
-            add(&mut found, "_", uri);
-        }
-        for n in e.namespaces_in_scope() {
-            add(&mut found, n.prefix(), n.uri());
-        }
-        found.len() < 64
-    });
+    }
     found
 }
 
-/// Visits elements, without recursion, until told to stop.
-fn each<'d>(document: &Document<'d>, mut see: impl FnMut(Element<'d>, usize) -> bool) {
-    let mut open: Vec<(Element<'d>, usize)> = document
-        .root()
-        .children()
-        .into_iter()
-        .filter_map(|c| c.element())
-        .map(|e| (e, 1))
-        .collect();
-    while let Some((e, depth)) = open.pop() {
-        if !see(e, depth) {
-            return;
-        }
-        for child in e.children() {
-            if let ChildOfElement::Element(inner) = child {
-                open.push((inner, depth + 1));
-            }
-        }
-    }
-}
+/// Elements of HTML that have no content.
+const VOID: [&str; 14] = [
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
+    "track", "wbr",
+];
 
-/// Refuses a document whose evaluation could exhaust the stack.
-fn bounded(document: &Document<'_>) -> Result<(), String> {
-    let mut deepest = 0;
-    each(document, |_, depth| {
-        deepest = deepest.max(depth);
-        deepest <= DEEPEST
-    });
-    if deepest > DEEPEST {
-        return Err(too_deep());
+/// Elements of HTML that the next one may end.
+const OPEN: [&str; 18] = [
+    "html", "head", "body", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot",
+    "option", "optgroup", "colgroup", "rt", "rp",
+];
+
+/// Elements of HTML that hold text alone.
+const TEXT: [&str; 4] = ["script", "style", "textarea", "title"];
+
+/// Refuses a text whose elements are nested so deep that reading them would take the square
+/// of its length, or the stack. Tags are counted, which is enough to know.
+fn bounded(text: &str, html: bool) -> Result<(), String> {
+    let mut depth = 0_usize;
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        let skipped = [("!--", "-->"), ("![CDATA[", "]]>"), ("?", "?>")]
+            .into_iter()
+            .find(|(open, _)| rest.starts_with(open));
+        if let Some((_, close)) = skipped {
+            rest = rest
+                .find(close)
+                .map_or("", |end| &rest[end + close.len()..]);
+            continue;
+        }
+        let closes = rest.starts_with('/');
+        let tag = rest.strip_prefix('/').unwrap_or(rest);
+        let end = tag.find('>').unwrap_or(tag.len());
+        let name: String = tag[..end]
+            .chars()
+            .take_while(|c| !c.is_whitespace() && *c != '/')
+            .take(20)
+            .flat_map(char::to_lowercase)
+            .collect();
+        if !name.starts_with(char::is_alphabetic) {
+            continue;
+        }
+        let itself = !html && tag[..end].ends_with('/');
+        let uncounted = html && (VOID.contains(&name.as_str()) || OPEN.contains(&name.as_str()));
+        rest = &tag[end..];
+        if itself || uncounted {
+            continue;
+        }
+        if closes {
+            depth = depth.saturating_sub(1);
+            continue;
+        }
+        depth += 1;
+        if depth > DEEPEST {
+            return Err(format!("its elements are nested more than {DEEPEST} deep"));
+        }
+        if html && TEXT.contains(&name.as_str()) {
+            let close = format!("</{name}");
+            let found = rest
+                .char_indices()
+                .find(|(i, c)| *c == '<' && starts(&rest[*i..], &close));
+            rest = found.map_or("", |(i, _)| &rest[i..]);
+        }
     }
     Ok(())
 }
 
-fn too_deep() -> String {
-    format!("its elements are nested more than {DEEPEST} deep")
+/// Whether a text starts so, in upper or lower case.
+fn starts(text: &str, word: &str) -> bool {
+    text.get(..word.len())
+        .is_some_and(|s| s.eq_ignore_ascii_case(word))
 }
 
 /// HTML as browsers read it, with its elements in no namespace.
-fn html(text: &str) -> Result<Package, String> {
+fn html(text: &str) -> Package {
     use scraper::Node;
     let parsed = scraper::Html::parse_document(text);
     let package = Package::new();
     let document = package.as_document();
-    let mut open: Vec<(_, Option<Element<'_>>, usize)> = parsed
+    let mut open: Vec<(_, Option<Element<'_>>)> = parsed
         .tree
         .root()
         .children()
         .rev()
-        .map(|n| (n, None, 1))
+        .map(|n| (n, None))
         .collect();
-    while let Some((node, parent, depth)) = open.pop() {
-        if depth > DEEPEST {
-            return Err(too_deep());
-        }
+    while let Some((node, parent)) = open.pop() {
         match node.value() {
             Node::Element(e) => {
                 let made = document.create_element(QName::new(e.name()));
@@ -266,7 +292,7 @@ fn html(text: &str) -> Result<Package, String> {
                     None => document.root().append_child(made),
                 }
                 for child in node.children().rev() {
-                    open.push((child, Some(made), depth + 1));
+                    open.push((child, Some(made)));
                 }
             }
             Node::Text(t) => {
@@ -282,7 +308,7 @@ fn html(text: &str) -> Result<Package, String> {
             _ => {}
         }
     }
-    Ok(package)
+    package
 }
 
 #[cfg(test)]
@@ -344,6 +370,16 @@ mod tests {
                 Err("its elements are nested more than 512 deep".into())
             );
         }
+        // Long is not deep.
+        let list = format!(
+            "<html><ul>{}</ul><br>",
+            "<li>x<p>y<img src=a>".repeat(2_000)
+        );
+        assert_eq!(find("count(//li)", &list), Ok(Some(json!(2000))));
+        let rows = format!("<a>{}</a>", "<b/><c>1</c>".repeat(2_000));
+        assert_eq!(find("count(//c)", &rows), Ok(Some(json!(2000))));
+        let script = format!("<html><script>'{}'</script><p>x", "<div>".repeat(2_000));
+        assert_eq!(find("string(//p)", &script), Ok(Some(json!("x"))));
     }
 
     #[test]

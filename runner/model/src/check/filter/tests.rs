@@ -276,7 +276,7 @@ fn mistakes_are_found_before_anything_runs() {
         ),
         (
             "{ nth: a }",
-            "`nth` takes a number, found a text (for example: `nth: 2`)",
+            "`nth` takes a number, found a string (for example: `nth: 2`)",
         ),
         (
             "{ regex: '(' }",
