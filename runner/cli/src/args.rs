@@ -233,6 +233,9 @@ pub struct RunArgs {
     /// Write annotations for GitHub Actions
     #[arg(long)]
     pub github: bool,
+    /// Write snapshots that are missing or differ, instead of failing
+    #[arg(long)]
+    pub update_snapshots: bool,
     /// Refuse to run when anything drifted from mirror.lock (exit 4)
     #[arg(long)]
     pub locked: bool,

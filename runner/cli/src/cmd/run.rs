@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use prodmirror_engine::bus::{Bus, BusOptions, Sink};
 use prodmirror_engine::docker::Engine;
-use prodmirror_engine::run::{Case, CaseOptions};
+use prodmirror_engine::run::{Case, CaseOptions, Outside};
 use prodmirror_engine::step::Program;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::What;
@@ -145,6 +145,14 @@ fn open(session: &Session, args: &RunArgs, arch: &str) -> Result<(Opened, Scenar
     Ok((opened, scenarios))
 }
 
+/// What expectations did beside comparing: snapshots that they wrote, operations that they saw.
+fn tell_outside(session: &Session, outside: &Outside) {
+    for name in outside.written.all() {
+        session.note(&format!("wrote {name}\n"));
+    }
+    session.note(&outside.coverage.so_far().to_string());
+}
+
 impl Session {
     /// Opens the project; what keeps it from being read is told.
     pub fn open(&self, arch: &str) -> Result<Opened, Exit> {
@@ -174,8 +182,13 @@ impl Ready {
             seed: self.seed,
             vars: self.vars.clone(),
             allow_shell: args.allow_shell,
+            outside: Outside {
+                update_snapshots: args.update_snapshots,
+                ..Outside::default()
+            },
             ..CaseOptions::default()
         };
+        let outside = options.outside.clone();
         let (ready, programs) = self.without_programs();
         let programs: Vec<Arc<Program>> = programs.into_iter().map(Arc::new).collect();
         let realism = data::Realism::of(session, &ready.engine, &ready.plan, &programs).await;
@@ -252,6 +265,7 @@ impl Ready {
             session.note(&format!("warning: {problem}\n"));
         }
         shut.tell(session);
+        tell_outside(session, &outside);
         // Last of all, so that whatever happens before, somebody completes the reports.
         match played.lease {
             // What could not be removed is left to those who can wait.

@@ -312,6 +312,7 @@ impl Player<'_> {
         end.mismatches = done.mismatches;
         // The expectations of a race were checked after each of its runs.
         if !matches!(plan.body, Body::Race(_)) {
+            flow.scope.stand_at(name_of(step, plan));
             match check(plan.expect, &document, &flow.scope) {
                 Ok(v) => end.mismatches.extend(v.mismatches),
                 Err(p) => {
@@ -388,6 +389,16 @@ impl Player<'_> {
             mismatches,
         })
     }
+}
+
+/// What a snapshot is called that has no name of its own: the step's id, or its name.
+fn name_of<'s>(step: &'s Step, plan: &Plan<'s>) -> Option<&'s str> {
+    let own = |s: &'s Step| {
+        s.id.as_ref()
+            .map(|i| i.value.as_str())
+            .or(s.name.as_deref())
+    };
+    own(step).or_else(|| own(plan.acting))
 }
 
 /// An `eventually` that did not come.

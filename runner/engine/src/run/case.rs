@@ -10,6 +10,7 @@ use prodmirror_model::template::Scope;
 use serde_json::Value as Json;
 
 use super::seed::Seed;
+use super::snapshots::Outside;
 use super::steps::{Flow, Player, Trouble};
 use super::stop::Stop;
 use crate::bus::Sink;
@@ -34,6 +35,8 @@ pub struct CaseOptions {
     pub repetition: Option<(u32, u32)>,
     /// Whether `shell` steps may run programs on this machine.
     pub allow_shell: bool,
+    /// What expectations do outside of their values; shared by the cases of a run.
+    pub outside: Outside,
 }
 
 impl CaseOptions {
@@ -141,6 +144,8 @@ async fn run(
     // A repetition does the same again.
     let seed = Seed::new(options.seed).part(&program.case().name);
     super::flow::given(&program.scenario, &seed, &mut flow.scope);
+    flow.scope
+        .set_hooks(options.outside.hooks(&program.scenario));
     if let Err(reason) = variables(program, options, &mut flow.scope) {
         return (Outcome::Errored, Some(reason));
     }

@@ -14,6 +14,7 @@ mod queue;
 mod race;
 mod read_back;
 mod seed;
+mod snapshots;
 mod steps;
 mod stop;
 
@@ -25,4 +26,5 @@ pub use on_engine::{EngineStacks, Keep, Observer};
 pub use pulse::pulse;
 pub use read_back::ReadBack;
 pub use seed::Seed;
+pub use snapshots::{Outside, Written};
 pub use stop::Stop;

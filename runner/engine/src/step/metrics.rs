@@ -7,7 +7,7 @@ use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::template::{Data, Document, Text};
 use prodmirror_model::yaml::{Node, Spanned};
 use serde::Deserialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::fields::{Pairs, args};
 use super::target::Target;
@@ -125,11 +125,7 @@ impl MetricsAct {
             .filter(|s| wanted.iter().all(|(k, v)| s.labels.get(k) == Some(v)))
             .collect();
         let sum: f64 = found.iter().map(|s| s.value).sum();
-        let document = Document {
-            duration: page.document.duration,
-            fields: Map::new(),
-        };
-        let mut document = document
+        let mut document = Document::default()
             .with(
                 "value",
                 if found.is_empty() {

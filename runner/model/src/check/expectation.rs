@@ -2,6 +2,8 @@
 
 use super::expr::Expr;
 use super::matcher::Matcher;
+use super::openapi::OpenApi;
+use super::snapshot::Snapshot;
 use crate::diag::{Problem, ProblemKind};
 use crate::event::Mismatch;
 use crate::source::Span;
@@ -15,6 +17,10 @@ pub enum Expectation {
     Expr(Expr),
     /// A matcher.
     Matcher(Matcher),
+    /// The result is as a file says.
+    Snapshot(Box<Snapshot>),
+    /// The request and the response are as an OpenAPI file says.
+    OpenApi(Box<OpenApi>),
 }
 
 /// Reads the value of `expect`. `fields` are those of the kind's result.
@@ -59,6 +65,12 @@ pub fn read(node: &Node, fields: &[&str]) -> Result<Vec<Expectation>, Vec<Proble
 fn one(node: &Node, fields: &[&str]) -> Result<Expectation, Vec<Problem>> {
     match &node.value {
         Value::Str(s) => Expr::new(s, &node.span).map(Expectation::Expr).map_err(|p| vec![p]),
+        Value::Map(m) if m.contains_key("snapshot") && !fields.contains(&"snapshot") => {
+            Snapshot::read(m, &node.span, fields).map(|s| Expectation::Snapshot(Box::new(s)))
+        }
+        Value::Map(m) if m.contains_key("openapi") => {
+            OpenApi::read(m, &node.span, fields).map(|o| Expectation::OpenApi(Box::new(o)))
+        }
         Value::Map(m) => Matcher::read(m, &node.span, fields).map(Expectation::Matcher),
         Value::Int { raw, .. } if fields.contains(&"status") => Err(vec![
             Problem::at(ProblemKind::WrongType, &node.span, format!("`{raw}` alone says nothing"))
@@ -84,6 +96,8 @@ impl Expectation {
         match self {
             Expectation::Expr(e) => Ok(e.check(document, scope)),
             Expectation::Matcher(m) => m.check(document, scope),
+            Expectation::Snapshot(s) => s.check(document, scope, false),
+            Expectation::OpenApi(o) => Ok(o.check(document, scope)),
         }
     }
 
@@ -92,6 +106,8 @@ impl Expectation {
         match self {
             Expectation::Expr(e) => e.roots(to),
             Expectation::Matcher(m) => m.roots(to),
+            Expectation::Snapshot(s) => s.roots(to),
+            Expectation::OpenApi(_) => {}
         }
     }
 }

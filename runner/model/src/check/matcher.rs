@@ -1,7 +1,8 @@
 //! Matchers: a source and what is asked of it.
 
+use super::filter::Filters;
 use super::predicate::{self, Asked, Finding, read_all};
-use super::source::{SOURCES, Source, is_source};
+use super::source::{Source, all_sources, is_source};
 use crate::diag::{Problem, ProblemKind, nearest};
 use crate::event::{Mismatch, Place};
 use crate::source::Span;
@@ -12,6 +13,7 @@ use crate::yaml::{Mapping, Node};
 #[derive(Debug)]
 pub struct Matcher {
     source: Source,
+    filters: Filters,
     asked: Vec<Asked>,
     span: Span,
 }
@@ -24,10 +26,24 @@ impl Matcher {
     /// All that is wrong with it.
     pub fn read(map: &Mapping, span: &Span, fields: &[&str]) -> Result<Self, Vec<Problem>> {
         let mut source = None;
+        let mut filters = Filters::default();
         let mut asked = Vec::new();
         let mut problems = Vec::new();
+        // `size` is a field of some results, and a predicate beside another source.
+        let looks = |key: &str| {
+            is_source(key, fields)
+                && (predicate::kind(key).is_none()
+                    || !map
+                        .keys()
+                        .any(|k| k != key && is_source(k, fields) && predicate::kind(k).is_none()))
+        };
         for (key, entry) in &map.0 {
-            if is_source(key, fields) && predicate::kind(key).is_none() {
+            if key == "filters" && !fields.contains(&"filters") {
+                match Filters::read(&entry.node) {
+                    Ok(f) => filters = f,
+                    Err(p) => problems.extend(p),
+                }
+            } else if looks(key) {
                 if source.is_some() {
                     problems.push(
                         Problem::at(
@@ -35,13 +51,18 @@ impl Matcher {
                             &entry.key,
                             "a matcher looks at one thing",
                         )
-                        .help("make it an expectation of its own"),
+                        .help(if key == "regex" {
+                            "write `matches` to ask for a regular expression, or `filters: [ { regex: … } ]` to take a part"
+                        } else {
+                            "make it an expectation of its own"
+                        }),
                     );
                 }
-                match Source::read(key, &entry.node) {
+                match Source::read(key, &entry.node, fields) {
                     Ok(s) => {
-                        if let Source::Field(_) = &s {
-                            read_field(&entry.node, map.len() == 1, &mut asked, &mut problems);
+                        if let Source::Field(_) | Source::Bytes = &s {
+                            let alone = map.keys().all(|k| k == key || k == "filters");
+                            read_field(&entry.node, alone, &mut asked, &mut problems);
                         }
                         source = Some(s);
                     }
@@ -85,6 +106,7 @@ impl Matcher {
         if problems.is_empty() {
             Ok(Self {
                 source,
+                filters,
                 asked,
                 span: span.clone(),
             })
@@ -98,41 +120,61 @@ impl Matcher {
     /// # Errors
     /// A template in an expected value that has no value.
     pub fn check(&self, document: &Document, scope: &Scope) -> Result<Vec<Mismatch>, Problem> {
-        let findings = self.source.with(document, scope, |value| {
-            let mut out: Vec<(&Asked, Finding)> = Vec::new();
+        let findings = self.source.with(document, scope, |found| {
+            let there = found.is_some();
+            let filtered = match self.filters.apply(found, scope) {
+                Ok(f) => f,
+                Err(r) => {
+                    let found = Finding::new("", r.expected, r.actual);
+                    return Ok(vec![self.mismatch(None, found)]);
+                }
+            };
+            let why = match (there, filtered.lost) {
+                (false, _) => self.source.why_nothing(document),
+                (true, lost) => lost,
+            };
+            let mut out = Vec::new();
             for a in &self.asked {
                 let mut found = Vec::new();
-                a.check(value, scope, &mut found)?;
-                out.extend(found.into_iter().map(|f| (a, f)));
+                a.ask(filtered.value.as_ref(), scope, &mut found)?;
+                out.extend(found.into_iter().map(|mut f| {
+                    if f.actual == predicate::NOTHING {
+                        f.hint = f.hint.or_else(|| why.clone());
+                    }
+                    self.mismatch(Some(a), f)
+                }));
             }
             Ok(out)
         });
         match findings {
-            Ok(Ok(all)) => Ok(all.into_iter().map(|(a, f)| self.mismatch(a, f)).collect()),
-            Ok(Err(p)) => Err(p),
-            Err(m) => Ok(vec![m]),
+            Ok(all) => all,
+            // An expression tells its own place; the others are told by this matcher.
+            Err(m) if m.place.is_some() => Ok(vec![m]),
+            Err(m) => Ok(vec![Mismatch {
+                expectation: one_line(self.span.text()),
+                place: self.span.is_real().then(|| Place::from(&self.span)),
+                ..m
+            }]),
         }
     }
 
-    fn mismatch(&self, asked: &Asked, f: Finding) -> Mismatch {
-        let label = self.source.label();
-        let no_json = label.starts_with('$') && f.actual == "nothing is there";
+    fn mismatch(&self, asked: Option<&Asked>, f: Finding) -> Mismatch {
+        let span = asked.map_or(&self.span, |a| &a.span);
         Mismatch {
             expectation: one_line(self.span.text()),
             kind: self.source.class().into(),
-            place: asked.span.is_real().then(|| Place::from(&asked.span)),
+            place: span.is_real().then(|| Place::from(span)),
             expected: f.expected,
             actual: f.actual,
-            path: Some(format!("{label}{}", f.path)),
-            hint: f.hint.or_else(|| {
-                no_json.then(|| "the path finds nothing in the JSON of the result".into())
-            }),
+            path: Some(format!("{}{}", self.source.label(), f.path)),
+            hint: f.hint,
         }
     }
 
     /// The names that it uses.
     pub fn roots(&self, to: &mut Vec<(String, Span)>) {
         self.source.roots(to);
+        self.filters.roots(to);
         self.asked.iter().for_each(|a| a.roots(to));
     }
 }
@@ -175,14 +217,12 @@ impl Problem {
     }
 }
 
-fn all_sources<'a>(fields: &[&'a str]) -> Vec<&'a str> {
-    SOURCES.into_iter().chain(fields.iter().copied()).collect()
-}
-
 fn unknown(key: &str, span: &Span, fields: &[&str], has_source: bool) -> Problem {
     let near_predicate = nearest(key, predicate::KINDS.iter().map(|k| k.name));
-    let near_source = nearest(key, all_sources(fields));
-    if has_source || (near_source.is_none() && near_predicate.is_some()) {
+    let near_source = nearest(key, ["filters"]).or_else(|| nearest(key, all_sources(fields)));
+    if (has_source && near_source != Some("filters"))
+        || (near_source.is_none() && near_predicate.is_some())
+    {
         return predicate::unknown(key, span);
     }
     let p = Problem::at(

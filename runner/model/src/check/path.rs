@@ -62,6 +62,15 @@ impl JsonPath {
         }
     }
 
+    /// Where it finds something, as JSON pointers.
+    pub fn places(&self, json: &Json) -> Vec<String> {
+        self.path
+            .query_located(json)
+            .locations()
+            .map(|l| l.to_json_pointer())
+            .collect()
+    }
+
     /// As [`JsonPath::find`], without a copy where the value is single.
     pub fn with<T>(&self, json: &Json, use_it: impl FnOnce(Option<&Json>) -> T) -> T {
         if self.singular {

@@ -7,8 +7,20 @@ use crate::source::SourceFile;
 use crate::template::{Document, Scope};
 use crate::yaml::parse_one;
 
-const FIELDS: [&str; 7] = [
-    "status", "headers", "body", "json", "rows", "duration", "stdout",
+mod sources;
+mod values;
+
+const FIELDS: [&str; 10] = [
+    "status",
+    "headers",
+    "body",
+    "json",
+    "rows",
+    "duration",
+    "stdout",
+    "size",
+    "request",
+    "certificate",
 ];
 
 fn document() -> Document {
@@ -31,17 +43,25 @@ fn document() -> Document {
 }
 
 fn verdict(expect: &str) -> Verdict {
+    verdict_of(expect, &document())
+}
+
+fn verdict_of(expect: &str, document: &Document) -> Verdict {
     let mut scope = Scope::default();
     scope.set("sku", json!("A1"));
     scope.set("want", json!(7));
     let node = parse_one(&SourceFile::new("s.yaml", format!("expect:\n{expect}"))).unwrap();
     let read = read_expectations(node.get("expect").unwrap(), &FIELDS).unwrap();
-    check(&read, &document(), &scope).unwrap()
+    check(&read, document, &scope).unwrap()
 }
 
 /// `path: expected … got … (hint)` of each mismatch.
 fn told(expect: &str) -> Vec<String> {
-    verdict(expect)
+    told_of(expect, &document())
+}
+
+fn told_of(expect: &str, document: &Document) -> Vec<String> {
+    verdict_of(expect, document)
         .mismatches
         .into_iter()
         .map(|m| {
@@ -52,6 +72,19 @@ fn told(expect: &str) -> Vec<String> {
                 m.expected,
                 m.actual
             )
+        })
+        .collect()
+}
+
+/// What is told of an expectation that cannot be read: each message with its help.
+fn refused(expect: &str) -> Vec<String> {
+    let node = parse_one(&SourceFile::new("s.yaml", format!("expect:\n{expect}"))).unwrap();
+    let problems = read_expectations(node.get("expect").unwrap(), &FIELDS).unwrap_err();
+    problems
+        .into_iter()
+        .map(|p| match p.help {
+            Some(h) => format!("{} ({h})", p.message),
+            None => p.message,
         })
         .collect()
 }

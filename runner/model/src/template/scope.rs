@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use crate::check::Hooks;
+
 /// Names of the scope itself, which no variable or capture may have.
 const RESERVED: [&str; 5] = ["steps", "vars", "secrets", "race", "each"];
 
@@ -21,6 +23,8 @@ pub struct Document {
     pub fields: Map<String, Json>,
     /// How long the act took.
     pub duration: Duration,
+    /// The bytes of `body`, where they are not exactly its text.
+    pub raw: Option<Arc<[u8]>>,
 }
 
 impl Document {
@@ -59,9 +63,31 @@ pub struct Scope {
     names: BTreeMap<String, Arc<Json>>,
     steps: BTreeMap<String, Arc<Document>>,
     secrets: Arc<BTreeMap<String, Json>>,
+    hooks: Hooks,
+    step: Option<Arc<str>>,
 }
 
 impl Scope {
+    /// Sets what expectations do outside of their values.
+    pub fn set_hooks(&mut self, hooks: Hooks) {
+        self.hooks = hooks;
+    }
+
+    /// What expectations do outside of their values.
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// Says which step is judged: its id or name.
+    pub fn stand_at(&mut self, step: Option<&str>) {
+        self.step = step.map(Arc::from);
+    }
+
+    /// The id or name of the step that is judged.
+    pub fn standing_at(&self) -> Option<&str> {
+        self.step.as_deref()
+    }
+
     /// A scope with the values of `secrets.<name>`. The caller has given them to the
     /// redactor.
     pub fn with_secrets(secrets: BTreeMap<String, Json>) -> Self {

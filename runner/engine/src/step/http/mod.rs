@@ -61,6 +61,7 @@ pub(super) static KIND: Kind = Kind {
         "certificate",
         "timings",
         "remote",
+        "request",
     ],
     help: "sends an HTTP request and gives the response",
     example: "http: { method: POST, url: \"http://gateway/orders\", json: { sku: A1, qty: 1 } }",
@@ -257,6 +258,8 @@ static GRAPHQL: LazyLock<Vec<Expectation>> = LazyLock::new(|| {
 /// A response, and what came of its events.
 struct Answer {
     whole: response::Whole,
+    /// The headers that were sent, where they are asked for.
+    sent: Option<header::HeaderMap>,
     first_byte: Duration,
     events: Option<Vec<Json>>,
     mismatch: Option<Mismatch>,
@@ -296,10 +299,14 @@ impl HttpAct {
                     let cookies = http.cookies(&request.url);
                     let mut document = response::document(
                         answer.whole,
-                        &request.url,
+                        &response::Asked {
+                            method: &request.method,
+                            url: &request.url,
+                            headers: answer.sent.as_ref().unwrap_or(&request.headers),
+                            body: request.unpacked.as_ref().unwrap_or(&request.body),
+                        },
                         redirects,
                         cookies,
-                        self.method == Method::HEAD,
                         More {
                             wanted: self.wanted,
                             first_byte: answer.first_byte,
@@ -346,6 +353,7 @@ impl HttpAct {
                 request.unpacked.as_ref().unwrap_or(&request.body),
             ),
         );
+        let sent = self.wanted.request.then(|| message.headers().clone());
         let client = http.client(&self.wire, context.world, self.connect_timeout)?;
         let begun = Instant::now();
         let response = client
@@ -367,6 +375,7 @@ impl HttpAct {
         context.trail.add("response", response::show(&whole));
         Ok(Answer {
             whole,
+            sent,
             first_byte,
             events,
             mismatch,

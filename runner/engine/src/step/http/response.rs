@@ -46,6 +46,7 @@ pub(super) struct Wanted {
     pub certificate: bool,
     pub timings: bool,
     pub remote: bool,
+    pub request: bool,
 }
 
 impl Wanted {
@@ -64,6 +65,7 @@ impl Wanted {
                     certificate: has("certificate"),
                     timings: has("timings"),
                     remote: has("remote"),
+                    request: has("request") || has("openapi"),
                 };
                 *last = Arc::downgrade(file);
             }
@@ -202,16 +204,46 @@ pub(super) fn redirect(
     Some((url.join(&text).map_err(|_| text), method))
 }
 
+/// The request that a response answers.
+pub(super) struct Asked<'r> {
+    pub method: &'r Method,
+    pub url: &'r Url,
+    /// As they were sent.
+    pub headers: &'r HeaderMap,
+    pub body: &'r [u8],
+}
+
+impl Asked<'_> {
+    /// What expectations see of it. Credentials are not shown.
+    fn json(&self) -> Json {
+        let mut shown = headers(self.headers);
+        for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION] {
+            if let Some(value) = shown.get_mut(name.as_str()) {
+                *value = Json::from("***");
+            }
+        }
+        let mut map = Map::with_capacity(4);
+        map.insert("method".into(), self.method.as_str().into());
+        map.insert("url".into(), self.url.as_str().into());
+        map.insert("headers".into(), Json::Object(shown));
+        map.insert("body".into(), String::from_utf8_lossy(self.body).into());
+        Json::Object(map)
+    }
+}
+
 /// The step's result.
 pub(super) fn document(
     response: Whole,
-    url: &Url,
+    request: &Asked<'_>,
     redirects: Vec<String>,
     cookies: Map<String, Json>,
-    head: bool,
     more: More,
 ) -> Document {
     let mut d = Document::default();
+    let (url, head) = (request.url, request.method == Method::HEAD);
+    if more.wanted.request {
+        d.set("request", request.json());
+    }
     more.add(&response, url, &mut d);
     d.set("status", response.status.as_u16());
     d.set("version", version(response.version));
@@ -221,7 +253,11 @@ pub(super) fn document(
     let json = if head { None } else { json(&response) };
     let body = match String::from_utf8(response.body.into()) {
         Ok(text) => text,
-        Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+        Err(e) => {
+            let text = String::from_utf8_lossy(e.as_bytes()).into_owned();
+            d.raw = Some(e.into_bytes().into());
+            text
+        }
     };
     d.set("json", json.unwrap_or(Json::Null));
     d.set("body", body);

@@ -1,5 +1,6 @@
 //! The scenario language and its step kinds, against real servers.
 
+mod coming_from;
 mod containers;
 mod dispatch;
 mod examples;

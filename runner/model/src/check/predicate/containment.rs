@@ -1,10 +1,11 @@
-//! `contains`, `not_contains`.
+//! `contains`, `not_contains`, `partial`.
 
 use serde_json::Value as Json;
 
 use super::{Finding, Predicate};
 use crate::check::diff::{Mode, diff, equal};
 use crate::check::show::{kind, show};
+use crate::check::subject::{hex, show_bytes, unhex};
 use crate::diag::Problem;
 use crate::source::Span;
 use crate::template::{Data, Scope};
@@ -30,6 +31,40 @@ pub(super) fn not_contains(node: &Node) -> Result<Box<dyn Predicate>, Vec<Proble
     }))
 }
 
+/// Objects with at least these keys, however deep; lists as long as expected.
+#[derive(Debug)]
+struct Partial(Data);
+
+pub(super) fn partial(node: &Node) -> Result<Box<dyn Predicate>, Vec<Problem>> {
+    let template = node.as_str().is_some_and(|s| s.contains("{{"));
+    if node.as_map().is_none() && node.as_seq().is_none() && !template {
+        return Err(super::wrong_type(
+            node,
+            "`partial` takes an object or a list of objects",
+        ));
+    }
+    Ok(Box::new(Partial(Data::new(node)?)))
+}
+
+impl Predicate for Partial {
+    fn check(
+        &self,
+        value: Option<&Json>,
+        scope: &Scope,
+        out: &mut Vec<Finding>,
+    ) -> Result<(), Problem> {
+        let expected = self.0.render(scope)?;
+        if let Some(actual) = value {
+            diff(&expected, actual, Mode::Part, "", out);
+        }
+        Ok(())
+    }
+
+    fn roots(&self, to: &mut Vec<(String, Span)>) {
+        self.0.roots(to);
+    }
+}
+
 impl Predicate for Containment {
     fn check(
         &self,
@@ -50,6 +85,35 @@ impl Predicate for Containment {
                 "",
                 format!("nothing like {}", show(&part)),
                 show(actual),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A piece of bytes stands at a whole byte, not in the middle of one.
+    fn check_bytes(
+        &self,
+        bytes: &[u8],
+        scope: &Scope,
+        out: &mut Vec<Finding>,
+    ) -> Result<(), Problem> {
+        let part = self.part.render(scope)?;
+        let digits = part.as_str().and_then(unhex);
+        let Some(piece) = digits else {
+            out.push(Finding::new(
+                "",
+                format!("bytes with the hexadecimal digits {}", show(&part)),
+                show_bytes(bytes),
+            ));
+            return Ok(());
+        };
+        let there = piece.is_empty() || bytes.windows(piece.len()).any(|w| w == piece);
+        if there != self.wanted {
+            let words = if self.wanted { "with" } else { "without" };
+            out.push(Finding::new(
+                "",
+                format!("bytes {words} {}", hex(&piece)),
+                show_bytes(bytes),
             ));
         }
         Ok(())

@@ -105,11 +105,13 @@ fn permutation(expected: &Json, actual: &Json, out: &mut Vec<Finding>) {
             Some(at) => {
                 left.swap_remove(at);
             }
-            None => out.push(Finding::new(
-                "",
-                format!("an item {}", show(item)),
-                "no such item",
-            )),
+            None => {
+                let hint = a
+                    .iter()
+                    .find_map(|i| crate::check::show::type_hint(item, i));
+                let found = Finding::new("", format!("an item {}", show(item)), "no such item");
+                out.push(found.hint(hint));
+            }
         }
     }
     left.sort_unstable();

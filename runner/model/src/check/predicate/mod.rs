@@ -1,8 +1,12 @@
 //! What a matcher may ask of a value: one file for each family, one line in [`KINDS`].
 
 mod containment;
+mod date;
 mod each;
 mod equality;
+mod format;
+mod hash;
+mod list;
 mod order;
 mod presence;
 mod schema;
@@ -13,12 +17,17 @@ use std::fmt;
 
 use serde_json::Value as Json;
 
+pub(crate) use schema::pointer;
 pub use text::Pattern;
 
+use super::subject::{self, Subject};
 use crate::diag::{Problem, ProblemKind, nearest};
 use crate::source::Span;
 use crate::template::Scope;
 use crate::yaml::{Mapping, Node};
+
+/// What is told of a value that is not there.
+pub(crate) const NOTHING: &str = "nothing is there";
 
 /// One thing that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +78,19 @@ pub trait Predicate: fmt::Debug + Send + Sync {
         scope: &Scope,
         out: &mut Vec<Finding>,
     ) -> Result<(), Problem>;
+
+    /// As [`Predicate::check`], of bytes: most predicates see their hexadecimal digits.
+    ///
+    /// # Errors
+    /// As [`Predicate::check`].
+    fn check_bytes(
+        &self,
+        bytes: &[u8],
+        scope: &Scope,
+        out: &mut Vec<Finding>,
+    ) -> Result<(), Problem> {
+        self.check(Some(&Json::from(subject::hex(bytes))), scope, out)
+    }
 
     /// The names that its expected values use.
     fn roots(&self, _to: &mut Vec<(String, Span)>) {}
@@ -158,6 +180,12 @@ pub static KINDS: &[Kind] = &[
         read: containment::not_contains,
     },
     Kind {
+        name: "partial",
+        help: "has at least these keys, in all its objects",
+        absent: false,
+        read: containment::partial,
+    },
+    Kind {
         name: "matches",
         help: "is a text in which this regular expression is found",
         absent: false,
@@ -188,6 +216,12 @@ pub static KINDS: &[Kind] = &[
         read: size::length,
     },
     Kind {
+        name: "size",
+        help: "has this many bytes (a number, or predicates on it)",
+        absent: false,
+        read: size::bytes,
+    },
+    Kind {
         name: "empty",
         help: "is an empty text, list or object (true), or is not (false)",
         absent: false,
@@ -204,6 +238,48 @@ pub static KINDS: &[Kind] = &[
         help: "is of this type or format",
         absent: false,
         read: presence::type_of,
+    },
+    Kind {
+        name: "format",
+        help: "is a date or time of this format, such as %Y-%m-%d",
+        absent: false,
+        read: date::format,
+    },
+    Kind {
+        name: "before",
+        help: "is a time before this one",
+        absent: false,
+        read: date::before,
+    },
+    Kind {
+        name: "after",
+        help: "is a time after this one",
+        absent: false,
+        read: date::after,
+    },
+    Kind {
+        name: "within",
+        help: "is a time at most so far away: `5s of now`",
+        absent: false,
+        read: date::within,
+    },
+    Kind {
+        name: "sha256",
+        help: "has this SHA-256",
+        absent: false,
+        read: hash::sha256,
+    },
+    Kind {
+        name: "sorted",
+        help: "is a list in order (true, asc or desc)",
+        absent: false,
+        read: list::sorted,
+    },
+    Kind {
+        name: "unique",
+        help: "is a list without an item that is there twice (true), or with one (false)",
+        absent: false,
+        read: list::unique,
     },
     Kind {
         name: "schema",
@@ -272,10 +348,27 @@ impl Asked {
         out: &mut Vec<Finding>,
     ) -> Result<(), Problem> {
         if value.is_none() && !self.kind.absent {
-            out.push(Finding::new("", self.kind.help, "nothing is there"));
+            out.push(Finding::new("", self.kind.help, NOTHING));
             return Ok(());
         }
         self.predicate.check(value, scope, out)
+    }
+
+    /// As [`Asked::check`], of what a source found.
+    ///
+    /// # Errors
+    /// As [`Predicate::check`].
+    pub fn ask(
+        &self,
+        found: Option<&Subject<'_>>,
+        scope: &Scope,
+        out: &mut Vec<Finding>,
+    ) -> Result<(), Problem> {
+        match found {
+            None => self.check(None, scope, out),
+            Some(Subject::Json(json)) => self.check(Some(json), scope, out),
+            Some(Subject::Bytes(bytes)) => self.predicate.check_bytes(bytes, scope, out),
+        }
     }
 
     /// The names that it uses.
@@ -315,8 +408,16 @@ pub(crate) fn unknown(name: &str, span: &Span) -> Problem {
         "lte" | "<=" | "max" => Some("le"),
         "in" => Some("one_of"),
         "regex" | "match" | "pattern" => Some("matches"),
-        "size" | "count" | "len" => Some("length"),
+        "count" | "len" => Some("length"),
         "includes" | "has" => Some("contains"),
+        "date_format" | "strftime" => Some("format"),
+        "earlier" | "earlier_than" => Some("before"),
+        "later" | "later_than" => Some("after"),
+        "hash" | "digest" => Some("sha256"),
+        "distinct" | "uniq" => Some("unique"),
+        "ordered" | "sort" => Some("sorted"),
+        "bytes" | "byte_length" => Some("size"),
+        "subset" | "superset" | "like" => Some("partial"),
         _ => nearest(name, KINDS.iter().map(|k| k.name)),
     };
     match other {

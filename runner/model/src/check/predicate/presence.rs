@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::format::{TYPES, Type};
 use super::{Finding, Predicate};
 use crate::check::show::{kind, show};
 use crate::diag::{Problem, ProblemKind, nearest};
@@ -34,64 +35,62 @@ impl Predicate for Exists {
     }
 }
 
-type Test = fn(&Json) -> bool;
-
-/// Names of types and formats.
-const TYPES: &[(&str, Test)] = &[
-    ("text", Json::is_string),
-    ("string", Json::is_string),
-    ("number", Json::is_number),
-    ("integer", |v| v.as_i64().is_some() || v.as_u64().is_some()),
-    ("boolean", Json::is_boolean),
-    ("list", Json::is_array),
-    ("array", Json::is_array),
-    ("object", Json::is_object),
-    ("null", Json::is_null),
-    ("uuid", |v| v.as_str().is_some_and(is_uuid)),
-    ("date", |v| {
-        v.as_str()
-            .is_some_and(|s| s.len() == 10 && s.parse::<jiff::civil::Date>().is_ok())
-    }),
-    ("timestamp", |v| {
-        v.as_str()
-            .is_some_and(|s| s.parse::<jiff::Timestamp>().is_ok())
-    }),
-    ("ip", |v| {
-        v.as_str()
-            .is_some_and(|s| s.parse::<std::net::IpAddr>().is_ok())
-    }),
-    ("base64", |v| v.as_str().is_some_and(is_base64)),
-];
-
 #[derive(Debug)]
-struct TypeOf(&'static str, Test);
+struct TypeOf(Vec<&'static Type>);
 
 pub(super) fn type_of(node: &Node) -> Result<Box<dyn Predicate>, Vec<Problem>> {
-    let Some(name) = node.as_str() else {
-        let mut problems = super::wrong_type(node, "`type` takes the name of a type");
-        if node.is_null() {
-            problems[0].help = Some("write \"null\" in quotes for the type null".into());
-        }
-        return Err(problems);
+    let nodes: Vec<&Node> = match node.as_seq() {
+        Some([]) => return Err(super::wrong_type(node, "`type` takes the name of a type")),
+        Some(several) => several.iter().collect(),
+        None => vec![node],
     };
-    match TYPES.iter().find(|(n, _)| *n == name) {
-        Some((n, test)) => Ok(Box::new(TypeOf(n, *test))),
-        None => {
-            let known = TYPES.iter().map(|(n, _)| *n);
-            let help = match nearest(name, known.clone()) {
-                Some(n) => format!("did you mean `{n}`?"),
-                None => format!("known here: {}", known.collect::<Vec<_>>().join(", ")),
-            };
-            Err(vec![
-                Problem::at(
-                    ProblemKind::InvalidValue,
-                    &node.span,
-                    format!("unknown type `{name}`"),
-                )
-                .help(help),
-            ])
+    let mut types = Vec::with_capacity(nodes.len());
+    let mut problems = Vec::new();
+    for n in nodes {
+        match named(n) {
+            Ok(t) => types.push(t),
+            Err(p) => problems.push(p),
         }
     }
+    if problems.is_empty() {
+        Ok(Box::new(TypeOf(types)))
+    } else {
+        Err(problems)
+    }
+}
+
+fn named(node: &Node) -> Result<&'static Type, Problem> {
+    let Some(name) = node.as_str() else {
+        let mut problem = super::wrong_type(node, "`type` takes the name of a type").swap_remove(0);
+        if node.is_null() {
+            problem.help = Some("write \"null\" in quotes for the type null".into());
+        }
+        return Err(problem);
+    };
+    TYPES.iter().find(|t| t.name == name).ok_or_else(|| {
+        let known = TYPES.iter().map(|t| t.name);
+        let other = match name {
+            "int" => Some("integer"),
+            "bool" => Some("boolean"),
+            "str" => Some("text"),
+            "float" | "double" => Some("decimal"),
+            "map" | "dict" => Some("object"),
+            "datetime" | "time" => Some("timestamp"),
+            "mail" => Some("email"),
+            "uri" => Some("url"),
+            _ => nearest(name, known.clone()),
+        };
+        let help = match other {
+            Some(n) => format!("did you mean `{n}`?"),
+            None => format!("known here: {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        Problem::at(
+            ProblemKind::InvalidValue,
+            &node.span,
+            format!("unknown type `{name}`"),
+        )
+        .help(help)
+    })
 }
 
 impl Predicate for TypeOf {
@@ -101,25 +100,19 @@ impl Predicate for TypeOf {
         _: &Scope,
         out: &mut Vec<Finding>,
     ) -> Result<(), Problem> {
-        if let Some(v) = value.filter(|v| !(self.1)(v)) {
+        let Some(v) = value else { return Ok(()) };
+        if !self.0.iter().any(|t| (t.test)(v)) {
+            let names: Vec<&str> = self.0.iter().map(|t| t.name).collect();
+            let why = self.0.iter().find_map(|t| (t.why)(v));
             out.push(
-                Finding::new("", format!("a value of type {}", self.0), show(v))
-                    .hint(Some(format!("this is {}", kind(v)))),
+                Finding::new(
+                    "",
+                    format!("a value of type {}", names.join(" or ")),
+                    show(v),
+                )
+                .hint(Some(why.unwrap_or_else(|| format!("this is {}", kind(v))))),
             );
         }
         Ok(())
     }
-}
-
-fn is_uuid(s: &str) -> bool {
-    s.len() == 36
-        && s.bytes().enumerate().all(|(i, b)| match i {
-            8 | 13 | 18 | 23 => b == b'-',
-            _ => b.is_ascii_hexdigit(),
-        })
-}
-
-fn is_base64(s: &str) -> bool {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.decode(s).is_ok()
 }

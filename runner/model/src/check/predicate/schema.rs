@@ -57,7 +57,7 @@ impl Predicate for Schema {
 }
 
 /// A JSON pointer as a path.
-fn pointer(p: &str) -> String {
+pub(crate) fn pointer(p: &str) -> String {
     p.split('/')
         .skip(1)
         .map(|s| s.replace("~1", "/").replace("~0", "~"))
