@@ -6,6 +6,9 @@
 
 mod duration;
 mod flow;
+mod format;
+#[cfg(test)]
+mod format_tests;
 mod names;
 mod read;
 mod step;
@@ -14,6 +17,7 @@ mod tests;
 mod types;
 
 pub use duration::{parse as parse_duration, read as read_duration};
+pub use format::{Formatted, format};
 pub use read::{Reading, read};
 pub use types::{
     Body, Branch, Eventually, Isolation, KindInfo, Race, Requires, Retry, Scenario, Section, Step,
