@@ -17,7 +17,7 @@ pub fn mark(expression: &str) -> String {
 /// A text as a template: expressions in braces, and braces of the text kept as they are.
 pub fn template(text: &str) -> String {
     let mut out = String::new();
-    let mut literal = |part: &str, out: &mut String| {
+    let literal = |part: &str, out: &mut String| {
         let braces = ["{{", "{%", "{#"].iter().any(|b| part.contains(b));
         match braces {
             true => out.push_str(&format!("{{% raw %}}{part}{{% endraw %}}")),

@@ -33,7 +33,8 @@ impl Hosts {
         let mut hosts = Self::default();
         if let Ok(looked) = look_at::project(&session.global, &session.context) {
             for (name, service) in &looked.compiled.production.services {
-                let image = service.image.as_ref().map_or(String::new(), |i| i.value.clone());
+                let image = service.image.reference.as_ref();
+                let image = image.map_or(String::new(), |i| i.value.clone());
                 hosts.services.push((name.clone(), image));
                 hosts.known.insert(name.clone());
                 let attached = service.network.attachments.values();
