@@ -42,7 +42,12 @@ pub fn run(session: &Session, args: &FmtArgs) -> Exit {
     }
     let mut seen = Vec::new();
     for path in paths {
-        match one(&path, select::shown(&path, root, cwd), args.check, &mut problems) {
+        match one(
+            &path,
+            select::shown(&path, root, cwd),
+            args.check,
+            &mut problems,
+        ) {
             Ok(file) => seen.push(file),
             Err(p) => problems.push(p),
         }
@@ -88,7 +93,8 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut new = tempfile::NamedTempFile::new_in(dir)?;
     new.write_all(text.as_bytes())?;
-    new.as_file().set_permissions(std::fs::metadata(&path)?.permissions())?;
+    new.as_file()
+        .set_permissions(std::fs::metadata(&path)?.permissions())?;
     new.persist(&path).map_err(|e| e.error)?;
     Ok(())
 }

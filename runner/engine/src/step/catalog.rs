@@ -46,9 +46,12 @@ static CATALOG: &[(&str, Shape)] = &[
     (
         "http",
         Shape::Object(&[
-            text("url", "Where to: the scheme, a service or declared name, and a path")
-                .required()
-                .eg("\"http://gateway/orders\""),
+            text(
+                "url",
+                "Where to: the scheme, a service or declared name, and a path",
+            )
+            .required()
+            .eg("\"http://gateway/orders\""),
             word("method", "GET, or POST where there is a body"),
             pairs("query", "Parameters that are added to the URL").eg("{\"page\": 2}"),
             pairs("headers", "Headers").eg("{\"Accept\": \"application/json\"}"),
@@ -71,10 +74,18 @@ static CATALOG: &[(&str, Shape)] = &[
                 ],
             )
             .eg("{\"bearer\": \"{{ secrets.KEY }}\"}"),
-            integer("redirects", "How many redirects are followed; 10 unless said", 0, MANY),
+            integer(
+                "redirects",
+                "How many redirects are followed; 10 unless said",
+                0,
+                MANY,
+            ),
             choice("version", "2 = HTTP/2 from the start", &["1.1", "2"]),
             flag("verify", "false: any certificate is taken"),
-            duration("connect_timeout", "How long a connection may take; 10 s unless said"),
+            duration(
+                "connect_timeout",
+                "How long a connection may take; 10 s unless said",
+            ),
         ]),
     ),
     (
@@ -92,7 +103,11 @@ static CATALOG: &[(&str, Shape)] = &[
             either(
                 "fails",
                 "The statement must fail: true, or this SQLSTATE",
-                &[Shape::Flag, Shape::Pattern("^[0-9A-Za-z]{5}$"), Shape::Integer(0, 99999)],
+                &[
+                    Shape::Flag,
+                    Shape::Pattern("^[0-9A-Za-z]{5}$"),
+                    Shape::Integer(0, 99999),
+                ],
             )
             .eg("\"23505\""),
         ]),
@@ -111,7 +126,12 @@ static CATALOG: &[(&str, Shape)] = &[
             port("6379 unless said"),
             text("user", "The user"),
             text("password", "By default that of the service's environment"),
-            integer("database", "The number of the database; 0 unless said", 0, MANY),
+            integer(
+                "database",
+                "The number of the database; 0 unless said",
+                0,
+                MANY,
+            ),
         ]),
     ),
     (
@@ -187,9 +207,13 @@ static CATALOG: &[(&str, Shape)] = &[
         "exec",
         Shape::Object(&[
             service("The service in whose container it runs"),
-            either("cmd", "Program and arguments, or a line for sh", &[Shape::Text, WORDS])
-                .required()
-                .eg("[\"worker\", \"drain\"]"),
+            either(
+                "cmd",
+                "Program and arguments, or a line for sh",
+                &[Shape::Text, WORDS],
+            )
+            .required()
+            .eg("[\"worker\", \"drain\"]"),
             pairs("env", "Variables of the environment"),
             text("user", "As whom"),
             text("workdir", "Where"),
@@ -205,8 +229,14 @@ static CATALOG: &[(&str, Shape)] = &[
                 .eg("{\"where\": {\"event\": \"order.paid\"}}"),
             either("none", "No such line may be there", LINES).eg("\"ERROR\""),
             either("select", "Such lines are given to `expect`", LINES),
-            word("since", "Since a step began (its id), or the `stack`; by default the scenario"),
-            duration("within", "How long a line may take to come; 5 s unless said"),
+            word(
+                "since",
+                "Since a step began (its id), or the `stack`; by default the scenario",
+            ),
+            duration(
+                "within",
+                "How long a line may take to come; 5 s unless said",
+            ),
         ]),
     ),
     (
@@ -230,7 +260,10 @@ static CATALOG: &[(&str, Shape)] = &[
                                 service("The service that logs"),
                                 word("since", "Since a step began (its id), or the `stack`"),
                                 text("contains", "A line that contains this text"),
-                                word("matches", "A line in which this regular expression is found"),
+                                word(
+                                    "matches",
+                                    "A line in which this regular expression is found",
+                                ),
                                 map("where", "Fields of a line that is JSON", &Shape::Any),
                                 choice("stream", "Only this stream", &["stdout", "stderr"]),
                             ]),
@@ -258,7 +291,10 @@ static CATALOG: &[(&str, Shape)] = &[
     (
         "snapshot",
         Shape::Object(&[
-            text("volume", "The volume; may be left out where there is only one"),
+            text(
+                "volume",
+                "The volume; may be left out where there is only one",
+            ),
             text("as", "The name under which it is remembered").required(),
         ]),
     ),
@@ -266,8 +302,14 @@ static CATALOG: &[(&str, Shape)] = &[
         "restore",
         Shape::Either(&[
             Shape::Object(&[
-                text("volume", "The volume; may be left out where there is only one"),
-                text("to", "The name under which it was remembered; by default the start"),
+                text(
+                    "volume",
+                    "The volume; may be left out where there is only one",
+                ),
+                text(
+                    "to",
+                    "The name under which it was remembered; by default the start",
+                ),
             ]),
             Shape::Null,
         ]),

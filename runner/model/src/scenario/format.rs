@@ -148,7 +148,10 @@ fn refused(file: &Arc<SourceFile>, u: &Unusual, text: &str) -> Problem {
     Problem::at(
         ProblemKind::Unsupported,
         &span,
-        format!("{} is left as it is: {} cannot be formatted", file.name, u.what),
+        format!(
+            "{} is left as it is: {} cannot be formatted",
+            file.name, u.what
+        ),
     )
     .help("write it in the usual way, or format the file by hand")
 }
@@ -262,7 +265,10 @@ fn sort(items: &mut Items, role: Role) -> bool {
         Role::Scenario => header(&mut items.all),
         _ => Vec::new(),
     };
-    let mut all: Vec<Option<Item>> = std::mem::take(&mut items.all).into_iter().map(Some).collect();
+    let mut all: Vec<Option<Item>> = std::mem::take(&mut items.all)
+        .into_iter()
+        .map(Some)
+        .collect();
     items.all = order.iter().filter_map(|i| all[*i].take()).collect();
     if let Some(first) = items.all.first_mut().filter(|_| !header.is_empty()) {
         match first.lead.first_mut() {

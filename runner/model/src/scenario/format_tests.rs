@@ -318,8 +318,14 @@ fn file() -> impl Strategy<Value = String> {
             "labels: [x]\n\n# name\nscenario: a\n",
         ][..],
     );
-    (head, comment, prop::collection::vec(step, 1..4), 0usize..3, any::<bool>()).prop_map(
-        |(head, comment, steps, deep, first)| {
+    (
+        head,
+        comment,
+        prop::collection::vec(step, 1..4),
+        0usize..3,
+        any::<bool>(),
+    )
+        .prop_map(|(head, comment, steps, deep, first)| {
             let indent = " ".repeat(deep);
             let mut text = String::new();
             for (n, (mut entries, kind, at, gap)) in steps.into_iter().enumerate() {
@@ -354,8 +360,7 @@ fn file() -> impl Strategy<Value = String> {
                 true => format!("{head}{common}{comment}steps:\n{text}"),
                 false => format!("{common}steps:\n{text}{comment}{head}"),
             }
-        },
-    )
+        })
 }
 
 /// The random files are worth something only when most of them are files.
@@ -372,7 +377,10 @@ fn most_random_files_can_be_formatted() {
             changed += usize::from(f.text != text);
         }
     }
-    assert!(done > 70 && changed > 60, "{done} formatted, {changed} changed");
+    assert!(
+        done > 70 && changed > 60,
+        "{done} formatted, {changed} changed"
+    );
 }
 
 proptest! {

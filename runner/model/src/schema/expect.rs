@@ -16,8 +16,20 @@ const SOURCES: [(&str, &str); 3] = [
 
 /// Types and formats that `type` knows.
 pub(crate) const TYPES: [&str; 14] = [
-    "text", "string", "number", "integer", "boolean", "list", "array", "object", "null", "uuid",
-    "date", "timestamp", "ip", "base64",
+    "text",
+    "string",
+    "number",
+    "integer",
+    "boolean",
+    "list",
+    "array",
+    "object",
+    "null",
+    "uuid",
+    "date",
+    "timestamp",
+    "ip",
+    "base64",
 ];
 
 fn template() -> Value {
@@ -93,16 +105,17 @@ fn sources(fields: &[&str]) -> Map<String, Value> {
     all
 }
 
-/// `expect` of a step whose result has these fields.
-pub(super) fn expect(fields: &[&str]) -> Value {
+/// One expectation on a result that has these fields.
+pub(super) fn expectation(fields: &[&str]) -> Value {
     let mut properties = sources(fields);
     let any_source: Vec<Value> = properties
         .keys()
         .filter(|k| !KINDS.iter().any(|p| p.name == *k))
         .map(|k| json!({ "required": [k] }))
         .collect();
-    for (name, schema) in all_predicates() {
-        properties.insert(name, schema);
+    for k in KINDS {
+        let to = format!("#/$defs/predicates/properties/{}", k.name);
+        properties.insert(k.name.to_owned(), json!({ "$ref": to }));
     }
     let matcher = json!({
         "type": "object",
@@ -115,7 +128,12 @@ pub(super) fn expect(fields: &[&str]) -> Value {
             "then": { "minProperties": 2 },
         })).collect::<Vec<_>>(),
     });
-    let one = json!({ "anyOf": [{ "$ref": "#/$defs/expression" }, matcher] });
+    json!({ "anyOf": [{ "$ref": "#/$defs/expression" }, matcher] })
+}
+
+/// `expect` of a step of a kind.
+pub(super) fn expect(kind: &str) -> Value {
+    let one = json!({ "$ref": format!("#/$defs/expectation.{kind}") });
     json!({
         "description": "What must hold of the result: an expression, a matcher, or a list of them",
         "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }],

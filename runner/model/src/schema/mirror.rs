@@ -35,7 +35,10 @@ const RESPOND: &[Arg] = &[
 ];
 
 const STUB: &[Arg] = &[
-    flag("tls", "Whether it speaks TLS; by default as the port suggests"),
+    flag(
+        "tls",
+        "Whether it speaks TLS; by default as the port suggests",
+    ),
     list(
         "routes",
         "Answers; the first that fits answers",
@@ -51,7 +54,11 @@ const STUB: &[Arg] = &[
                 "when",
                 "Conditions on the request",
                 &[
-                    map("header", "Headers that must have these values", &Shape::Text),
+                    map(
+                        "header",
+                        "Headers that must have these values",
+                        &Shape::Text,
+                    ),
                     map(
                         "query",
                         "Query parameters that must have these values",
@@ -110,13 +117,20 @@ const MASK: Shape = Shape::Either(&[
         text("value", "Always this text"),
         text("shift", "A date, moved by at most so long").eg("\"30d\""),
         word("by", "The column by which it is moved"),
-        map("json", "Parts of a JSON value, each with a mask", &Shape::Any),
+        map(
+            "json",
+            "Parts of a JSON value, each with a mask",
+            &Shape::Any,
+        ),
     ]),
 ]);
 
 const SNAPSHOT: Shape = Shape::Object(&[
     word("dump", "Made from a dump that the service's own tools load"),
-    word("script", "Made by a script that the service's own client runs"),
+    word(
+        "script",
+        "Made by a script that the service's own client runs",
+    ),
     word("directory", "Made from a directory"),
     word("tar", "Made from a tar archive"),
     word("volume", "Made from a volume of the engine"),
@@ -126,7 +140,10 @@ const SNAPSHOT: Shape = Shape::Object(&[
         "service",
         "The service whose image and configuration load and serve it",
     ),
-    word("database", "The database; by default the one that the service makes"),
+    word(
+        "database",
+        "The database; by default the one that the service makes",
+    ),
     map(
         "mask",
         "Columns whose values are replaced, as TABLE.COLUMN",
@@ -276,7 +293,10 @@ pub const KEYS: &[Arg] = &[
                 "accept",
                 "Differences that the project knows and accepts",
                 &Shape::Object(&[
-                    word("on", "The object (db, service:db, volume:orders-db); absent = any"),
+                    word(
+                        "on",
+                        "The object (db, service:db, volume:orders-db); absent = any",
+                    ),
                     word("field", "The field, or a field above it").required(),
                     text("because", "Why").required(),
                 ]),
@@ -312,8 +332,7 @@ pub const KEYS: &[Arg] = &[
         ],
     ),
     super::shape::pairs("supply", "What production's format cannot hold"),
-    either("template", "The project's stack template", FILES)
-        .eg("\"templates/stack.yaml.tera\""),
+    either("template", "The project's stack template", FILES).eg("\"templates/stack.yaml.tera\""),
 ];
 
 const SOURCE: Shape = Shape::Object(&[

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{Arg, Shape, definitions, duration, either, flag, free, integer, of_keys, text, word};
+use super::shape::{
+    Arg, Shape, definitions, duration, either, flag, free, integer, of_keys, text, word,
+};
 use super::{DIALECT, expect};
 
 /// What is known of a step kind.
@@ -35,12 +37,8 @@ pub(super) const ENVELOPE: &[Arg] = &[
         &[Shape::Text, Shape::List(&Shape::Text)],
     )
     .eg("[\"checkout\"]"),
-    super::shape::map(
-        "data",
-        "Snapshots of data volumes, by volume",
-        &Shape::Text,
-    )
-    .eg("{\"orders-db\": \"orders-2026-11\"}"),
+    super::shape::map("data", "Snapshots of data volumes, by volume", &Shape::Text)
+        .eg("{\"orders-db\": \"orders-2026-11\"}"),
     super::shape::pairs(
         "vars",
         "Variables; later ones may use earlier ones. `--var` replaces a variable that stands here",
@@ -132,10 +130,7 @@ pub(super) const STEP: &[Arg] = &[
         ],
     )
     .eg("{\"within\": \"30s\", \"every\": \"500ms\"}"),
-    duration(
-        "timeout",
-        "How long one attempt may take; 30 s unless said",
-    ),
+    duration("timeout", "How long one attempt may take; 30 s unless said"),
     flag(
         "soft",
         "The scenario goes on when the step fails, and fails in the end",
@@ -145,7 +140,12 @@ pub(super) const STEP: &[Arg] = &[
 /// Keys of a race that take no steps.
 pub(super) const RACE: &[Arg] = &[
     integer("runs", "How many runs", 1, 10_000).eg("50"),
-    integer("seed", "Seed of the branches' order and offsets", 0, i64::MAX),
+    integer(
+        "seed",
+        "Seed of the branches' order and offsets",
+        0,
+        i64::MAX,
+    ),
     duration("spread", "How far apart the branches start at most"),
 ];
 
@@ -181,6 +181,11 @@ pub fn scenario(kinds: &[KindDoc]) -> Value {
     defs.insert("branch".into(), branch.take());
     defs.insert("race".into(), race());
     defs.insert("parallel".into(), parallel());
+    let fields = fields(kinds);
+    for (kind, fields) in &fields {
+        defs.insert(format!("expectation.{kind}"), expect::expectation(fields));
+        defs.insert(format!("capture.{kind}"), expect::capture(fields));
+    }
     defs.insert("step".into(), step(kinds));
     let mut schema = of_keys(ENVELOPE, true);
     for (name, help) in SECTIONS {
@@ -256,21 +261,29 @@ fn parallel() -> Value {
     })
 }
 
+/// The fields of the result of each kind of step.
+fn fields(kinds: &[KindDoc]) -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut all: Vec<(&str, Vec<&str>)> =
+        kinds.iter().map(|k| (k.name, k.fields.to_vec())).collect();
+    let mut union: Vec<&str> = kinds
+        .iter()
+        .flat_map(|k| k.fields.iter().copied())
+        .collect();
+    union.extend(RACE_FIELDS);
+    all.push(("race", RACE_FIELDS.to_vec()));
+    all.push(("parallel", PARALLEL_FIELDS.to_vec()));
+    all.push(("step", union));
+    all
+}
+
 fn step(kinds: &[KindDoc]) -> Value {
     let mut schema = of_keys(STEP, true);
     schema["properties"]["id"]["$ref"] = json!("#/$defs/name");
-    schema["properties"]["expect"] =
-        json!({ "description": "What must hold of the result: an expression, a matcher, or a list of them" });
+    schema["properties"]["expect"] = json!({ "description": "What must hold of the result: an expression, a matcher, or a list of them" });
     schema["properties"]["capture"] =
         json!({ "description": "Values of the result for later steps, by name" });
-    let mut all: Vec<&str> = Vec::new();
-    let mut fields: Vec<(String, Vec<&str>)> = Vec::new();
-    let mut union: Vec<&str> = Vec::new();
     for k in kinds {
         schema["properties"][k.name] = json!({ "$ref": format!("#/$defs/kind.{}", k.name) });
-        all.push(k.name);
-        fields.push((k.name.to_owned(), k.fields.to_vec()));
-        union.extend(k.fields);
     }
     for flow in ["race", "parallel"] {
         schema["properties"][flow] = json!({ "$ref": format!("#/$defs/{flow}") });
@@ -280,28 +293,27 @@ fn step(kinds: &[KindDoc]) -> Value {
         "type": "string",
         "examples": ["order"],
     });
-    all.extend(["race", "parallel", "step"]);
-    fields.push(("race".into(), RACE_FIELDS.to_vec()));
-    fields.push(("parallel".into(), PARALLEL_FIELDS.to_vec()));
-    union.extend(RACE_FIELDS);
-    fields.push(("step".into(), union));
+    let all: Vec<&str> = kinds
+        .iter()
+        .map(|k| k.name)
+        .chain(["race", "parallel", "step"])
+        .collect();
     schema["description"] = json!("A step: one thing to do, and what must hold of its result");
     // Exactly one of them: a step does one thing.
     let one: Vec<Value> = all.iter().map(|k| json!({ "required": [k] })).collect();
     schema["oneOf"] = json!(one);
-    let by_kind: Vec<Value> = fields
+    let mut rules: Vec<Value> = all
         .iter()
-        .map(|(kind, fields)| {
+        .map(|kind| {
             json!({
                 "if": { "required": [kind] },
                 "then": { "properties": {
-                    "expect": expect::expect(fields),
-                    "capture": expect::capture(fields),
+                    "expect": expect::expect(kind),
+                    "capture": { "$ref": format!("#/$defs/capture.{kind}") },
                 } },
             })
         })
         .collect();
-    let mut rules = by_kind;
     // What waits for itself needs no `expect`.
     rules.push(json!({
         "if": { "required": ["eventually"] },
@@ -313,4 +325,3 @@ fn step(kinds: &[KindDoc]) -> Value {
     schema["patternProperties"] = free();
     schema
 }
-

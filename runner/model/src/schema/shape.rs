@@ -124,11 +124,7 @@ pub const fn calc(name: &'static str, help: &'static str) -> Arg {
 }
 
 /// One of some words.
-pub const fn choice(
-    name: &'static str,
-    help: &'static str,
-    words: &'static [&'static str],
-) -> Arg {
+pub const fn choice(name: &'static str, help: &'static str, words: &'static [&'static str]) -> Arg {
     arg(name, help, Shape::Choice(words))
 }
 
@@ -211,11 +207,7 @@ impl Shape {
             Shape::Null => Value::Null,
             Shape::Object(keys) | Shape::Open(keys) | Shape::Loose(keys) => {
                 let needed = keys.iter().filter(|a| a.required);
-                Value::Object(
-                    needed
-                        .map(|a| (a.name.to_owned(), a.sample()))
-                        .collect(),
-                )
+                Value::Object(needed.map(|a| (a.name.to_owned(), a.sample())).collect())
             }
             Shape::Either(of) => of.first().map_or(Value::Null, |s| s.sample()),
             Shape::Predicates => json!({ "exists": true }),

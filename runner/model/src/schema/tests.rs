@@ -25,7 +25,9 @@ fn known(problems: &[Problem], at: &str) -> BTreeSet<String> {
     // What is one of several says so by showing each.
     if let Some(shown) = help.strip_prefix("write one of ") {
         let each = shown.split("{ ").skip(1);
-        return each.map(|s| s.split(':').next().unwrap().to_owned()).collect();
+        return each
+            .map(|s| s.split(':').next().unwrap().to_owned())
+            .collect();
     }
     let names = help.strip_prefix("known here: ");
     let names = names.unwrap_or_else(|| panic!("{at}: {p}"));
@@ -91,7 +93,10 @@ fn problems_of(document: &Value) -> Vec<Problem> {
 fn the_tables_of_scenarios_have_the_keys_that_are_read() {
     let mut envelope = names(ENVELOPE);
     envelope.extend(SECTIONS.iter().map(|(n, _)| (*n).to_owned()));
-    assert_eq!(known(&problems_of(&json!({ NOBODY: 1 })), "envelope"), envelope);
+    assert_eq!(
+        known(&problems_of(&json!({ NOBODY: 1 })), "envelope"),
+        envelope
+    );
     let mut step = names(STEP);
     step.extend(["expect".to_owned(), "capture".to_owned()]);
     let of_step = |s: Value| problems_of(&json!({ "scenario": "a", "steps": [s] }));
@@ -107,7 +112,10 @@ fn the_tables_of_scenarios_have_the_keys_that_are_read() {
         assert_eq!(found, names(a.shape.keys().unwrap()), "{key}");
     }
     let a = ENVELOPE.iter().find(|a| a.name == "requires").unwrap();
-    let found = known(&problems_of(&json!({ "requires": { NOBODY: 1 } })), "requires");
+    let found = known(
+        &problems_of(&json!({ "requires": { NOBODY: 1 } })),
+        "requires",
+    );
     assert_eq!(found, names(a.shape.keys().unwrap()));
 }
 
@@ -115,7 +123,10 @@ fn the_tables_of_scenarios_have_the_keys_that_are_read() {
 fn types_that_the_schema_lists_are_those_that_are_known() {
     let step = json!({ "http": {}, "expect": { "status": { "type": NOBODY } } });
     let problems = problems_of(&json!({ "scenario": "a", "steps": [step] }));
-    let listed: BTreeSet<String> = super::expect::TYPES.iter().map(|t| (*t).to_owned()).collect();
+    let listed: BTreeSet<String> = super::expect::TYPES
+        .iter()
+        .map(|t| (*t).to_owned())
+        .collect();
     assert_eq!(known(&problems, "type"), listed);
 }
 
@@ -124,7 +135,9 @@ fn valid(schema: &Value, text: &str) -> Vec<String> {
     let validator = jsonschema::draft202012::new(schema).unwrap();
     let json = node.to_json();
     let errors = validator.iter_errors(&json);
-    errors.map(|e| format!("{}: {e}", e.instance_path())).collect()
+    errors
+        .map(|e| format!("{}: {e}", e.instance_path()))
+        .collect()
 }
 
 #[test]
@@ -150,7 +163,13 @@ fn the_documented_project_is_valid_and_mistakes_are_not() {
     let schema = mirror();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mirror-yaml.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let text = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let text = page
+        .split("```yaml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     assert_eq!(valid(&schema, text), [""; 0]);
     for mistake in [
         "production: [a]\nsecret: {}\n",

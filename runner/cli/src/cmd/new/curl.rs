@@ -21,7 +21,10 @@ pub fn draft(command: &str, hosts: &mut Hosts, cwd: &Path) -> Result<Draft, Stri
     draft.warnings = parsed.warnings;
     let mut words = parsed.words.into_iter().peekable();
     // A prompt, and variables that are set for the command only.
-    while words.next_if(|w| w == "$" || w == "%" || is_assignment(w)).is_some() {}
+    while words
+        .next_if(|w| w == "$" || w == "%" || is_assignment(w))
+        .is_some()
+    {}
     match words.next() {
         Some(w) if w == "curl" || w.ends_with("/curl") || w == "curl.exe" => {}
         Some(w) => return Err(format!("the command is `{w}`, not `curl`")),
@@ -48,7 +51,10 @@ pub fn draft(command: &str, hosts: &mut Hosts, cwd: &Path) -> Result<Draft, Stri
 
 fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit())
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit())
     })
 }
 
@@ -199,7 +205,9 @@ impl Request {
             query.extend(self.data.iter().cloned());
         }
         if !query.is_empty() {
-            let (bare, fragment) = url.split_once('#').map_or((url.as_str(), ""), |(a, b)| (a, b));
+            let (bare, fragment) = url
+                .split_once('#')
+                .map_or((url.as_str(), ""), |(a, b)| (a, b));
             let sign = if bare.contains('?') { '&' } else { '?' };
             let _ = fragment;
             url = format!("{bare}{sign}{}", query.join("&"));
@@ -232,7 +240,9 @@ impl Request {
             None if has_body || body_data => "POST".into(),
             None => "GET".into(),
         };
-        step.url = draft.secrets.clean_url(&hosts.rewrite(&url, &mut draft.warnings));
+        step.url = draft
+            .secrets
+            .clean_url(&hosts.rewrite(&url, &mut draft.warnings));
         step.expect.push("status < 400".into());
         step.hints.push(
             "Say what users rely on, such as: - status == 201, - json.total > 0, - { jsonpath: $.id, exists: true }"
@@ -242,14 +252,22 @@ impl Request {
     }
 
     /// Headers that a step needs; the type of the body apart.
-    fn headers(&self, step: &mut Step, auth: &mut Option<Auth>, draft: &mut Draft) -> Option<String> {
+    fn headers(
+        &self,
+        step: &mut Step,
+        auth: &mut Option<Auth>,
+        draft: &mut Draft,
+    ) -> Option<String> {
         let mut content_type = None;
-        let cookies = (!self.cookies.is_empty()).then(|| ("Cookie".to_owned(), self.cookies.join("; ")));
+        let cookies =
+            (!self.cookies.is_empty()).then(|| ("Cookie".to_owned(), self.cookies.join("; ")));
         for (name, value) in self.headers.iter().cloned().chain(cookies) {
             match name.to_ascii_lowercase().as_str() {
                 "content-type" => content_type = Some(value),
                 "content-length" | "connection" | "accept-encoding" | "host" => {
-                    draft.warnings.push(format!("the header {name} is left out: the step sets it by itself"));
+                    draft.warnings.push(format!(
+                        "the header {name} is left out: the step sets it by itself"
+                    ));
                 }
                 _ => match draft.secrets.header(&name, &value) {
                     Header::Auth(a) => *auth = Some(a),
@@ -260,7 +278,13 @@ impl Request {
         content_type
     }
 
-    fn body(&self, step: &mut Step, content_type: Option<String>, has_data: bool, draft: &mut Draft) {
+    fn body(
+        &self,
+        step: &mut Step,
+        content_type: Option<String>,
+        has_data: bool,
+        draft: &mut Draft,
+    ) {
         let mut content_type = content_type;
         if !self.parts.is_empty() {
             let (kind, text) = multipart(&self.parts, draft);
@@ -277,8 +301,13 @@ impl Request {
         let text = self.data.join(if self.json { "" } else { "&" });
         if self.json {
             content_type.get_or_insert("application/json".into());
-            if !step.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("accept")) {
-                step.headers.push(("Accept".into(), "application/json".into()));
+            if !step
+                .headers
+                .iter()
+                .any(|(n, _)| n.eq_ignore_ascii_case("accept"))
+            {
+                step.headers
+                    .push(("Accept".into(), "application/json".into()));
             }
         }
         let kind = content_type.unwrap_or_else(|| "application/x-www-form-urlencoded".into());
@@ -288,7 +317,12 @@ impl Request {
 
 /// A body of a type, with its type as a header where the body does not say it.
 pub fn body_of(text: &str, kind: &str, step: &mut Step, draft: &mut Draft) -> Body {
-    let plain = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let plain = kind
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase();
     if plain == "application/json" || plain.ends_with("+json") {
         if let Ok(mut json) = serde_json::from_str::<Json>(text)
             && fits(&json)
@@ -369,7 +403,10 @@ fn part(text: &str, files: bool, cwd: &Path, warnings: &mut Vec<String>) -> Opti
             _ => rest.push(word.to_owned()),
         }
     }
-    let first = std::iter::once(first).chain(rest).collect::<Vec<_>>().join(";");
+    let first = std::iter::once(first)
+        .chain(rest)
+        .collect::<Vec<_>>()
+        .join(";");
     let (sign, file) = first.split_at(first.chars().next().map_or(0, char::len_utf8));
     match sign {
         "@" | "<" => {
@@ -399,8 +436,14 @@ fn multipart(parts: &[Part], draft: &mut Draft) -> (String, String) {
             true => draft.secrets.put(&p.name, &p.value),
             false => p.value.clone(),
         };
-        let file = p.file.as_ref().map_or(String::new(), |f| format!("; filename=\"{f}\""));
-        let kind = p.kind.as_ref().map_or(String::new(), |k| format!("Content-Type: {k}\r\n"));
+        let file = p
+            .file
+            .as_ref()
+            .map_or(String::new(), |f| format!("; filename=\"{f}\""));
+        let kind = p
+            .kind
+            .as_ref()
+            .map_or(String::new(), |k| format!("Content-Type: {k}\r\n"));
         text.push_str(&format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"{file}\r\n{kind}\r\n{value}\r\n",
             p.name

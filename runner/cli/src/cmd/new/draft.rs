@@ -275,7 +275,15 @@ pub fn is_secret(name: &str) -> bool {
         "cardnumber",
     ];
     const WHOLE: [&str; 9] = [
-        "pwd", "pass", "pin", "otp", "cvv", "cvc", "sid", "jwt", "sessionid",
+        "pwd",
+        "pass",
+        "pin",
+        "otp",
+        "cvv",
+        "cvc",
+        "sid",
+        "jwt",
+        "sessionid",
     ];
     PARTS.iter().any(|p| plain.contains(p)) || WHOLE.contains(&plain.as_str())
 }
@@ -288,7 +296,11 @@ fn constant(name: &str) -> String {
         if c.is_ascii_uppercase() && before.is_ascii_lowercase() {
             out.push('_');
         }
-        out.push(if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+        out.push(if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        });
         before = c;
     }
     let out = out.trim_matches('_').to_owned();
@@ -330,7 +342,9 @@ fn decoded(text: &str) -> Option<String> {
 /// The scheme and host of a URL, and the rest of it.
 pub fn split_url(url: &str) -> (&str, &str) {
     let from = url.find("://").map_or(0, |i| i + 3);
-    let end = url[from..].find(['/', '?', '#']).map_or(url.len(), |i| from + i);
+    let end = url[from..]
+        .find(['/', '?', '#'])
+        .map_or(url.len(), |i| from + i);
     url.split_at(end)
 }
 

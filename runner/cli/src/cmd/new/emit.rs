@@ -18,8 +18,13 @@ pub fn file(draft: &Draft, name: &str) -> String {
     }
     let secrets: Vec<&str> = draft.secrets.names().collect();
     if !secrets.is_empty() {
-        out.push_str("# Values that do not belong into a file; mirror.yaml gives them, for example:\n");
-        let all: Vec<String> = secrets.iter().map(|s| format!("{s}: {{ stub: … }}")).collect();
+        out.push_str(
+            "# Values that do not belong into a file; mirror.yaml gives them, for example:\n",
+        );
+        let all: Vec<String> = secrets
+            .iter()
+            .map(|s| format!("{s}: {{ stub: … }}"))
+            .collect();
         let _ = writeln!(out, "#   secrets: {{ {} }}", all.join(", "));
     }
     if !out.is_empty() {
@@ -60,7 +65,11 @@ fn one(step: &Step, out: &mut String) {
             let _ = write!(text, "\n      - {e}");
         }
         if let Some(schema) = &step.schema {
-            let _ = write!(text, "\n      - jsonpath: $\n        schema:{}", literal(schema, 8));
+            let _ = write!(
+                text,
+                "\n      - jsonpath: $\n        schema:{}",
+                literal(schema, 8)
+            );
         }
         for hint in &step.hints {
             let _ = write!(text, "\n      # {}", one_line(hint));

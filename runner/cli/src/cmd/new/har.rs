@@ -47,7 +47,10 @@ const OWN: [&str; 24] = [
 pub fn draft(text: &str, hosts: &mut Hosts) -> Result<Draft, String> {
     let har: Json = serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
     let entries = har["log"]["entries"].as_array();
-    let mut entries: Vec<&Json> = entries.ok_or("it is no HAR: `log.entries` is missing")?.iter().collect();
+    let mut entries: Vec<&Json> = entries
+        .ok_or("it is no HAR: `log.entries` is missing")?
+        .iter()
+        .collect();
     // Browsers write them in the order in which they ended.
     entries.sort_by(|a, b| started(a).cmp(started(b)));
     let mut draft = Draft::default();
@@ -82,14 +85,21 @@ pub fn draft(text: &str, hosts: &mut Hosts) -> Result<Draft, String> {
         draft.warnings.push(format!("left out: {n} {why}"));
     }
     for (host, n) in others {
-        draft.warnings.push(format!("left out: {n} requests to {host}, another origin than {origin}"));
+        draft.warnings.push(format!(
+            "left out: {n} requests to {host}, another origin than {origin}"
+        ));
     }
     link(&mut draft.steps, &answers);
     for step in &mut draft.steps {
         clean(step, &mut draft.secrets);
     }
-    draft.about.push(format!("Made from a recording of {origin}."));
-    draft.name = format!("{} requests are answered as they were recorded", draft.steps.len());
+    draft
+        .about
+        .push(format!("Made from a recording of {origin}."));
+    draft.name = format!(
+        "{} requests are answered as they were recorded",
+        draft.steps.len()
+    );
     Ok(draft)
 }
 
@@ -122,17 +132,44 @@ fn useless(entry: &Json) -> Option<&'static str> {
     if request["method"] == "OPTIONS" && header("access-control-request-method").is_some() {
         return Some("questions of a browser before requests (preflight)");
     }
-    let kind = entry["response"]["content"]["mimeType"].as_str().unwrap_or("");
+    let kind = entry["response"]["content"]["mimeType"]
+        .as_str()
+        .unwrap_or("");
     let of = entry["_resourceType"].as_str().unwrap_or("");
     let path = split_url(url).1;
     let path = path.split(['?', '#']).next().unwrap_or("");
     let name = path.rsplit('/').next().unwrap_or("");
-    let ends = name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
+    let ends = name
+        .rsplit_once('.')
+        .map_or("", |(_, e)| e)
+        .to_ascii_lowercase();
     const FILES: [&str; 22] = [
-        "css", "js", "mjs", "map", "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "woff",
-        "woff2", "ttf", "otf", "eot", "mp4", "webm", "mp3", "wasm", "webmanifest",
+        "css",
+        "js",
+        "mjs",
+        "map",
+        "png",
+        "jpg",
+        "jpeg",
+        "gif",
+        "svg",
+        "webp",
+        "avif",
+        "ico",
+        "woff",
+        "woff2",
+        "ttf",
+        "otf",
+        "eot",
+        "mp4",
+        "webm",
+        "mp3",
+        "wasm",
+        "webmanifest",
     ];
-    let is_file = ["image/", "font/", "video/", "audio/", "text/css"].iter().any(|k| kind.starts_with(k))
+    let is_file = ["image/", "font/", "video/", "audio/", "text/css"]
+        .iter()
+        .any(|k| kind.starts_with(k))
         || kind.contains("javascript")
         || ["image", "font", "stylesheet", "script", "media", "manifest"].contains(&of)
         || FILES.contains(&ends.as_str());
@@ -142,18 +179,30 @@ fn useless(entry: &Json) -> Option<&'static str> {
 /// The value of a header in a list of `{ name, value }`.
 fn find<'j>(headers: &'j Json, name: &str) -> Option<&'j str> {
     let all = headers.as_array()?.iter();
-    let mut all = all.filter(|h| h["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)));
+    let mut all = all.filter(|h| {
+        h["name"]
+            .as_str()
+            .is_some_and(|n| n.eq_ignore_ascii_case(name))
+    });
     all.next()?["value"].as_str()
 }
 
-fn one(entry: &Json, cookies: &mut BTreeSet<String>, draft: &mut Draft, hosts: &mut Hosts) -> (Step, Answer) {
+fn one(
+    entry: &Json,
+    cookies: &mut BTreeSet<String>,
+    draft: &mut Draft,
+    hosts: &mut Hosts,
+) -> (Step, Answer) {
     let request = &entry["request"];
     let response = &entry["response"];
     let url = request["url"].as_str().unwrap_or("");
     let url = url.split('#').next().unwrap_or("");
     let status = response["status"].as_i64().unwrap_or(200);
     let mut step = Step {
-        method: request["method"].as_str().unwrap_or("GET").to_ascii_uppercase(),
+        method: request["method"]
+            .as_str()
+            .unwrap_or("GET")
+            .to_ascii_uppercase(),
         url: hosts.rewrite(url, &mut draft.warnings),
         ..Step::default()
     };
@@ -178,7 +227,8 @@ fn one(entry: &Json, cookies: &mut BTreeSet<String>, draft: &mut Draft, hosts: &
             }
             continue;
         }
-        let own = OWN.contains(&lower.as_str()) || lower.starts_with("sec-") || lower.starts_with(':');
+        let own =
+            OWN.contains(&lower.as_str()) || lower.starts_with("sec-") || lower.starts_with(':');
         let any = lower == "accept" && (value.contains("*/*") || value.contains("text/html"));
         if !own && !any {
             step.headers.push((name.to_owned(), value.to_owned()));
@@ -186,7 +236,10 @@ fn one(entry: &Json, cookies: &mut BTreeSet<String>, draft: &mut Draft, hosts: &
     }
     step.body = body(request, &mut step, draft);
     for header in response["headers"].as_array().into_iter().flatten() {
-        if header["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case("set-cookie")) {
+        if header["name"]
+            .as_str()
+            .is_some_and(|n| n.eq_ignore_ascii_case("set-cookie"))
+        {
             for line in header["value"].as_str().unwrap_or("").lines() {
                 if let Some((name, _)) = line.split_once('=') {
                     cookies.insert(name.trim().to_owned());
@@ -199,7 +252,10 @@ fn one(entry: &Json, cookies: &mut BTreeSet<String>, draft: &mut Draft, hosts: &
     if let Some(Json::Object(fields)) = &json {
         let shown: Vec<&str> = fields.keys().map(String::as_str).take(6).collect();
         if !shown.is_empty() {
-            step.hints.push(format!("Say what users rely on; the answer had: {}", shown.join(", ")));
+            step.hints.push(format!(
+                "Say what users rely on; the answer had: {}",
+                shown.join(", ")
+            ));
         }
     }
     let answer = Answer {
@@ -212,11 +268,17 @@ fn one(entry: &Json, cookies: &mut BTreeSet<String>, draft: &mut Draft, hosts: &
 fn body(request: &Json, step: &mut Step, draft: &mut Draft) -> Body {
     let data = &request["postData"];
     let kind = data["mimeType"].as_str().filter(|k| !k.is_empty());
-    let kind = kind.or_else(|| find(&request["headers"], "content-type")).unwrap_or("text/plain").to_owned();
+    let kind = kind
+        .or_else(|| find(&request["headers"], "content-type"))
+        .unwrap_or("text/plain")
+        .to_owned();
     if let Some(text) = data["text"].as_str().filter(|t| !t.is_empty()) {
         if data["encoding"] == "base64" {
             let path = super::path_of(&step.url);
-            draft.warnings.push(format!("the body of {} {path} is left out: it is no text", step.method));
+            draft.warnings.push(format!(
+                "the body of {} {path} is left out: it is no text",
+                step.method
+            ));
             return Body::None;
         }
         // Secrets are taken out later, when it is known what earlier answers gave.
@@ -224,20 +286,30 @@ fn body(request: &Json, step: &mut Step, draft: &mut Draft) -> Body {
         return match serde_json::from_str::<Json>(text) {
             Ok(json) if kind.contains("json") && super::emit::fits(&json) => Body::Json(json),
             _ => match super::draft::form(text) {
-                Some(pairs) if kind.starts_with("application/x-www-form-urlencoded") => Body::Form(pairs),
+                Some(pairs) if kind.starts_with("application/x-www-form-urlencoded") => {
+                    Body::Form(pairs)
+                }
                 _ => body_of(text, &kind, step, &mut nothing),
             },
         };
     }
     let params = data["params"].as_array().into_iter().flatten();
     let pairs: Vec<(String, String)> = params
-        .filter_map(|p| Some((p["name"].as_str()?.to_owned(), p["value"].as_str().unwrap_or("").to_owned())))
+        .filter_map(|p| {
+            Some((
+                p["name"].as_str()?.to_owned(),
+                p["value"].as_str().unwrap_or("").to_owned(),
+            ))
+        })
         .collect();
     match pairs.is_empty() {
         true => Body::None,
         false if kind.starts_with("multipart/") => {
             let path = super::path_of(&step.url);
-            draft.warnings.push(format!("the body of {} {path} is left out: its parts were not recorded", step.method));
+            draft.warnings.push(format!(
+                "the body of {} {path} is left out: its parts were not recorded",
+                step.method
+            ));
             Body::None
         }
         false => Body::Form(pairs),
@@ -250,7 +322,9 @@ fn answered(response: &Json) -> Option<Json> {
     let content = &response["content"];
     let text = content["text"].as_str()?;
     if content["encoding"] == "base64" {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(text)
+            .ok()?;
         return serde_json::from_slice(&bytes).ok();
     }
     serde_json::from_str(text).ok()

@@ -41,7 +41,11 @@ impl Hosts {
                 let aliases = attached.flat_map(|a| &a.aliases).map(|a| a.value.clone());
                 hosts.known.extend(aliases);
                 let port = service.network.ports.iter().find_map(|p| {
-                    let protocol = p.value.protocol.as_ref().map_or("tcp", |s| s.value.as_str());
+                    let protocol = p
+                        .value
+                        .protocol
+                        .as_ref()
+                        .map_or("tcp", |s| s.value.as_str());
                     let target = p.value.target.as_ref().map(|t| t.value);
                     target.filter(|_| protocol == "tcp")
                 });
@@ -109,7 +113,9 @@ impl Hosts {
         match &self.base {
             Some(new) if new != base => {
                 if self.said.insert(base.to_owned()) {
-                    warnings.push(format!("requests to {base} are sent to {new} of the mirror"));
+                    warnings.push(format!(
+                        "requests to {base} are sent to {new} of the mirror"
+                    ));
                 }
                 format!("{new}{rest}")
             }

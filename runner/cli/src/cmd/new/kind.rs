@@ -8,7 +8,17 @@ use super::host::Hosts;
 
 /// Words in images by which the service of a kind is known.
 const IMAGES: [(&str, &[&str]); 12] = [
-    ("sql", &["postgres", "mysql", "mariadb", "sqlite", "timescale", "postgis"]),
+    (
+        "sql",
+        &[
+            "postgres",
+            "mysql",
+            "mariadb",
+            "sqlite",
+            "timescale",
+            "postgis",
+        ],
+    ),
     ("redis", &["redis", "valkey", "keydb", "dragonfly"]),
     ("amqp", &["rabbitmq", "lavinmq"]),
     ("kafka", &["kafka", "redpanda"]),
@@ -44,7 +54,11 @@ pub fn text(kind: &str, name: Option<&str>, hosts: &Hosts) -> Result<(String, St
         None => match flow.iter().find(|(n, ..)| *n == kind) {
             Some((_, help, example)) => (*help, *example, None, "branches, duration".to_owned()),
             None => {
-                let all: Vec<&str> = KINDS.iter().map(|k| k.name).chain(["parallel", "race"]).collect();
+                let all: Vec<&str> = KINDS
+                    .iter()
+                    .map(|k| k.name)
+                    .chain(["parallel", "race"])
+                    .collect();
                 return Err(match nearest(kind, all.iter().copied()) {
                     Some(n) => format!("there is no kind `{kind}`; did you mean `{n}`?"),
                     None => format!("there is no kind `{kind}`; there are: {}", all.join(", ")),
@@ -75,9 +89,13 @@ pub fn text(kind: &str, name: Option<&str>, hosts: &Hosts) -> Result<(String, St
     }
     if let Some(usual) = usual {
         out.push_str(&format!("    expect:\n      - {usual}\n"));
-        out.push_str(&format!("      # Say what users rely on. Fields of the result: {fields}.\n"));
+        out.push_str(&format!(
+            "      # Say what users rely on. Fields of the result: {fields}.\n"
+        ));
     } else {
-        out.push_str(&format!("    # Add `expect:` with what must hold. Fields of the result: {fields}.\n"));
+        out.push_str(&format!(
+            "    # Add `expect:` with what must hold. Fields of the result: {fields}.\n"
+        ));
     }
     Ok((name, out))
 }
@@ -88,8 +106,14 @@ fn fitted(kind: &str, example: &str, hosts: &Hosts) -> String {
     if hosts.services.is_empty() {
         return text;
     }
-    let words = IMAGES.iter().find(|(k, _)| *k == kind).map_or(&[][..], |(_, w)| w);
-    let by_image = hosts.services.iter().find(|(_, image)| words.iter().any(|w| image.contains(w)));
+    let words = IMAGES
+        .iter()
+        .find(|(k, _)| *k == kind)
+        .map_or(&[][..], |(_, w)| w);
+    let by_image = hosts
+        .services
+        .iter()
+        .find(|(_, image)| words.iter().any(|w| image.contains(w)));
     let Some((service, _)) = by_image.or_else(|| hosts.services.first()) else {
         return text;
     };
@@ -110,7 +134,9 @@ fn names(text: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for tag in tags(text).unwrap_or_default() {
         let inner = &text[tag.inner];
-        let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
+        let end = inner
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(inner.len());
         let name = &inner[..end];
         let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         let known = prodmirror_model::template::is_reserved(name);

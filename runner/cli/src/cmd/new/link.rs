@@ -53,7 +53,9 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
             Some(mark(&g.name))
         };
         replace(step, &mut take);
-        let Some(answer) = answers.get(i) else { continue };
+        let Some(answer) = answers.get(i) else {
+            continue;
+        };
         if let Some(json) = &answer.json {
             let base = noun(&path);
             leaves(json, "$", "", &mut |value, at, key| {
@@ -66,20 +68,41 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
                     _ => key.to_owned(),
                 };
                 let from = format!("{{ jsonpath: {} }}", quoted(at));
-                given.insert(text, Given { step: i, name: identifier(&name), from });
+                given.insert(
+                    text,
+                    Given {
+                        step: i,
+                        name: identifier(&name),
+                        from,
+                    },
+                );
                 None::<()>
             });
         }
-        let last = answer.location.as_deref().map(|l| l.split(['?', '#']).next().unwrap_or(l));
+        let last = answer
+            .location
+            .as_deref()
+            .map(|l| l.split(['?', '#']).next().unwrap_or(l));
         if let Some((head, id)) = last.and_then(|l| l.rsplit_once('/'))
             && is_id("id", &Json::from(id))
             && !own.contains(id)
             && !given.contains_key(id)
         {
             let base = noun(head);
-            let name = if base.is_empty() { "id".into() } else { format!("{base}_id") };
+            let name = if base.is_empty() {
+                "id".into()
+            } else {
+                format!("{base}_id")
+            };
             let from = "{ header: location, regex: '([^/?#]+)(?:[?#].*)?$' }".to_owned();
-            given.insert(id.to_owned(), Given { step: i, name: identifier(&name), from });
+            given.insert(
+                id.to_owned(),
+                Given {
+                    step: i,
+                    name: identifier(&name),
+                    from,
+                },
+            );
         }
     }
     for g in used {
@@ -96,7 +119,13 @@ fn replace(step: &mut Step, take: &mut impl FnMut(&str) -> Option<String>) {
     };
     let path: Vec<String> = path
         .split('/')
-        .map(|s| if s.is_empty() { String::new() } else { take(s).unwrap_or_else(|| s.to_owned()) })
+        .map(|s| {
+            if s.is_empty() {
+                String::new()
+            } else {
+                take(s).unwrap_or_else(|| s.to_owned())
+            }
+        })
         .collect();
     let mut url = format!("{base}{}", path.join("/"));
     if let Some(query) = query {
@@ -137,7 +166,10 @@ fn in_json(json: &mut Json, take: &mut impl FnMut(&str) -> Option<String>) {
         Json::Object(map) => map.values_mut().for_each(|v| in_json(v, take)),
         Json::Array(items) => items.iter_mut().for_each(|v| in_json(v, take)),
         other => {
-            if let Some(new) = scalar(other).filter(|t| !is_marked(t)).and_then(|t| take(&t)) {
+            if let Some(new) = scalar(other)
+                .filter(|t| !is_marked(t))
+                .and_then(|t| take(&t))
+            {
                 *other = Json::from(new);
             }
         }
@@ -153,7 +185,12 @@ fn scalar(json: &Json) -> Option<String> {
 }
 
 /// Calls `with` for each scalar, with its JSONPath and the key that it stands under.
-fn leaves(json: &Json, at: &str, key: &str, with: &mut impl FnMut(&Json, &str, &str) -> Option<()>) {
+fn leaves(
+    json: &Json,
+    at: &str,
+    key: &str,
+    with: &mut impl FnMut(&Json, &str, &str) -> Option<()>,
+) {
     match json {
         Json::Object(map) => {
             for (k, v) in map {
@@ -180,8 +217,20 @@ fn leaves(json: &Json, at: &str, key: &str, with: &mut impl FnMut(&Json, &str, &
 /// Whether a value is one that names something: by the key that it stands under, or by itself.
 fn is_id(key: &str, value: &Json) -> bool {
     let lower = key.to_ascii_lowercase();
-    let by_key = ["id", "_id", "uuid", "guid", "slug", "code", "number", "reference", "ref", "key", "nonce"]
-        .contains(&lower.as_str())
+    let by_key = [
+        "id",
+        "_id",
+        "uuid",
+        "guid",
+        "slug",
+        "code",
+        "number",
+        "reference",
+        "ref",
+        "key",
+        "nonce",
+    ]
+    .contains(&lower.as_str())
         || lower.ends_with("_id")
         || lower.ends_with("-id")
         || key.ends_with("Id")
@@ -193,7 +242,8 @@ fn is_id(key: &str, value: &Json) -> bool {
             let word = s.len() <= 4096 && !s.contains(char::is_whitespace);
             let random = s.len() >= 16
                 && s.bytes().any(|b| b.is_ascii_digit())
-                && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+                && s.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
             word && (by_key || random)
         }
         _ => false,
@@ -204,7 +254,10 @@ fn is_id(key: &str, value: &Json) -> bool {
 fn noun(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or("");
     let words = path.rsplit('/').filter(|s| {
-        !s.is_empty() && !is_marked(s) && s.chars().all(|c| c.is_ascii_alphabetic() || c == '-' || c == '_')
+        !s.is_empty()
+            && !is_marked(s)
+            && s.chars()
+                .all(|c| c.is_ascii_alphabetic() || c == '-' || c == '_')
     });
     let Some(word) = words.into_iter().next() else {
         return String::new();

@@ -54,24 +54,42 @@ pub fn draft(given: &str, hosts: &mut Hosts, cwd: &Path) -> Result<Draft, String
     if order.is_empty() {
         return Err(match is_file {
             true => "no line of it is a request in the form of nginx, Apache or JSON".into(),
-            false => "it is neither a file nor a line of an access log (nginx, Apache or JSON)".into(),
+            false => {
+                "it is neither a file nor a line of an access log (nginx, Apache or JSON)".into()
+            }
         });
     }
     if let Some(line) = first_unread {
         let shown: String = line.chars().take(60).filter(|c| !c.is_control()).collect();
-        draft.warnings.push(format!("left out: {unread} lines that are no requests, such as `{shown}`"));
+        draft.warnings.push(format!(
+            "left out: {unread} lines that are no requests, such as `{shown}`"
+        ));
     }
     if order.len() > MOST {
-        draft.warnings.push(format!("left out: {} of {} different requests", order.len() - MOST, order.len()));
+        draft.warnings.push(format!(
+            "left out: {} of {} different requests",
+            order.len() - MOST,
+            order.len()
+        ));
         order.truncate(MOST);
     }
     for seen in order {
         let n = counts.get(&seen).copied().unwrap_or(1);
-        draft.steps.push(step(&seen, n, &mut draft.secrets, &mut draft.warnings, hosts));
+        draft.steps.push(step(
+            &seen,
+            n,
+            &mut draft.secrets,
+            &mut draft.warnings,
+            hosts,
+        ));
     }
     draft.about.push("Made from an access log.".into());
     draft.name = match &draft.steps[..] {
-        [one] => format!("{} {} is answered as it was logged", one.method, super::path_of(&one.url)),
+        [one] => format!(
+            "{} {} is answered as it was logged",
+            one.method,
+            super::path_of(&one.url)
+        ),
         all => format!("{} requests are answered as they were logged", all.len()),
     };
     Ok(draft)
@@ -97,7 +115,8 @@ fn step(
         step.notes.push(format!("Logged {n} times."));
     }
     if ["POST", "PUT", "PATCH"].contains(&seen.method.as_str()) {
-        step.notes.push("A log does not have the body: add `json:`, `form:` or `body:`.".into());
+        step.notes
+            .push("A log does not have the body: add `json:`, `form:` or `body:`.".into());
     }
     if (300..400).contains(&seen.status) {
         step.redirects = Some(0);
@@ -127,7 +146,11 @@ fn of_text(line: &str) -> Option<Seen> {
             continue;
         };
         let mut behind = rest[end + 1..].split_whitespace();
-        let status = behind.next()?.parse().ok().filter(|s| (100..600).contains(s))?;
+        let status = behind
+            .next()?
+            .parse()
+            .ok()
+            .filter(|s| (100..600).contains(s))?;
         return Some(Seen {
             method,
             path,
@@ -159,8 +182,10 @@ fn request(text: &str) -> Option<(String, String)> {
 }
 
 fn method_of(text: &str) -> Option<String> {
-    let fits = !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_alphabetic());
-    fits.then(|| text.to_ascii_uppercase()).filter(|m| m != "CONNECT")
+    let fits =
+        !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_alphabetic());
+    fits.then(|| text.to_ascii_uppercase())
+        .filter(|m| m != "CONNECT")
 }
 
 /// The path of a target, which may be a whole URL.
@@ -184,22 +209,66 @@ fn field<'j>(json: &'j Json, names: &[&str]) -> Option<&'j Json> {
 
 fn of_json(json: &Json) -> Option<Seen> {
     const METHOD: [&str; 12] = [
-        "method", "request_method", "http_method", "RequestMethod", "verb", "req.method", "request.method",
-        "http.request.method", "http.method", "httpRequest.requestMethod", "requestMethod", "cs-method",
+        "method",
+        "request_method",
+        "http_method",
+        "RequestMethod",
+        "verb",
+        "req.method",
+        "request.method",
+        "http.request.method",
+        "http.method",
+        "httpRequest.requestMethod",
+        "requestMethod",
+        "cs-method",
     ];
     const PATH: [&str; 18] = [
-        "request_uri", "uri", "path", "url", "target", "RequestPath", "request_path", "req.url", "request.uri",
-        "request.url", "request.path", "url.original", "url.path", "http.url", "http.target",
-        "httpRequest.requestUrl", "requestUrl", "cs-uri-stem",
+        "request_uri",
+        "uri",
+        "path",
+        "url",
+        "target",
+        "RequestPath",
+        "request_path",
+        "req.url",
+        "request.uri",
+        "request.url",
+        "request.path",
+        "url.original",
+        "url.path",
+        "http.url",
+        "http.target",
+        "httpRequest.requestUrl",
+        "requestUrl",
+        "cs-uri-stem",
     ];
     const STATUS: [&str; 15] = [
-        "status", "status_code", "statusCode", "http_status", "response_code", "DownstreamStatus", "code",
-        "res.statusCode", "response.status", "response.status_code", "http.response.status_code",
-        "http.status_code", "httpRequest.status", "sc-status", "resp_status",
+        "status",
+        "status_code",
+        "statusCode",
+        "http_status",
+        "response_code",
+        "DownstreamStatus",
+        "code",
+        "res.statusCode",
+        "response.status",
+        "response.status_code",
+        "http.response.status_code",
+        "http.status_code",
+        "httpRequest.status",
+        "sc-status",
+        "resp_status",
     ];
     const HOST: [&str; 9] = [
-        "host", "http_host", "RequestHost", "server_name", "vhost", "req.headers.host", "request.host",
-        "url.domain", "authority",
+        "host",
+        "http_host",
+        "RequestHost",
+        "server_name",
+        "vhost",
+        "req.headers.host",
+        "request.host",
+        "url.domain",
+        "authority",
     ];
     let text = |v: &Json| match v {
         Json::String(s) => Some(s.clone()),
@@ -224,7 +293,8 @@ fn of_json(json: &Json) -> Option<Seen> {
     let host = field(json, &HOST).and_then(text).filter(|h| {
         !h.is_empty()
             && h != "_"
-            && h.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'))
+            && h.chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'))
     });
     Some(Seen {
         method,
@@ -250,13 +320,34 @@ mod tests {
             r#"203.0.113.9 - ann [10/Oct/2026:13:55:36 +0000] "GET /orders?page=2 HTTP/1.1" 200 512 "https://x.example/" "Mozilla/5.0 (\"x\")""#,
             "GET /orders?page=2 200 None",
         );
-        is(r#"::1 - - [10/Oct/2026:13:55:36 +0000] "post /a HTTP/2.0" 201 -"#, "POST /a 201 None");
-        is(r#"shop.example:443 1.2.3.4 - - [x] "GET http://shop.example/b HTTP/1.1" 304 0"#, "GET /b 304 None");
-        is(r#"{"time":"x","request":"DELETE /o/7 HTTP/1.1","status":"204","host":"shop.example"}"#, "DELETE /o/7 204 Some(\"shop.example\")");
-        is(r#"web-1  | {"method":"GET","uri":"/a","args":"b=1","status":200}"#, "GET /a?b=1 200 None");
-        is(r#"{"request":{"method":"GET","host":"s.example:8443","uri":"/c?d=1"},"status":404}"#, "GET /c?d=1 404 Some(\"s.example:8443\")");
-        is(r#"{"RequestMethod":"GET","RequestPath":"/t","DownstreamStatus":502,"RequestHost":"_"}"#, "GET /t 502 None");
-        is(r#"{"http.request.method":"PUT","url.original":"/e","http.response.status_code":200}"#, "PUT /e 200 None");
+        is(
+            r#"::1 - - [10/Oct/2026:13:55:36 +0000] "post /a HTTP/2.0" 201 -"#,
+            "POST /a 201 None",
+        );
+        is(
+            r#"shop.example:443 1.2.3.4 - - [x] "GET http://shop.example/b HTTP/1.1" 304 0"#,
+            "GET /b 304 None",
+        );
+        is(
+            r#"{"time":"x","request":"DELETE /o/7 HTTP/1.1","status":"204","host":"shop.example"}"#,
+            "DELETE /o/7 204 Some(\"shop.example\")",
+        );
+        is(
+            r#"web-1  | {"method":"GET","uri":"/a","args":"b=1","status":200}"#,
+            "GET /a?b=1 200 None",
+        );
+        is(
+            r#"{"request":{"method":"GET","host":"s.example:8443","uri":"/c?d=1"},"status":404}"#,
+            "GET /c?d=1 404 Some(\"s.example:8443\")",
+        );
+        is(
+            r#"{"RequestMethod":"GET","RequestPath":"/t","DownstreamStatus":502,"RequestHost":"_"}"#,
+            "GET /t 502 None",
+        );
+        is(
+            r#"{"http.request.method":"PUT","url.original":"/e","http.response.status_code":200}"#,
+            "PUT /e 200 None",
+        );
         for none in [
             "hello",
             r#"1.2.3.4 - - [x] "\x16\x03\x01" 400 0"#,

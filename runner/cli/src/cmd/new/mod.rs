@@ -99,9 +99,8 @@ fn tell(session: &Session, made: &Made, path: &Path, to_output: bool) {
 
 fn text(session: &Session, args: &NewArgs, hosts: &mut Hosts) -> Result<Made, Problem> {
     let cwd = &session.context.cwd;
-    let invalid = |of: &str, why: String| {
-        Problem::new(ProblemKind::InvalidValue, format!("{of}: {why}"))
-    };
+    let invalid =
+        |of: &str, why: String| Problem::new(ProblemKind::InvalidValue, format!("{of}: {why}"));
     let draft = if let Some(command) = &args.from_curl {
         let command = match command.as_str() {
             "-" => standard_input()?,
@@ -172,7 +171,8 @@ fn line_of(p: &Problem) -> String {
 
 fn standard_input() -> Result<String, Problem> {
     let mut bytes = Vec::new();
-    let fail = |why: String| Problem::new(ProblemKind::InvalidValue, format!("standard input {why}"));
+    let fail =
+        |why: String| Problem::new(ProblemKind::InvalidValue, format!("standard input {why}"));
     std::io::stdin()
         .lock()
         .take(LONGEST + 1)
@@ -208,12 +208,20 @@ fn slug(name: &str) -> String {
         }
     }
     let out = out.trim_matches('-');
-    if out.is_empty() { "new".into() } else { out.to_owned() }
+    if out.is_empty() {
+        "new".into()
+    } else {
+        out.to_owned()
+    }
 }
 
 /// The path of a URL, for names.
 fn path_of(url: &str) -> String {
-    let path = draft::split_url(url).1.split(['?', '#']).next().unwrap_or("");
+    let path = draft::split_url(url)
+        .1
+        .split(['?', '#'])
+        .next()
+        .unwrap_or("");
     let path = draft::template(path);
     if path.is_empty() { "/".into() } else { path }
 }

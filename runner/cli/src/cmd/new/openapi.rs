@@ -14,7 +14,9 @@ use super::host::Hosts;
 use super::sample::sample;
 use super::schema::converted;
 
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "options", "head", "patch", "trace",
+];
 
 /// A description.
 pub struct Api {
@@ -84,16 +86,24 @@ pub fn draft(path: &Path, wanted: &str, hosts: &mut Hosts) -> Result<Draft, Stri
     };
     let found = api.operations().find(|(path, method, _, o)| {
         o["operationId"] == wanted
-            || wanted.split_once(' ').is_some_and(|(m, p)| m.eq_ignore_ascii_case(method) && p.trim() == *path)
+            || wanted
+                .split_once(' ')
+                .is_some_and(|(m, p)| m.eq_ignore_ascii_case(method) && p.trim() == *path)
     });
     let Some((url, method, item, operation)) = found else {
-        let all: Vec<String> = api.operations().map(|(p, m, _, o)| name_of(p, m, o)).collect();
+        let all: Vec<String> = api
+            .operations()
+            .map(|(p, m, _, o)| name_of(p, m, o))
+            .collect();
         let near = nearest(wanted, all.iter().map(String::as_str));
         let shown: Vec<&str> = all.iter().map(String::as_str).take(30).collect();
         return Err(match near {
             Some(n) => format!("it has no operation `{wanted}`; did you mean `{n}`?"),
             None if all.is_empty() => "it has no operations".into(),
-            None => format!("it has no operation `{wanted}`; there are: {}", shown.join(", ")),
+            None => format!(
+                "it has no operation `{wanted}`; there are: {}",
+                shown.join(", ")
+            ),
         });
     };
     let mut draft = Draft::default();
@@ -101,11 +111,26 @@ pub fn draft(path: &Path, wanted: &str, hosts: &mut Hosts) -> Result<Draft, Stri
         method: method.to_ascii_uppercase(),
         ..Step::default()
     };
-    let summary = operation["summary"].as_str().or(operation["description"].as_str());
-    let summary = summary.map(|s| s.lines().next().unwrap_or("").trim().trim_end_matches('.').to_owned());
-    draft.name = summary.filter(|s| !s.is_empty()).unwrap_or_else(|| name_of(url, method, operation));
-    let file = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    draft.about.push(format!("Made from the operation `{wanted}` of {file}."));
+    let summary = operation["summary"]
+        .as_str()
+        .or(operation["description"].as_str());
+    let summary = summary.map(|s| {
+        s.lines()
+            .next()
+            .unwrap_or("")
+            .trim()
+            .trim_end_matches('.')
+            .to_owned()
+    });
+    draft.name = summary
+        .filter(|s| !s.is_empty())
+        .unwrap_or_else(|| name_of(url, method, operation));
+    let file = path
+        .file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    draft
+        .about
+        .push(format!("Made from the operation `{wanted}` of {file}."));
     let base = server(&api, operation, item, hosts, &mut draft);
     let rest = parameters(&api, url, &[item, operation], &mut step, &mut draft);
     step.url = format!("{base}{rest}");
@@ -117,9 +142,20 @@ pub fn draft(path: &Path, wanted: &str, hosts: &mut Hosts) -> Result<Draft, Stri
 }
 
 /// The host that serves it, with the path before all paths.
-fn server(api: &Api, operation: &Json, item: &Json, hosts: &mut Hosts, draft: &mut Draft) -> String {
-    let servers = [operation, item, &api.root].into_iter().find_map(|o| o["servers"][0].as_object());
-    let mut url = servers.and_then(|s| s.get("url")?.as_str()).unwrap_or("/").to_owned();
+fn server(
+    api: &Api,
+    operation: &Json,
+    item: &Json,
+    hosts: &mut Hosts,
+    draft: &mut Draft,
+) -> String {
+    let servers = [operation, item, &api.root]
+        .into_iter()
+        .find_map(|o| o["servers"][0].as_object());
+    let mut url = servers
+        .and_then(|s| s.get("url")?.as_str())
+        .unwrap_or("/")
+        .to_owned();
     let variables = servers.and_then(|s| s.get("variables")?.as_object());
     for (name, v) in variables.into_iter().flatten() {
         if let Some(default) = v["default"].as_str() {
@@ -137,7 +173,10 @@ fn server(api: &Api, operation: &Json, item: &Json, hosts: &mut Hosts, draft: &m
 /// The path with its parameters; parameters of the query and headers that must be there.
 fn parameters(api: &Api, path: &str, of: &[&Json], step: &mut Step, draft: &mut Draft) -> String {
     let mut all: Vec<&Json> = Vec::new();
-    for p in of.iter().flat_map(|o| o["parameters"].as_array().into_iter().flatten()) {
+    for p in of
+        .iter()
+        .flat_map(|o| o["parameters"].as_array().into_iter().flatten())
+    {
         let p = api.follow(p);
         // Those of the operation take the place of those of its path.
         all.retain(|q| (&q["name"], &q["in"]) != (&p["name"], &p["in"]));
@@ -147,7 +186,9 @@ fn parameters(api: &Api, path: &str, of: &[&Json], step: &mut Step, draft: &mut 
     let mut query = Vec::new();
     let mut optional = Vec::new();
     for p in all {
-        let Some(name) = p["name"].as_str() else { continue };
+        let Some(name) = p["name"].as_str() else {
+            continue;
+        };
         let place = p["in"].as_str().unwrap_or("");
         if place != "path" && p["required"] != true {
             optional.push(format!("{name} ({place})"));
@@ -170,7 +211,8 @@ fn parameters(api: &Api, path: &str, of: &[&Json], step: &mut Step, draft: &mut 
         put(place, name, &value, &mut path, &mut query, step);
     }
     if !optional.is_empty() {
-        step.notes.push(format!("It also takes: {}.", optional.join(", ")));
+        step.notes
+            .push(format!("It also takes: {}.", optional.join(", ")));
     }
     match query.is_empty() {
         true => path,
@@ -178,11 +220,20 @@ fn parameters(api: &Api, path: &str, of: &[&Json], step: &mut Step, draft: &mut 
     }
 }
 
-fn put(place: &str, name: &str, value: &str, path: &mut String, query: &mut Vec<String>, step: &mut Step) {
+fn put(
+    place: &str,
+    name: &str,
+    value: &str,
+    path: &mut String,
+    query: &mut Vec<String>,
+    step: &mut Step,
+) {
     match place {
         "path" => *path = path.replace(&format!("{{{name}}}"), value),
         "query" => query.push(format!("{name}={value}")),
-        "cookie" => step.headers.push(("Cookie".into(), format!("{name}={value}"))),
+        "cookie" => step
+            .headers
+            .push(("Cookie".into(), format!("{name}={value}"))),
         _ => step.headers.push((name.to_owned(), value.to_owned())),
     }
 }
@@ -190,13 +241,18 @@ fn put(place: &str, name: &str, value: &str, path: &mut String, query: &mut Vec<
 /// The example of a parameter or a media type, or a value that its schema allows.
 fn example(api: &Api, of: &Json) -> Json {
     let named = of["examples"].as_object().and_then(|e| e.values().next());
-    let found = of.get("example").cloned().or_else(|| api.follow(named?).get("value").cloned());
+    let found = of
+        .get("example")
+        .cloned()
+        .or_else(|| api.follow(named?).get("value").cloned());
     found.unwrap_or_else(|| sample(api, &of["schema"]))
 }
 
 fn body(api: &Api, operation: &Json, step: &mut Step, draft: &mut Draft) {
     let body = api.follow(&operation["requestBody"]);
-    let Some(content) = body["content"].as_object() else { return };
+    let Some(content) = body["content"].as_object() else {
+        return;
+    };
     let json = content.iter().find(|(k, _)| is_json(k));
     let Some((kind, media)) = json.or_else(|| content.iter().next()) else {
         return;
@@ -216,14 +272,17 @@ fn body(api: &Api, operation: &Json, step: &mut Step, draft: &mut Draft) {
     }
     match (plain, value.as_object()) {
         ("application/x-www-form-urlencoded", Some(fields)) => {
-            let mut pairs: Vec<(String, String)> = fields.iter().map(|(k, v)| (k.clone(), text(v))).collect();
+            let mut pairs: Vec<(String, String)> =
+                fields.iter().map(|(k, v)| (k.clone(), text(v))).collect();
             draft.secrets.clean_pairs(&mut pairs);
             step.body = Body::Form(pairs);
         }
         _ => {
             step.headers.push(("Content-Type".into(), plain.into()));
             step.body = Body::Text(text(&value));
-            step.notes.push(format!("The body is of the type {plain}: write what the service takes."));
+            step.notes.push(format!(
+                "The body is of the type {plain}: write what the service takes."
+            ));
         }
     }
 }
@@ -234,17 +293,26 @@ fn is_json(kind: &str) -> bool {
 }
 
 fn text(json: &Json) -> String {
-    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+    json.as_str()
+        .map_or_else(|| json.to_string(), str::to_owned)
 }
 
 /// The first way to say who asks.
 fn security(api: &Api, operation: &Json, step: &mut Step, draft: &mut Draft) {
     let all = operation.get("security").unwrap_or(&api.root["security"]);
-    let Some(one) = all[0].as_object() else { return };
+    let Some(one) = all[0].as_object() else {
+        return;
+    };
     for name in one.keys() {
         let scheme = api.follow(&api.root["components"]["securitySchemes"][name]);
         let key = scheme["name"].as_str().unwrap_or(name);
-        match (scheme["type"].as_str(), scheme["scheme"].as_str().map(str::to_ascii_lowercase).as_deref()) {
+        match (
+            scheme["type"].as_str(),
+            scheme["scheme"]
+                .as_str()
+                .map(str::to_ascii_lowercase)
+                .as_deref(),
+        ) {
             (Some("http"), Some("basic")) => {
                 draft.vars.push(("user".into(), json!("user")));
                 let password = draft.secrets.put("password", "");
@@ -260,11 +328,15 @@ fn security(api: &Api, operation: &Json, step: &mut Step, draft: &mut Draft) {
                         let sign = if step.url.contains('?') { '&' } else { '?' };
                         step.url = format!("{}{sign}{key}={value}", step.url);
                     }
-                    Some("cookie") => step.headers.push(("Cookie".into(), format!("{key}={value}"))),
+                    Some("cookie") => step
+                        .headers
+                        .push(("Cookie".into(), format!("{key}={value}"))),
                     _ => step.headers.push((key.to_owned(), value)),
                 }
             }
-            _ => draft.warnings.push(format!("the security scheme `{name}` is left out: a step cannot say it")),
+            _ => draft.warnings.push(format!(
+                "the security scheme `{name}` is left out: a step cannot say it"
+            )),
         }
     }
 }
@@ -275,10 +347,16 @@ fn answer(api: &Api, operation: &Json, step: &mut Step, draft: &mut Draft) {
     let all = operation["responses"].as_object().unwrap_or(&empty);
     let mut statuses: Vec<&String> = all.keys().filter(|s| s.starts_with('2')).collect();
     statuses.sort();
-    let chosen = statuses.first().copied().or_else(|| all.keys().find(|s| s.starts_with('3')));
+    let chosen = statuses
+        .first()
+        .copied()
+        .or_else(|| all.keys().find(|s| s.starts_with('3')));
     let (status, response) = match chosen {
         Some(s) => (s.as_str(), api.follow(&all[s.as_str()])),
-        None => ("", all.get("default").map_or(&Json::Null, |d| api.follow(d))),
+        None => (
+            "",
+            all.get("default").map_or(&Json::Null, |d| api.follow(d)),
+        ),
     };
     step.expect.push(match status.parse::<u16>() {
         Ok(code) => {
@@ -290,19 +368,31 @@ fn answer(api: &Api, operation: &Json, step: &mut Step, draft: &mut Draft) {
         Err(_) if status.starts_with('2') => "status >= 200 && status < 300".into(),
         Err(_) => "status < 400".into(),
     });
-    let others: Vec<&str> = all.keys().map(String::as_str).filter(|s| *s != status).collect();
+    let others: Vec<&str> = all
+        .keys()
+        .map(String::as_str)
+        .filter(|s| *s != status)
+        .collect();
     if !others.is_empty() {
-        step.hints.push(format!("Also documented: {}. Write a scenario for each that users meet.", others.join(", ")));
+        step.hints.push(format!(
+            "Also documented: {}. Write a scenario for each that users meet.",
+            others.join(", ")
+        ));
     }
     let content = response["content"].as_object().into_iter().flatten();
-    let media = content.into_iter().find(|(k, _)| is_json(k)).map(|(_, m)| m);
+    let media = content
+        .into_iter()
+        .find(|(k, _)| is_json(k))
+        .map(|(_, m)| m);
     let Some(schema) = media.and_then(|m| m.get("schema")) else {
         return;
     };
     let schema = converted(api, schema);
     match jsonschema_ok(&schema) {
         Ok(()) => step.schema = Some(schema),
-        Err(why) => draft.warnings.push(format!("the schema of the answer is left out: {why}")),
+        Err(why) => draft
+            .warnings
+            .push(format!("the schema of the answer is left out: {why}")),
     }
 }
 
@@ -316,7 +406,8 @@ fn jsonschema_ok(schema: &Json) -> Result<(), String> {
     }
     let node = Node::from_json(schema, &Span::generated());
     let read = Asked::read("schema", &Span::generated(), &node);
-    read.map(|_| ()).map_err(|p| p.first().map_or_else(String::new, |p| p.message.clone()))
+    read.map(|_| ())
+        .map_err(|p| p.first().map_or_else(String::new, |p| p.message.clone()))
 }
 
 impl Api {
@@ -327,6 +418,8 @@ impl Api {
 
     /// Whether it is of 3.0, whose schemas are of an older dialect.
     pub fn is_old(&self) -> bool {
-        self.root["openapi"].as_str().is_some_and(|v| v.starts_with("3.0"))
+        self.root["openapi"]
+            .as_str()
+            .is_some_and(|v| v.starts_with("3.0"))
     }
 }

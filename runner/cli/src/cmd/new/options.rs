@@ -252,7 +252,10 @@ fn put(
             kind,
         }),
         Kind::Idle => idle.push(shown.to_owned()),
-        Kind::Lost => warnings.push(format!("{shown} (--{}) is left out: a step cannot say it", row.0)),
+        Kind::Lost => warnings.push(format!(
+            "{shown} (--{}) is left out: a step cannot say it",
+            row.0
+        )),
     }
 }
 

@@ -73,7 +73,12 @@ fn made(api: &Api, schema: &Json, depth: usize) -> Json {
 }
 
 fn object(api: &Api, schema: &Json, depth: usize) -> Json {
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
     let mut fields = Map::new();
     for (name, of) in schema["properties"].as_object().into_iter().flatten() {
         let of = api.follow(of);

@@ -8,7 +8,14 @@ use super::openapi::Api;
 
 /// Keys of OpenAPI that say nothing about a value.
 const SAYS_NOTHING: [&str; 8] = [
-    "discriminator", "xml", "externalDocs", "example", "examples", "deprecated", "readOnly", "writeOnly",
+    "discriminator",
+    "xml",
+    "externalDocs",
+    "example",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
 ];
 
 /// The schema with everything that it refers to under `$defs`.
@@ -46,7 +53,11 @@ fn one(api: &Api, schema: &Json, wanted: &mut Vec<String>) -> Json {
     let Some(map) = schema.as_object() else {
         return schema.clone();
     };
-    if let Some(pointer) = map.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix('#')) {
+    if let Some(pointer) = map
+        .get("$ref")
+        .and_then(Json::as_str)
+        .and_then(|r| r.strip_prefix('#'))
+    {
         wanted.push(pointer.to_owned());
         let to = format!("#/$defs/{}", name(pointer).replace('~', "~0"));
         return json!({ "$ref": to });
@@ -65,21 +76,38 @@ fn one(api: &Api, schema: &Json, wanted: &mut Vec<String>) -> Json {
                 let all = value.as_object().into_iter().flatten();
                 // What is only ever sent is in no answer.
                 let read = all.filter(|(_, v)| api.follow(v)["writeOnly"] != true);
-                Json::Object(read.map(|(k, v)| (k.clone(), one(api, v, wanted))).collect())
+                Json::Object(
+                    read.map(|(k, v)| (k.clone(), one(api, v, wanted)))
+                        .collect(),
+                )
             }
-            "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
-                value.as_array().into_iter().flatten().map(|v| one(api, v, wanted)).collect()
-            }
-            "items" | "not" | "additionalProperties" | "contains" | "if" | "then" | "else" | "propertyNames" => {
-                one(api, value, wanted)
-            }
+            "allOf" | "anyOf" | "oneOf" | "prefixItems" => value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|v| one(api, v, wanted))
+                .collect(),
+            "items"
+            | "not"
+            | "additionalProperties"
+            | "contains"
+            | "if"
+            | "then"
+            | "else"
+            | "propertyNames" => one(api, value, wanted),
             "required" => {
                 let properties = &map.get("properties");
                 let sent = |n: &Json| {
                     let of = n.as_str().and_then(|n| properties.and_then(|p| p.get(n)));
                     of.is_some_and(|v| api.follow(v)["writeOnly"] == true)
                 };
-                value.as_array().into_iter().flatten().filter(|n| !sent(n)).cloned().collect()
+                value
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter(|n| !sent(n))
+                    .cloned()
+                    .collect()
             }
             _ => value.clone(),
         };
@@ -93,7 +121,10 @@ fn one(api: &Api, schema: &Json, wanted: &mut Vec<String>) -> Json {
 
 /// What OpenAPI 3.0 says differently from JSON Schema.
 fn modernise(map: &Map<String, Json>, out: &mut Map<String, Json>) {
-    for (exclusive, bound) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
+    for (exclusive, bound) in [
+        ("exclusiveMinimum", "minimum"),
+        ("exclusiveMaximum", "maximum"),
+    ] {
         match out.get(exclusive) {
             Some(Json::Bool(true)) => {
                 match out.remove(bound) {

@@ -56,9 +56,7 @@ pub fn words(line: &str) -> Result<Words, String> {
                     .push("a command in backticks is not run; its text is kept".into());
                 word.get_or_insert_default().push('`');
             }
-            '#' if word.is_none() => {
-                while chars.next_if(|c| *c != '\n').is_some() {}
-            }
+            '#' if word.is_none() => while chars.next_if(|c| *c != '\n').is_some() {},
             '|' | ';' | '&' | '>' | '<' => {
                 // `2>` names a stream, and is no word.
                 if c == '>' && word.as_deref().is_some_and(|w| w == "2" || w == "1") {
@@ -90,7 +88,11 @@ pub fn words(line: &str) -> Result<Words, String> {
 
 type Chars<'t> = std::iter::Peekable<std::str::Chars<'t>>;
 
-fn double(chars: &mut Chars<'_>, word: &mut String, warnings: &mut Vec<String>) -> Result<(), String> {
+fn double(
+    chars: &mut Chars<'_>,
+    word: &mut String,
+    warnings: &mut Vec<String>,
+) -> Result<(), String> {
     loop {
         match chars.next() {
             Some('"') => return Ok(()),
@@ -204,8 +206,14 @@ mod tests {
     fn quotes_and_ends_of_lines() {
         is("curl  a\tb", &["curl", "a", "b"]);
         is("curl 'a b'\"c d\"e", &["curl", "a bc de"]);
-        is(r#"curl 'it'\''s' "x \"y\" \z""#, &["curl", "it's", r#"x "y" \z"#]);
-        is("curl \\\n  -H 'A: b' \\\r\n  x", &["curl", "-H", "A: b", "x"]);
+        is(
+            r#"curl 'it'\''s' "x \"y\" \z""#,
+            &["curl", "it's", r#"x "y" \z"#],
+        );
+        is(
+            "curl \\\n  -H 'A: b' \\\r\n  x",
+            &["curl", "-H", "A: b", "x"],
+        );
         is(r"curl $'a\nb\x41\u00e9\101\'c'", &["curl", "a\nbAéA'c"]);
         is("curl '' x", &["curl", "", "x"]);
         is("curl a#b # c", &["curl", "a#b"]);
