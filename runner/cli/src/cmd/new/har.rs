@@ -107,11 +107,19 @@ fn started(entry: &Json) -> &str {
     entry["startedDateTime"].as_str().unwrap_or("")
 }
 
-/// The origin that the recording is about: that of the first request for more than a file.
+/// The origin that the recording is about: that of most requests for more than a file.
 fn main_origin(entries: &[&Json]) -> Option<String> {
-    let useful = entries.iter().find(|e| useless(e).is_none())?;
-    let url = useful["request"]["url"].as_str()?;
-    Some(split_url(url).0.to_owned())
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for entry in entries.iter().filter(|e| useless(e).is_none()) {
+        let (base, _) = split_url(entry["request"]["url"].as_str()?);
+        match counts.iter_mut().find(|(b, _)| *b == base) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((base, 1)),
+        }
+    }
+    // Of equal ones the first.
+    let most = counts.iter().rev().max_by_key(|(_, n)| *n)?;
+    Some(most.0.to_owned())
 }
 
 /// Why a request is not part of a scenario.

@@ -7,6 +7,9 @@ use serde_json::Value as Json;
 use super::draft::{Body, Step, identifier, is_marked, is_secret, mark, split_url};
 use super::emit::quoted;
 
+/// A value of so many characters is the same one wherever it stands.
+const CERTAIN: usize = 6;
+
 /// What an answer gave.
 #[derive(Debug, Default)]
 pub struct Answer {
@@ -35,7 +38,11 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
     for i in 0..steps.len() {
         let step = &mut steps[i];
         let path = split_url(&step.url).1.to_owned();
-        let mut take = |text: &str| -> Option<String> {
+        let mut take = |text: &str, key: &str| -> Option<String> {
+            // `qty: 1` is not the id 1 of an answer.
+            if text.len() < CERTAIN && !is_id(key, &Json::from(text)) {
+                return None;
+            }
             let Some(g) = given.get_mut(text) else {
                 own.insert(text.to_owned());
                 return None;
@@ -111,7 +118,7 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
 }
 
 /// Replaces values of a request, wherever they stand.
-fn replace(step: &mut Step, take: &mut impl FnMut(&str) -> Option<String>) {
+fn replace(step: &mut Step, take: &mut impl FnMut(&str, &str) -> Option<String>) {
     let (base, rest) = split_url(&step.url);
     let (path, query) = match rest.split_once('?') {
         Some((p, q)) => (p, Some(q)),
@@ -123,7 +130,7 @@ fn replace(step: &mut Step, take: &mut impl FnMut(&str) -> Option<String>) {
             if s.is_empty() {
                 String::new()
             } else {
-                take(s).unwrap_or_else(|| s.to_owned())
+                take(s, "id").unwrap_or_else(|| s.to_owned())
             }
         })
         .collect();
@@ -132,27 +139,27 @@ fn replace(step: &mut Step, take: &mut impl FnMut(&str) -> Option<String>) {
         let pairs: Vec<String> = query
             .split('&')
             .map(|pair| match pair.split_once('=') {
-                Some((k, v)) => format!("{k}={}", take(v).unwrap_or_else(|| v.to_owned())),
+                Some((k, v)) => format!("{k}={}", take(v, k).unwrap_or_else(|| v.to_owned())),
                 None => pair.to_owned(),
             })
             .collect();
         url = format!("{url}?{}", pairs.join("&"));
     }
     step.url = url;
-    for (_, value) in &mut step.headers {
-        if let Some(new) = take(value) {
+    for (name, value) in &mut step.headers {
+        if let Some(new) = take(value, name) {
             *value = new;
         } else if let Some((scheme, token)) = value.split_once(' ')
-            && let Some(new) = take(token)
+            && let Some(new) = take(token, name)
         {
             *value = format!("{scheme} {new}");
         }
     }
     match &mut step.body {
-        Body::Json(json) => in_json(json, take),
+        Body::Json(json) => in_json(json, "", take),
         Body::Form(pairs) => {
-            for (_, v) in pairs {
-                if let Some(new) = take(v) {
+            for (k, v) in pairs {
+                if let Some(new) = take(v, k) {
                     *v = new;
                 }
             }
@@ -161,15 +168,13 @@ fn replace(step: &mut Step, take: &mut impl FnMut(&str) -> Option<String>) {
     }
 }
 
-fn in_json(json: &mut Json, take: &mut impl FnMut(&str) -> Option<String>) {
+fn in_json(json: &mut Json, key: &str, take: &mut impl FnMut(&str, &str) -> Option<String>) {
     match json {
-        Json::Object(map) => map.values_mut().for_each(|v| in_json(v, take)),
-        Json::Array(items) => items.iter_mut().for_each(|v| in_json(v, take)),
+        Json::Object(map) => map.iter_mut().for_each(|(k, v)| in_json(v, k, take)),
+        Json::Array(items) => items.iter_mut().for_each(|v| in_json(v, key, take)),
         other => {
-            if let Some(new) = scalar(other)
-                .filter(|t| !is_marked(t))
-                .and_then(|t| take(&t))
-            {
+            let text = scalar(other).filter(|t| !is_marked(t));
+            if let Some(new) = text.and_then(|t| take(&t, key)) {
                 *other = Json::from(new);
             }
         }

@@ -185,7 +185,7 @@ fn shop_har() -> Value {
         }),
         200,
         json,
-        "{\"accessToken\":\"eyJhbGciOi.J9x1\",\"user\":{\"id\":7}}",
+        "{\"accessToken\":\"eyJhbGciOi.J9x1\",\"user\":{\"id\":7},\"cart_id\":2}",
     );
     login["response"]["headers"] = json!([{ "name": "Set-Cookie", "value": "sid=s1; Path=/" }]);
     let bearer = "Bearer eyJhbGciOi.J9x1";
@@ -204,7 +204,7 @@ fn shop_har() -> Value {
     login["startedDateTime"] = json!("2026-01-01T00:00:01Z");
     let mut later = entry(
         "GET",
-        &format!("{site}/orders/90210?user=7#top"),
+        &format!("{site}/orders/90210?user_id=7#top"),
         json!({ "Authorization": bearer }),
         200,
         json,
@@ -252,7 +252,7 @@ fn recordings_are_linked_and_hold_no_secret() {
             "json: { user_id: \"{{ user_id }}\", sku: A1, qty: 2 }",
             "Cookie: \"other={{ secrets.COOKIE_OTHER }}\"",
             "order_id: { jsonpath: \"$.id\" }",
-            "url: \"http://gateway/orders/{{ order_id }}?user={{ user_id }}\"",
+            "url: \"http://gateway/orders/{{ order_id }}?user_id={{ user_id }}\"",
             "- status == 201",
             "redirects: 0",
             "The answer had: id, sku, total".to_lowercase().as_str(),
