@@ -71,7 +71,10 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
                     return None;
                 }
                 let name = match key.to_ascii_lowercase().as_str() {
-                    "id" | "uuid" | "_id" if !base.is_empty() => format!("{base}_id"),
+                    "id" | "uuid" | "_id" => match owner(at).unwrap_or_else(|| base.clone()) {
+                        of if of.is_empty() => key.to_owned(),
+                        of => format!("{of}_id"),
+                    },
                     _ => key.to_owned(),
                 };
                 let from = format!("{{ jsonpath: {} }}", quoted(at));
@@ -255,6 +258,13 @@ fn is_id(key: &str, value: &Json) -> bool {
     }
 }
 
+/// What a value belongs to: `$.items[0].id` is of an item.
+fn owner(at: &str) -> Option<String> {
+    let (of, _) = at.rsplit_once('.')?;
+    let word = of.rsplit('.').next()?.split('[').next()?;
+    (word != "$" && !word.is_empty()).then(|| singular(word))
+}
+
 /// What a path is about: `/api/orders/7/items` is about an item.
 fn noun(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or("");
@@ -267,6 +277,10 @@ fn noun(path: &str) -> String {
     let Some(word) = words.into_iter().next() else {
         return String::new();
     };
+    singular(word)
+}
+
+fn singular(word: &str) -> String {
     let word = word.to_ascii_lowercase();
     match word.strip_suffix("ies") {
         Some(stem) => format!("{stem}y"),
