@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod files;
 mod look;
 mod snapshot;
 
+pub use files::{FmtArgs, NewArgs, SchemaArgs, SchemaOf};
 pub use look::{AuditArgs, DiffArgs, FailOn};
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
 
@@ -59,10 +61,10 @@ pub enum Format {
     Human,
     /// For programs.
     Json,
-    /// SARIF 2.1.0, for code scanning (only `audit`).
+    /// SARIF 2.1.0, for code scanning (only `audit` and `check`).
     #[value(hide = true)]
     Sarif,
-    /// Annotations for GitHub Actions (only `audit`).
+    /// Annotations for GitHub Actions (only `audit` and `check`).
     #[value(hide = true)]
     Github,
 }
@@ -113,6 +115,12 @@ pub enum Verb {
     Report(ReportArgs),
     /// Write a first project file here
     Init(InitArgs),
+    /// Write a scenario file: of a kind of step, a curl command, a HAR, an OpenAPI operation, a log
+    New(NewArgs),
+    /// Format scenario files
+    Fmt(FmtArgs),
+    /// Print the JSON Schema of scenario files or of mirror.yaml
+    Schema(SchemaArgs),
     /// Print the completion script of a shell
     Completions {
         /// The shell.
@@ -144,6 +152,8 @@ pub struct ExplainArgs {
 
 /// `check`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+--format is one of human, json, sarif (SARIF 2.1.0), github (annotations).")]
 pub struct CheckArgs {
     /// Scenario files or directories [default: scenarios/]
     pub scenarios: Vec<PathBuf>,

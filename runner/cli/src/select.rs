@@ -13,6 +13,20 @@ use prodmirror_model::source::{SourceFile, io_reason};
 /// `*.yaml` and `*.yml`, deeper ones too); when empty, `scenarios/` beside the project file is
 /// taken. Names in messages are relative to `root` where they can be.
 pub fn files(paths: &[PathBuf], root: &Path, cwd: &Path) -> (Vec<Arc<SourceFile>>, Problems) {
+    let (found, mut problems) = paths_of(paths, root, cwd);
+    let mut files: Vec<Arc<SourceFile>> = Vec::with_capacity(found.len());
+    for path in found {
+        match SourceFile::read(&path, shown(&path, root, cwd)) {
+            Ok(file) if files.iter().any(|f| f.name == file.name) => {}
+            Ok(file) => files.push(file),
+            Err(p) => problems.push(p),
+        }
+    }
+    (files, problems)
+}
+
+/// The paths of the files that [`files`] reads.
+pub fn paths_of(paths: &[PathBuf], root: &Path, cwd: &Path) -> (Vec<PathBuf>, Problems) {
     let paths: Vec<PathBuf> = paths.iter().map(|p| place(p, cwd).0).collect();
     let paths = paths.as_slice();
     let mut problems = Problems::default();
@@ -34,15 +48,7 @@ pub fn files(paths: &[PathBuf], root: &Path, cwd: &Path) -> (Vec<Arc<SourceFile>
             found.push(path);
         }
     }
-    let mut files: Vec<Arc<SourceFile>> = Vec::with_capacity(found.len());
-    for path in found {
-        match SourceFile::read(&path, shown(&path, root, cwd)) {
-            Ok(file) if files.iter().any(|f| f.name == file.name) => {}
-            Ok(file) => files.push(file),
-            Err(p) => problems.push(p),
-        }
-    }
-    (files, problems)
+    (found, problems)
 }
 
 /// A path that may end in `:LINE`. A file that is really named so is that file.
@@ -87,7 +93,8 @@ fn walk(dir: &Path, to: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn shown(path: &Path, root: &Path, cwd: &Path) -> String {
+/// What messages call a file.
+pub fn shown(path: &Path, root: &Path, cwd: &Path) -> String {
     path.strip_prefix(root)
         .or_else(|_| path.strip_prefix(cwd))
         .unwrap_or(path)

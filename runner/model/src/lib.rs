@@ -18,6 +18,7 @@ pub mod policy;
 pub mod project;
 pub mod redact;
 pub mod scenario;
+pub mod schema;
 pub mod secret;
 pub mod snapshot;
 pub mod source;

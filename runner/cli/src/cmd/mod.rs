@@ -23,11 +23,13 @@ mod engine;
 mod exec;
 mod explain;
 mod fidelity;
+mod fmt;
 mod forward;
 mod images;
 mod init;
 mod lease;
 mod lock;
+mod new;
 mod plan;
 mod planned;
 mod play;
@@ -35,6 +37,7 @@ mod probe;
 mod render;
 mod report;
 mod run;
+mod schema;
 mod snapshot;
 mod standing;
 mod up;
@@ -92,9 +95,11 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         global: cli.global,
         context,
     };
-    let only_audit = matches!(session.global.format, Format::Sarif | Format::Github);
-    if only_audit && !matches!(cli.verb, Verb::Audit(_)) {
-        session.note("error: `--format sarif` and `--format github` are formats of `audit`\n");
+    let of_code = matches!(session.global.format, Format::Sarif | Format::Github);
+    if of_code && !matches!(cli.verb, Verb::Audit(_) | Verb::Check(_)) {
+        session.note(
+            "error: `--format sarif` and `--format github` are formats of `audit` and `check`\n",
+        );
         return Exit::Invalid.into();
     }
     match cli.verb {
@@ -111,6 +116,9 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Plan => with_runtime(plan::run(&session)),
         Verb::Lock(args) => with_runtime(lock::run(&session, &args)),
         Verb::Init(args) => init::run(&session, &args),
+        Verb::New(args) => new::run(&session, &args),
+        Verb::Fmt(args) => fmt::run(&session, &args),
+        Verb::Schema(args) => schema::run(&session, &args),
         Verb::Up(args) => with_runtime(up::run(&session, &args)),
         Verb::Down(args) => with_runtime(standing::down(&session, &args)),
         Verb::Ps => with_runtime(standing::ps(&session)),

@@ -16,6 +16,7 @@ mod project;
 mod refused;
 mod rig;
 mod run;
+mod scenario_files;
 mod secrets;
 mod shop;
 mod signals;

@@ -4,6 +4,7 @@
 //! comes out is an [`Act`] that can be run any number of times.
 
 mod amqp;
+pub mod catalog;
 mod container;
 mod context;
 mod credentials;

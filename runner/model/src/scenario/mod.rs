@@ -8,6 +8,9 @@ mod duration;
 mod fake;
 mod files;
 mod flow;
+mod format;
+#[cfg(test)]
+mod format_tests;
 mod loops;
 mod matrix;
 mod names;
@@ -21,6 +24,7 @@ mod types;
 pub use duration::{parse as parse_duration, read as read_duration};
 pub use fake::Fake;
 pub use files::Files;
+pub use format::{Formatted, format};
 pub use read::{Reading, read, read_with};
 pub use types::{
     Body, Branch, Eventually, Isolation, KindInfo, Loop, Over, Race, Requires, Retry, Scenario,

@@ -5,6 +5,7 @@
 
 pub mod de;
 pub mod json;
+pub mod layout;
 mod libyaml;
 mod parse;
 mod scalar;

@@ -7,6 +7,8 @@ mod json;
 mod list;
 mod sarif;
 
+pub use sarif::uri;
+
 use std::collections::BTreeMap;
 
 use prodmirror_model::audit::{Audit, Finding, Request, Surroundings, audit};

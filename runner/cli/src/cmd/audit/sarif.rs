@@ -158,7 +158,8 @@ fn physical(span: &Span, report: &Report<'_>) -> Value {
     })
 }
 
-fn uri(path: &str) -> String {
+/// A path as a URI that is relative to the repository.
+pub fn uri(path: &str) -> String {
     utf8_percent_encode(path, PATH).to_string()
 }
 

@@ -1,0 +1,84 @@
+//! Options of the commands around scenario files: `new`, `fmt` and `schema`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `new`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+  prodmirror new \"a customer pays\" --kind http
+  prodmirror new --from-curl \"curl -X POST https://shop.example/orders --json '{\\\"sku\\\":\\\"A1\\\"}'\"
+  prodmirror new checkout --from-har shop.har --out scenarios/checkout.yaml
+  prodmirror new --openapi api.yaml --operation createOrder
+  prodmirror new --from-log /var/log/nginx/access.log
+
+What it writes is accepted by `prodmirror check`; its comments say what to change next.")]
+pub struct NewArgs {
+    /// The scenario's name: one sentence that says what users expect
+    pub name: Option<String>,
+    /// Begin with a step of this kind (http, sql, redis, …) [default: http]
+    #[arg(long, value_name = "KIND", group = "source")]
+    pub kind: Option<String>,
+    /// Make steps of a curl command, as it is copied from a browser or a runbook; `-` reads it
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        group = "source",
+        allow_hyphen_values = true
+    )]
+    pub from_curl: Option<String>,
+    /// Make steps of the requests that a browser recorded (HAR)
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub from_har: Option<PathBuf>,
+    /// Make a step of an operation of this OpenAPI 3 description (JSON or YAML)
+    #[arg(long, value_name = "FILE", group = "source", requires = "operation")]
+    pub openapi: Option<PathBuf>,
+    /// The operation: its operationId, or "METHOD /path"
+    #[arg(long, value_name = "ID", requires = "openapi")]
+    pub operation: Option<String>,
+    /// Make steps of lines of an access log (nginx, Apache, or JSON): a file, or one line
+    #[arg(long, value_name = "LINE|FILE", group = "source")]
+    pub from_log: Option<String>,
+    /// Send the requests to this base URL [default: the one service that production publishes]
+    #[arg(long, value_name = "URL")]
+    pub host: Option<String>,
+    /// Where to write; `-` is standard output [default: scenarios/NAME.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `fmt`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Comments, blank lines (at most one), quotes, anchors and the order of steps are kept. \
+What a file means never changes: each result is read again before it is written.
+
+Exit code: 0 all is formatted, 1 with --check: some file is not, 2 a file cannot be read or formatted.")]
+pub struct FmtArgs {
+    /// Scenario files or directories; `-` formats standard input [default: scenarios/]
+    pub paths: Vec<PathBuf>,
+    /// Write nothing; say which files are not formatted, and exit with 1 when any is
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `schema`
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which files
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+/// Files that there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Scenario files.
+    Scenario,
+    /// mirror.yaml.
+    Mirror,
+}

@@ -1,0 +1,356 @@
+//! `--from-har`: requests that a browser recorded, as steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use super::curl::body_of;
+use super::draft::{Body, Draft, Header, Step, split_url};
+use super::host::Hosts;
+use super::link::{Answer, link};
+
+/// Steps that are made at most.
+const MOST: usize = 200;
+
+/// Headers that browsers send by themselves, or that the client of a step sets.
+const OWN: [&str; 24] = [
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "dnt",
+    "host",
+    "if-modified-since",
+    "if-none-match",
+    "keep-alive",
+    "origin",
+    "pragma",
+    "priority",
+    "proxy-connection",
+    "purpose",
+    "referer",
+    "save-data",
+    "te",
+    "transfer-encoding",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+];
+
+/// Reads a recording.
+///
+/// # Errors
+/// It is no HAR, or holds no request that a scenario can send.
+pub fn draft(text: &str, hosts: &mut Hosts) -> Result<Draft, String> {
+    let har: Json = serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
+    let entries = har["log"]["entries"].as_array();
+    let mut entries: Vec<&Json> = entries
+        .ok_or("it is no HAR: `log.entries` is missing")?
+        .iter()
+        .collect();
+    // Browsers write them in the order in which they ended.
+    entries.sort_by(|a, b| started(a).cmp(started(b)));
+    let mut draft = Draft::default();
+    let mut left: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut others: BTreeMap<String, usize> = BTreeMap::new();
+    let origin = main_origin(&entries).ok_or("no request in it asks for more than static files")?;
+    let mut answers: Vec<Answer> = Vec::new();
+    let mut cookies: BTreeSet<String> = BTreeSet::new();
+    for entry in entries {
+        let url = entry["request"]["url"].as_str().unwrap_or("");
+        if let Some(why) = useless(entry) {
+            *left.entry(why).or_default() += 1;
+            continue;
+        }
+        let (base, _) = split_url(url);
+        if base != origin && !hosts.knows(url) {
+            *others.entry(base.to_owned()).or_default() += 1;
+            continue;
+        }
+        if draft.steps.len() == MOST {
+            *left.entry("beyond the first 200 requests").or_default() += 1;
+            continue;
+        }
+        let (step, answer) = one(entry, &mut cookies, &mut draft, hosts);
+        draft.steps.push(step);
+        answers.push(answer);
+    }
+    if draft.steps.is_empty() {
+        return Err("it holds no request that a scenario can send".into());
+    }
+    for (why, n) in left {
+        draft.warnings.push(format!("left out: {n} {why}"));
+    }
+    for (host, n) in others {
+        draft.warnings.push(format!(
+            "left out: {n} requests to {host}, another origin than {origin}"
+        ));
+    }
+    link(&mut draft.steps, &answers);
+    for step in &mut draft.steps {
+        clean(step, &mut draft.secrets);
+    }
+    draft
+        .about
+        .push(format!("Made from a recording of {origin}."));
+    draft.name = format!(
+        "{} requests are answered as they were recorded",
+        draft.steps.len()
+    );
+    Ok(draft)
+}
+
+fn started(entry: &Json) -> &str {
+    entry["startedDateTime"].as_str().unwrap_or("")
+}
+
+/// The origin that the recording is about: that of most requests for more than a file.
+fn main_origin(entries: &[&Json]) -> Option<String> {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for entry in entries.iter().filter(|e| useless(e).is_none()) {
+        let (base, _) = split_url(entry["request"]["url"].as_str()?);
+        match counts.iter_mut().find(|(b, _)| *b == base) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((base, 1)),
+        }
+    }
+    // Of equal ones the first.
+    let most = counts.iter().rev().max_by_key(|(_, n)| *n)?;
+    Some(most.0.to_owned())
+}
+
+/// Why a request is not part of a scenario.
+fn useless(entry: &Json) -> Option<&'static str> {
+    let request = &entry["request"];
+    let url = request["url"].as_str().unwrap_or("");
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Some("requests that are not of HTTP");
+    }
+    let status = entry["response"]["status"].as_i64().unwrap_or(0);
+    if status == 101 || entry["_resourceType"] == "websocket" {
+        return Some("WebSockets (see the kind `websocket`)");
+    }
+    if status <= 0 {
+        return Some("requests without an answer");
+    }
+    let header = |name: &str| find(&request["headers"], name);
+    if request["method"] == "OPTIONS" && header("access-control-request-method").is_some() {
+        return Some("questions of a browser before requests (preflight)");
+    }
+    let kind = entry["response"]["content"]["mimeType"]
+        .as_str()
+        .unwrap_or("");
+    let of = entry["_resourceType"].as_str().unwrap_or("");
+    let path = split_url(url).1;
+    let path = path.split(['?', '#']).next().unwrap_or("");
+    let name = path.rsplit('/').next().unwrap_or("");
+    let ends = name
+        .rsplit_once('.')
+        .map_or("", |(_, e)| e)
+        .to_ascii_lowercase();
+    const FILES: [&str; 22] = [
+        "css",
+        "js",
+        "mjs",
+        "map",
+        "png",
+        "jpg",
+        "jpeg",
+        "gif",
+        "svg",
+        "webp",
+        "avif",
+        "ico",
+        "woff",
+        "woff2",
+        "ttf",
+        "otf",
+        "eot",
+        "mp4",
+        "webm",
+        "mp3",
+        "wasm",
+        "webmanifest",
+    ];
+    let is_file = ["image/", "font/", "video/", "audio/", "text/css"]
+        .iter()
+        .any(|k| kind.starts_with(k))
+        || kind.contains("javascript")
+        || ["image", "font", "stylesheet", "script", "media", "manifest"].contains(&of)
+        || FILES.contains(&ends.as_str());
+    (is_file && request["method"] == "GET").then_some("static files")
+}
+
+/// The value of a header in a list of `{ name, value }`.
+fn find<'j>(headers: &'j Json, name: &str) -> Option<&'j str> {
+    let all = headers.as_array()?.iter();
+    let mut all = all.filter(|h| {
+        h["name"]
+            .as_str()
+            .is_some_and(|n| n.eq_ignore_ascii_case(name))
+    });
+    all.next()?["value"].as_str()
+}
+
+fn one(
+    entry: &Json,
+    cookies: &mut BTreeSet<String>,
+    draft: &mut Draft,
+    hosts: &mut Hosts,
+) -> (Step, Answer) {
+    let request = &entry["request"];
+    let response = &entry["response"];
+    let url = request["url"].as_str().unwrap_or("");
+    let url = url.split('#').next().unwrap_or("");
+    let status = response["status"].as_i64().unwrap_or(200);
+    let mut step = Step {
+        method: request["method"]
+            .as_str()
+            .unwrap_or("GET")
+            .to_ascii_uppercase(),
+        url: hosts.rewrite(url, &mut draft.warnings),
+        ..Step::default()
+    };
+    // Each redirect was recorded as a request of its own.
+    if (300..400).contains(&status) && find(&response["headers"], "location").is_some() {
+        step.redirects = Some(0);
+    }
+    for header in request["headers"].as_array().into_iter().flatten() {
+        let (Some(name), Some(value)) = (header["name"].as_str(), header["value"].as_str()) else {
+            continue;
+        };
+        let lower = name.to_ascii_lowercase();
+        if lower == "cookie" {
+            // A cookie that an earlier answer set is sent again by itself.
+            let given: Vec<&str> = value
+                .split(';')
+                .map(str::trim)
+                .filter(|p| !cookies.contains(p.split('=').next().unwrap_or("")))
+                .collect();
+            if !given.is_empty() {
+                step.headers.push((name.to_owned(), given.join("; ")));
+            }
+            continue;
+        }
+        let own =
+            OWN.contains(&lower.as_str()) || lower.starts_with("sec-") || lower.starts_with(':');
+        let any = lower == "accept" && (value.contains("*/*") || value.contains("text/html"));
+        if !own && !any {
+            step.headers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    step.body = body(request, &mut step, draft);
+    for header in response["headers"].as_array().into_iter().flatten() {
+        if header["name"]
+            .as_str()
+            .is_some_and(|n| n.eq_ignore_ascii_case("set-cookie"))
+        {
+            for line in header["value"].as_str().unwrap_or("").lines() {
+                if let Some((name, _)) = line.split_once('=') {
+                    cookies.insert(name.trim().to_owned());
+                }
+            }
+        }
+    }
+    step.expect.push(format!("status == {status}"));
+    let json = answered(response);
+    if let Some(Json::Object(fields)) = &json {
+        let shown: Vec<&str> = fields.keys().map(String::as_str).take(6).collect();
+        if !shown.is_empty() {
+            step.hints.push(format!(
+                "Say what users rely on; the answer had: {}",
+                shown.join(", ")
+            ));
+        }
+    }
+    let answer = Answer {
+        json,
+        location: find(&response["headers"], "location").map(str::to_owned),
+    };
+    (step, answer)
+}
+
+fn body(request: &Json, step: &mut Step, draft: &mut Draft) -> Body {
+    let data = &request["postData"];
+    let kind = data["mimeType"].as_str().filter(|k| !k.is_empty());
+    let kind = kind
+        .or_else(|| find(&request["headers"], "content-type"))
+        .unwrap_or("text/plain")
+        .to_owned();
+    if let Some(text) = data["text"].as_str().filter(|t| !t.is_empty()) {
+        if data["encoding"] == "base64" {
+            let path = super::path_of(&step.url);
+            draft.warnings.push(format!(
+                "the body of {} {path} is left out: it is no text",
+                step.method
+            ));
+            return Body::None;
+        }
+        // Secrets are taken out later, when it is known what earlier answers gave.
+        let mut nothing = Draft::default();
+        return match serde_json::from_str::<Json>(text) {
+            Ok(json) if kind.contains("json") && super::emit::fits(&json) => Body::Json(json),
+            _ => match super::draft::form(text) {
+                Some(pairs) if kind.starts_with("application/x-www-form-urlencoded") => {
+                    Body::Form(pairs)
+                }
+                _ => body_of(text, &kind, step, &mut nothing),
+            },
+        };
+    }
+    let params = data["params"].as_array().into_iter().flatten();
+    let pairs: Vec<(String, String)> = params
+        .filter_map(|p| {
+            Some((
+                p["name"].as_str()?.to_owned(),
+                p["value"].as_str().unwrap_or("").to_owned(),
+            ))
+        })
+        .collect();
+    match pairs.is_empty() {
+        true => Body::None,
+        false if kind.starts_with("multipart/") => {
+            let path = super::path_of(&step.url);
+            draft.warnings.push(format!(
+                "the body of {} {path} is left out: its parts were not recorded",
+                step.method
+            ));
+            Body::None
+        }
+        false => Body::Form(pairs),
+    }
+}
+
+/// The JSON of an answer.
+fn answered(response: &Json) -> Option<Json> {
+    use base64::Engine as _;
+    let content = &response["content"];
+    let text = content["text"].as_str()?;
+    if content["encoding"] == "base64" {
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(text)
+            .ok()?;
+        return serde_json::from_slice(&bytes).ok();
+    }
+    serde_json::from_str(text).ok()
+}
+
+/// Takes out of a step what is secret and no earlier answer gave.
+fn clean(step: &mut Step, secrets: &mut super::draft::Secrets) {
+    step.url = secrets.clean_url(&step.url);
+    match &mut step.body {
+        Body::Json(json) => secrets.clean(json),
+        Body::Form(pairs) => secrets.clean_pairs(pairs),
+        Body::Text(_) | Body::None => {}
+    }
+    let headers = std::mem::take(&mut step.headers);
+    for (name, value) in headers {
+        match secrets.header(&name, &value) {
+            Header::Auth(auth) => step.auth = Some(auth),
+            Header::Value(value) => step.headers.push((name, value)),
+        }
+    }
+}

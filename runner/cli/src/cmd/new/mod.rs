@@ -1,0 +1,251 @@
+//! `new`: a scenario file to start from.
+
+mod curl;
+mod draft;
+mod emit;
+mod files;
+mod har;
+mod host;
+mod kind;
+mod link;
+mod log;
+mod openapi;
+mod options;
+mod sample;
+mod schema;
+mod shell;
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use prodmirror_engine::step::compile;
+use prodmirror_model::diag::{Problem, ProblemKind};
+use prodmirror_model::project::Project;
+use prodmirror_model::scenario::format;
+use prodmirror_model::source::{SourceFile, io_reason};
+use serde_json::json;
+
+use self::draft::Draft;
+use self::host::Hosts;
+use super::Session;
+use crate::args::{Format, NewArgs};
+use crate::exit::Exit;
+
+/// A command that is longer is none.
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// Writes a scenario file, and says what was left out.
+pub fn run(session: &Session, args: &NewArgs) -> Exit {
+    match make(session, args) {
+        Ok(exit) => exit,
+        Err(p) => session.fail(p),
+    }
+}
+
+/// What is written.
+struct Made {
+    name: String,
+    text: String,
+    secrets: Vec<String>,
+    warnings: Vec<String>,
+}
+
+fn make(session: &Session, args: &NewArgs) -> Result<Exit, Problem> {
+    let mut hosts = Hosts::new(session, args.host.as_deref())?;
+    let made = text(session, args, &mut hosts)?;
+    let text = checked(&made.text)?;
+    let to_output = args.out.as_deref() == Some(Path::new("-"));
+    let path = match &args.out {
+        Some(path) => path.clone(),
+        None => default_path(session, args.name.as_deref().unwrap_or(&made.name)),
+    };
+    if to_output {
+        session.print(&text);
+    } else {
+        write(&session.context.cwd.join(&path), &path, &text, args.force)?;
+    }
+    tell(session, &made, &path, to_output);
+    Ok(Exit::Ok)
+}
+
+fn tell(session: &Session, made: &Made, path: &Path, to_output: bool) {
+    if session.global.format == Format::Json && !to_output {
+        let document = json!({
+            "file": path.to_string_lossy(),
+            "scenario": made.name,
+            "secrets": made.secrets,
+            "warnings": made.warnings,
+        });
+        session.print(&format!("{document}\n"));
+        return;
+    }
+    for w in &made.warnings {
+        let shown = prodmirror_model::plain::visible(w).into_owned();
+        session.note(&format!("warning: {}\n", shown.replace('\n', " ")));
+    }
+    if !made.secrets.is_empty() {
+        session.note(&format!(
+            "mirror.yaml must give these under `secrets`: {}\n",
+            made.secrets.join(", ")
+        ));
+    }
+    if !to_output {
+        let path = path.display();
+        session.note(&format!(
+            "wrote {path}\nnext: `prodmirror check {path}`, then `prodmirror run {path}`\n"
+        ));
+    }
+}
+
+fn text(session: &Session, args: &NewArgs, hosts: &mut Hosts) -> Result<Made, Problem> {
+    let cwd = &session.context.cwd;
+    let invalid =
+        |of: &str, why: String| Problem::new(ProblemKind::InvalidValue, format!("{of}: {why}"));
+    let draft = if let Some(command) = &args.from_curl {
+        let command = match command.as_str() {
+            "-" => standard_input()?,
+            text => text.to_owned(),
+        };
+        curl::draft(&command, hosts, cwd).map_err(|w| invalid("--from-curl", w))?
+    } else if let Some(path) = &args.from_har {
+        let of = format!("--from-har {}", path.display());
+        let text = files::source(&cwd.join(path)).map_err(|w| invalid("--from-har", w))?;
+        har::draft(&text, hosts).map_err(|w| invalid(&of, w))?
+    } else if let Some(path) = &args.openapi {
+        let of = format!("--openapi {}", path.display());
+        let operation = args.operation.as_deref().unwrap_or_default();
+        openapi::draft(&cwd.join(path), operation, hosts).map_err(|w| invalid(&of, w))?
+    } else if let Some(given) = &args.from_log {
+        log::draft(given, hosts, cwd).map_err(|w| invalid("--from-log", w))?
+    } else {
+        let kind = args.kind.as_deref().unwrap_or("http");
+        let (name, text) =
+            kind::text(kind, args.name.as_deref(), hosts).map_err(|w| invalid("--kind", w))?;
+        return Ok(Made {
+            name,
+            text,
+            secrets: Vec::new(),
+            warnings: Vec::new(),
+        });
+    };
+    Ok(of_draft(&draft, args.name.as_deref()))
+}
+
+fn of_draft(draft: &Draft, name: Option<&str>) -> Made {
+    let name = name.unwrap_or(&draft.name).to_owned();
+    let mut warnings: Vec<String> = Vec::new();
+    for w in &draft.warnings {
+        if !warnings.contains(w) {
+            warnings.push(w.clone());
+        }
+    }
+    Made {
+        text: emit::file(draft, &name),
+        secrets: draft.secrets.names().map(str::to_owned).collect(),
+        name,
+        warnings,
+    }
+}
+
+/// The text in the form of `fmt`, when the reader of scenarios takes it.
+fn checked(text: &str) -> Result<String, Problem> {
+    let file = SourceFile::new("(the new scenario)", text);
+    let text = format(&file).map_or_else(|_| text.to_owned(), |f| f.text);
+    let file = SourceFile::new("(the new scenario)", text.as_str());
+    let (_, problems) = compile(&file);
+    match problems.into_iter().find(Problem::is_error) {
+        None => Ok(text),
+        Some(p) => Err(Problem::new(
+            ProblemKind::Unsupported,
+            format!("no scenario can be made of this: {}", p.message),
+        )
+        .help(format!("the line that cannot be: {}", line_of(&p)))),
+    }
+}
+
+fn line_of(p: &Problem) -> String {
+    let span = p.span.as_ref();
+    let line = span.and_then(|s| s.file.text.lines().nth(s.line.saturating_sub(1) as usize));
+    line.unwrap_or("").trim().chars().take(120).collect()
+}
+
+fn standard_input() -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    let fail =
+        |why: String| Problem::new(ProblemKind::InvalidValue, format!("standard input {why}"));
+    std::io::stdin()
+        .lock()
+        .take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| fail(format!("cannot be read: {}", io_reason(&e))))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(fail(format!("has more than {LONGEST} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| fail("is not UTF-8".into()))
+}
+
+/// `scenarios/NAME.yaml` beside the project file, relative to the working directory.
+fn default_path(session: &Session, name: &str) -> PathBuf {
+    let cwd = &session.context.cwd;
+    let given = session.global.project.as_ref().map(|p| cwd.join(p));
+    let project = given.or_else(|| Project::find(cwd).ok());
+    let root = project.as_deref().and_then(Path::parent).unwrap_or(cwd);
+    let whole = root.join("scenarios").join(format!("{}.yaml", slug(name)));
+    whole.strip_prefix(cwd).map(Path::to_owned).unwrap_or(whole)
+}
+
+/// A name as the name of a file.
+fn slug(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        match c.is_ascii_alphanumeric() {
+            true => out.push(c.to_ascii_lowercase()),
+            false if !out.ends_with('-') => out.push('-'),
+            false => {}
+        }
+        if out.len() >= 60 {
+            break;
+        }
+    }
+    let out = out.trim_matches('-');
+    if out.is_empty() {
+        "new".into()
+    } else {
+        out.to_owned()
+    }
+}
+
+/// The path of a URL, for names.
+fn path_of(url: &str) -> String {
+    let path = draft::split_url(url)
+        .1
+        .split(['?', '#'])
+        .next()
+        .unwrap_or("");
+    let path = draft::template(path);
+    if path.is_empty() { "/".into() } else { path }
+}
+
+fn write(path: &Path, shown: &Path, text: &str, force: bool) -> Result<(), Problem> {
+    let fail = |e: std::io::Error| {
+        let what = format!("cannot write {}: {}", shown.display(), io_reason(&e));
+        Problem::new(ProblemKind::Conflict, what)
+    };
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(fail)?;
+    }
+    let made = match force {
+        true => std::fs::File::create(path),
+        false => std::fs::File::create_new(path),
+    };
+    let mut file = made.map_err(|e| {
+        if e.kind() == std::io::ErrorKind::AlreadyExists {
+            let what = format!("{} is there already", shown.display());
+            Problem::new(ProblemKind::Conflict, what)
+                .help("name another file with --out, or write over it with --force")
+        } else {
+            fail(e)
+        }
+    })?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(fail)
+}

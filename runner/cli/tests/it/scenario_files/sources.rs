@@ -1,0 +1,436 @@
+//! `new --from-…`: what becomes of commands, recordings, descriptions and logs.
+
+use serde_json::{Value, json};
+
+use super::new::made;
+use super::shop;
+
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "missing {part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn curl_as_browsers_copy_it() {
+    let p = shop(&[]);
+    let command = "curl 'https://shop.example/api/orders?page=2' \\\n  -X 'POST' \\\n  -H 'accept: application/json' \\\n  -H 'Authorization: Bearer s3cr3t-t0ken' \\\n  -H 'content-type: application/json' \\\n  -b 'session=abc123; theme=dark' \\\n  --data-raw $'{\"name\":\"Ann\\'s\\u0021\",\"password\":\"hunter22\",\"tags\":[1,2.5,null]}' \\\n  --compressed";
+    let (text, err) = made(&p, &["--from-curl", command]);
+    has(
+        &text,
+        &[
+            "scenario: POST /api/orders is answered",
+            "url: \"http://gateway/api/orders?page=2\"",
+            "auth: { bearer: \"{{ secrets.TOKEN }}\" }",
+            "Cookie: \"session={{ secrets.COOKIE_SESSION }}; theme={{ secrets.COOKIE_THEME }}\"",
+            "json: { name: \"Ann's!\", password: \"{{ secrets.PASSWORD }}\", tags: [1, 2.5, null] }",
+            "redirects: 0",
+            "- status < 400",
+        ],
+    );
+    has(
+        &err,
+        &[
+            "requests to https://shop.example are sent to http://gateway",
+            "COOKIE_SESSION, COOKIE_THEME, PASSWORD, TOKEN",
+        ],
+    );
+    for secret in ["s3cr3t-t0ken", "hunter22", "abc123"] {
+        assert!(!text.contains(secret) && !err.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn curl_options_and_their_clusters() {
+    let p = shop(&[("data.json", "{\"from\": \"a file\"}\n")]);
+    let (text, err) = made(
+        &p,
+        &[
+            "--from-curl",
+            "curl -sSLkXPUT -HX-A:1 -d@data.json -H 'Content-Type: application/json' -m2 --connect-timeout 0.5 --http2 db:8080/x",
+        ],
+    );
+    has(
+        &text,
+        &[
+            "method: PUT",
+            "json: { from: a file }",
+            "timeout: 2s",
+            "connect_timeout: 500ms",
+            "version: \"2\"",
+            "verify: false",
+            "http://db:8080/x",
+            "X-A: \"1\"",
+        ],
+    );
+    assert!(!text.contains("redirects"), "{text}");
+    has(&err, &["-s, -S"]);
+    let (text, _) = made(
+        &p,
+        &[
+            "--from-curl",
+            "curl -G gateway/s -d a=1 --data-urlencode 'q=x y&z' -I -A agent -e http://r/",
+        ],
+    );
+    has(
+        &text,
+        &[
+            "method: HEAD",
+            "\"http://gateway/s?a=1&q=x%20y%26z\"",
+            "User-Agent: agent",
+            "Referer: \"http://r/\"",
+        ],
+    );
+    let (text, _) = made(
+        &p,
+        &[
+            "--from-curl",
+            "curl gateway/f -F a=b -F 'f=@data.json;type=text/plain' -u ann:pa55word",
+        ],
+    );
+    has(
+        &text,
+        &[
+            "multipart/form-data; boundary=",
+            "filename=\\\"data.json\\\"",
+            "basic: { user: ann, password: \"{{ secrets.PASSWORD }}\" }",
+        ],
+    );
+    let (text, _) = made(
+        &p,
+        &[
+            "--from-curl",
+            "curl gateway/a gateway/b --next --json '{\"a\":\"{{ x }}\"}' gateway/c",
+        ],
+    );
+    assert_eq!(text.matches("- http:").count(), 3, "{text}");
+    has(&text, &["{% raw %}{{ x }}{% endraw %}"]);
+    let (text, _) = made(
+        &p,
+        &[
+            "--from-curl",
+            "curl gateway/login -d 'user=a+b&password=x%26y'",
+        ],
+    );
+    has(
+        &text,
+        &["form: { user: a b, password: \"{{ secrets.PASSWORD }}\" }"],
+    );
+}
+
+#[test]
+fn nothing_of_curl_is_dropped_silently() {
+    let p = shop(&[]);
+    let (_, err) = made(
+        &p,
+        &[
+            "--from-curl",
+            "curl --proxy http://u:pw@x:1 --frobnicate --cert c.pem -c jar -Y 3 -b cookies.txt -d @none gateway/a | jq . ",
+        ],
+    );
+    has(
+        &err,
+        &[
+            "--proxy",
+            "--frobnicate is left out",
+            "--cert",
+            "-c (--cookie-jar)",
+            "-Y (--speed-limit)",
+            "-b cookies.txt",
+            "-d @none is left out",
+            "| jq .",
+        ],
+    );
+    assert!(!err.contains("u:pw"), "{err}");
+    for (bad, why) in [
+        ("wget x", "the command is `wget`, not `curl`"),
+        ("curl 'x", "a single quote is not closed"),
+        ("curl -X", "the value of -X is missing"),
+        ("curl -s", "names no URL"),
+        ("curl ftp://x/y", "no URL of HTTP"),
+        ("", "the command is empty"),
+    ] {
+        p.run(&["new", "--from-curl", bad]).is(2, &[why]);
+    }
+}
+
+fn entry(method: &str, url: &str, send: Value, status: u16, kind: &str, answer: &str) -> Value {
+    let mut request = json!({ "method": method, "url": url, "headers": [
+        { "name": "User-Agent", "value": "Browser" }, { "name": ":method", "value": method },
+    ] });
+    for (k, v) in send.as_object().unwrap() {
+        match k.as_str() {
+            "postData" => request[k] = v.clone(),
+            name => request["headers"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({ "name": name, "value": v })),
+        }
+    }
+    json!({
+        "request": request,
+        "response": { "status": status, "headers": [], "content": { "mimeType": kind, "text": answer } },
+    })
+}
+
+fn shop_har() -> Value {
+    let site = "https://shop.example";
+    let json = "application/json";
+    let mut login = entry(
+        "POST",
+        &format!("{site}/login"),
+        json!({
+            "postData": { "mimeType": json, "text": "{\"user\":\"ann\",\"password\":\"hunter22\"}" },
+        }),
+        200,
+        json,
+        "{\"accessToken\":\"eyJhbGciOi.J9x1\",\"user\":{\"id\":7},\"cart_id\":2}",
+    );
+    login["response"]["headers"] = json!([{ "name": "Set-Cookie", "value": "sid=s1; Path=/" }]);
+    let bearer = "Bearer eyJhbGciOi.J9x1";
+    let mut order = entry(
+        "POST",
+        &format!("{site}/orders"),
+        json!({
+            "Authorization": bearer, "Cookie": "sid=s1; other=o1",
+            "postData": { "mimeType": json, "text": "{\"user_id\":7,\"sku\":\"A1\",\"qty\":2}" },
+        }),
+        201,
+        json,
+        "{\"id\":90210,\"sku\":\"A1\",\"total\":12.5}",
+    );
+    order["startedDateTime"] = json!("2026-01-01T00:00:02Z");
+    login["startedDateTime"] = json!("2026-01-01T00:00:01Z");
+    let mut later = entry(
+        "GET",
+        &format!("{site}/orders/90210?user_id=7#top"),
+        json!({ "Authorization": bearer }),
+        200,
+        json,
+        "{\"id\":90210}",
+    );
+    later["startedDateTime"] = json!("2026-01-01T00:00:03Z");
+    let mut old = entry("GET", &format!("{site}/old"), json!({}), 302, "", "");
+    old["response"]["headers"] = json!([{ "name": "Location", "value": "/new" }]);
+    old["startedDateTime"] = json!("2026-01-01T00:00:04Z");
+    let image = entry(
+        "GET",
+        &format!("{site}/a.png"),
+        json!({}),
+        200,
+        "image/png",
+        "",
+    );
+    let other = entry("GET", "https://ads.example/x", json!({}), 200, json, "{}");
+    let socket = entry("GET", &format!("{site}/ws"), json!({}), 101, "", "");
+    let flight = entry(
+        "OPTIONS",
+        &format!("{site}/orders"),
+        json!({ "Access-Control-Request-Method": "POST" }),
+        204,
+        "",
+        "",
+    );
+    let lost = entry("GET", &format!("{site}/lost"), json!({}), 0, "", "");
+    // Not in the order in which they began.
+    json!({ "log": { "version": "1.2", "entries": [image, order, login, later, old, other, socket, flight, lost] } })
+}
+
+#[test]
+fn recordings_are_linked_and_hold_no_secret() {
+    let p = shop(&[("shop.har", &shop_har().to_string())]);
+    let (text, err) = made(&p, &["--from-har", "shop.har"]);
+    has(
+        &text,
+        &[
+            "url: \"http://gateway/login\"",
+            "json: { user: ann, password: \"{{ secrets.PASSWORD }}\" }",
+            "access_token: { jsonpath: \"$.accessToken\" }",
+            "user_id: { jsonpath: \"$.user.id\" }",
+            "auth: { bearer: \"{{ access_token }}\" }",
+            "json: { user_id: \"{{ user_id }}\", sku: A1, qty: 2 }",
+            "Cookie: \"other={{ secrets.COOKIE_OTHER }}\"",
+            "order_id: { jsonpath: \"$.id\" }",
+            "url: \"http://gateway/orders/{{ order_id }}?user_id={{ user_id }}\"",
+            "- status == 201",
+            "redirects: 0",
+            "The answer had: id, sku, total".to_lowercase().as_str(),
+        ],
+    );
+    for secret in ["hunter22", "eyJhbGci", "s1;", "o1", "90210", "Browser"] {
+        assert!(!text.contains(secret), "{secret}\n{text}");
+    }
+    assert_eq!(text.matches("- http:").count(), 4, "{text}");
+    has(
+        &err,
+        &[
+            "1 static files",
+            "1 requests to https://ads.example",
+            "WebSockets",
+            "preflight",
+            "1 requests without an answer",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_recording_is_refused() {
+    let p = shop(&[
+        ("a.har", "{}"),
+        ("b.har", "no"),
+        ("c.har", "{\"log\":{\"entries\":[]}}"),
+        (
+            "d.har",
+            "{\"log\":{\"entries\":[1,{},{\"request\":{\"url\":7}}]}}",
+        ),
+    ]);
+    for (file, why) in [
+        ("a.har", "is no HAR"),
+        ("b.har", "not JSON"),
+        ("c.har", "no request"),
+        ("d.har", "no request"),
+        ("e.har", "cannot be read"),
+    ] {
+        p.run(&["new", "--from-har", file]).is(2, &[why]);
+    }
+}
+
+const API: &str = r##"
+openapi: 3.0.3
+info: { title: shop, version: "1" }
+servers: [{ url: "https://api.shop.example/v1" }]
+security: [{ key: [] }]
+paths:
+  /customers/{customerId}/orders:
+    parameters:
+      - { name: customerId, in: path, required: true, schema: { type: integer, minimum: 5 } }
+    post:
+      operationId: createOrder
+      summary: Create an order.
+      parameters:
+        - { name: dry, in: query, required: true, schema: { type: boolean } }
+        - { name: page, in: query, schema: { type: integer } }
+        - { name: X-Trace, in: header, required: true, example: t1, schema: { type: string } }
+      requestBody:
+        content:
+          application/json: { schema: { $ref: "#/components/schemas/New" } }
+      responses:
+        "409": { description: sold out }
+        "201":
+          description: made
+          content:
+            application/json: { schema: { $ref: "#/components/schemas/Order" } }
+    get:
+      security: [{ bearer: [] }]
+      responses: { default: { description: all } }
+components:
+  securitySchemes:
+    key: { type: apiKey, in: header, name: X-Api-Key }
+    bearer: { type: http, scheme: bearer }
+  schemas:
+    New:
+      type: object
+      required: [sku]
+      properties:
+        id: { type: integer, readOnly: true }
+        sku: { type: string, example: A1 }
+        qty: { type: integer, default: 2 }
+        pin: { type: string }
+        at: { type: string, format: date }
+        lines: { type: array, items: { $ref: "#/components/schemas/New" } }
+    Order:
+      type: object
+      required: [id]
+      properties:
+        id: { type: integer, minimum: 0, exclusiveMinimum: true }
+        note: { type: string, nullable: true, example: x }
+        next: { $ref: "#/components/schemas/Order" }
+        secret: { type: string, writeOnly: true }
+"##;
+
+#[test]
+fn operations_of_openapi() {
+    let p = shop(&[("api.yaml", API)]);
+    let (text, err) = made(&p, &["--openapi", "api.yaml", "--operation", "createOrder"]);
+    has(
+        &text,
+        &[
+            "scenario: Create an order\n",
+            "customer_id: 5",
+            "dry: true",
+            "\"http://gateway/v1/customers/{{ customer_id | urlencode }}/orders?dry={{ dry | urlencode }}\"",
+            "X-Trace: \"{{ x_trace }}\"",
+            "X-Api-Key: \"{{ secrets.X_API_KEY }}\"",
+            "sku: A1",
+            "qty: 2",
+            "pin: \"{{ secrets.PIN }}\"",
+            "It also takes: page (query).",
+            "- status == 201",
+            "- jsonpath: $",
+            "\"#/$defs/Order\"",
+            "[string, \"null\"]",
+            "exclusiveMinimum: 0",
+            "Also documented: 409",
+        ],
+    );
+    assert!(
+        !text.contains("nullable") && !text.contains("writeOnly") && !text.contains("secret:"),
+        "{text}"
+    );
+    has(&err, &["are sent to http://gateway"]);
+    let (text, _) = made(
+        &p,
+        &[
+            "--openapi",
+            "api.yaml",
+            "--operation",
+            "get /customers/{customerId}/orders",
+        ],
+    );
+    has(
+        &text,
+        &["bearer: \"{{ secrets.TOKEN }}\"", "- status < 400"],
+    );
+    p.run(&["new", "--openapi", "api.yaml", "--operation", "createOrde"])
+        .is(2, &["did you mean `createOrder`?"]);
+    p.write("old.json", b"{\"swagger\": \"2.0\"}");
+    p.run(&["new", "--openapi", "old.json", "--operation", "x"])
+        .is(2, &["Swagger 2"]);
+}
+
+#[test]
+fn access_logs() {
+    let log = "1.2.3.4 - - [10/Oct/2026:13:55:36 +0000] \"GET /orders?token=t0k3n9 HTTP/1.1\" 200 5 \"-\" \"x\"\nstarted\n{\"method\":\"POST\",\"uri\":\"/orders\",\"status\":201,\"host\":\"shop.example\"}\n1.2.3.4 - - [10/Oct/2026:13:55:37 +0000] \"GET /orders?token=t0k3n9 HTTP/1.1\" 200 5\n1.2.3.4 - - [x] \"GET /old HTTP/1.1\" 301 0\n";
+    let p = shop(&[("access.log", log)]);
+    let (text, err) = made(&p, &["--from-log", "access.log"]);
+    has(
+        &text,
+        &[
+            "Logged 2 times.",
+            "\"http://gateway/orders?token={{ secrets.TOKEN }}\"",
+            "- status == 200",
+            "method: POST",
+            "A log does not have the body",
+            "- status == 201",
+            "redirects: 0",
+            "- status == 301",
+        ],
+    );
+    assert!(!text.contains("t0k3n9"));
+    has(
+        &err,
+        &[
+            "left out: 1 lines that are no requests, such as `started`",
+            "requests to http://shop.example are sent",
+        ],
+    );
+    let line = log.lines().next().unwrap();
+    let (text, _) = made(&p, &["--from-log", line]);
+    has(
+        &text,
+        &["scenario: GET /orders is answered as it was logged"],
+    );
+    p.run(&["new", "--from-log", "nothing like it"])
+        .is(2, &["neither a file nor a line of an access log"]);
+}
