@@ -38,6 +38,7 @@ fn model(text: &str) -> String {
     let mut out = String::new();
     for mut s in reading.scenarios {
         s.file = SourceFile::new("", "");
+        s.sources.clear();
         out.push_str(&format!("{s:?}\n"));
     }
     let mut problems: Vec<String> = reading.problems.iter().map(|p| p.message.clone()).collect();

@@ -48,7 +48,7 @@ fn whole(block: &str) -> String {
     };
     let vars = "vars: { sku: A1, order_id: 1, want: 3 }";
     let order = "  - id: order\n    http: { url: \"http://gateway/orders\" }\n    capture: { token: json.token }\n";
-    if block.starts_with("scenario:") || block.starts_with("# yaml") {
+    if block.starts_with("scenario:") || block.starts_with('#') {
         block.to_owned()
     } else if block.starts_with("- ") {
         format!("scenario: it\n{vars}\nsteps:\n{order}{}", lines("  "))
