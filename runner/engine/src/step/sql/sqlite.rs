@@ -180,7 +180,7 @@ fn one(connection: &Connection, query: &str, params: &[Json]) -> Result<Rows, Fa
             .raw_bind_parameter(i + 1, param(p))
             .map_err(failure)?;
     }
-    let columns = names(statement.column_names().into_iter().map(Cow::from));
+    let columns = names(statement.column_names().map(Cow::from));
     let mut got = Vec::new();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(failure)? {
