@@ -7,6 +7,7 @@ mod flow;
 mod http;
 mod local;
 mod mistakes;
+mod outside;
 mod services;
 mod site;
 

@@ -105,6 +105,16 @@ fn regex_bytes_and_certificate() {
         [""; 0]
     );
     assert_eq!(
+        told_of("- { bytes: { equals: 12e4 } }", &binary),
+        ["bytes: expected 12e+4, got \"009f9296\" (write the hexadecimal digits in quotes)"]
+    );
+    assert_eq!(
+        told_of("- { bytes: { contains: 9296, starts_with: 009 } }", &binary),
+        [
+            "bytes: expected bytes with the hexadecimal digits 9296, got 4 bytes 009f9296 (write the digits in quotes)"
+        ]
+    );
+    assert_eq!(
         told_of("- { bytes: true, contains: f929 }", &binary),
         ["bytes: expected bytes with f929, got 4 bytes 009f9296"]
     );
