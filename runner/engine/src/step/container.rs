@@ -78,6 +78,10 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
             );
             continue;
         }
+        // A text that stands in no file has nothing beside it.
+        if from.span.file.path.is_none() {
+            continue;
+        }
         let path = from.span.file.beside(&from.value);
         match std::fs::read(&path) {
             Ok(bytes) => {

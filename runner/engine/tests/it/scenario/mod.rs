@@ -18,6 +18,7 @@ mod mqtt;
 mod mysql;
 #[cfg(feature = "nats")]
 mod nats;
+mod outside;
 mod s3;
 mod services;
 mod site;
