@@ -294,7 +294,10 @@ fn snapshot(fields: Fields<'_>) -> Value {
     let mut properties = sources(fields);
     for (name, _) in fields {
         // The snapshot says what is expected of a field.
-        if let Some(schema) = properties.get_mut(*name).filter(|s| s.get("$ref").is_none()) {
+        if let Some(schema) = properties
+            .get_mut(*name)
+            .filter(|s| s.get("$ref").is_none())
+        {
             schema["type"] = json!("null");
         }
     }

@@ -212,7 +212,9 @@ pub(super) const STEP: &[Arg] = &[
 
 /// Keys of a race that take no steps.
 pub(super) const RACE: &[Arg] = &[
-    integer("runs", "How many runs", 1, 10_000).eg("50").or("10"),
+    integer("runs", "How many runs", 1, 10_000)
+        .eg("50")
+        .or("10"),
     integer(
         "seed",
         "Seed of the branches' order and offsets",
@@ -243,8 +245,11 @@ const BODIES: &[Arg] = &[
     )
     .eg("\"fragments/login.yaml\""),
     pairs("set", "Variables for later steps").eg("{\"total\": \"{{ price * 2 }}\"}"),
-    any("print", "A value for the report, templates in it are rendered")
-        .eg("\"the order is {{ order_id }}\""),
+    any(
+        "print",
+        "A value for the report, templates in it are rendered",
+    )
+    .eg("\"the order is {{ order_id }}\""),
     any(
         "assert",
         "What must hold of variables, captures and earlier results: as `expect`",
@@ -273,21 +278,33 @@ const SILENT: &[&str] = &["expect", "retry", "eventually", "timeout", "capture"]
 
 /// Fields of the results of flow.
 pub(super) const RESULTS: [(&str, &[(&str, &str)]); 4] = [
-    ("race", &[
-        ("branches", "The results of the branches of one run, in order"),
-        ("run", "The number of the run, from 0"),
-        ("runs", "How many runs there were"),
-        ("hits", "How many of them were hits"),
-        ("duration", "How long it took"),
-    ]),
-    ("parallel", &[
-        ("branches", "The results of the branches, in order"),
-        ("duration", "How long it took"),
-    ]),
-    ("use", &[
-        ("outputs", "The `outputs` of the fragment"),
-        ("duration", "How long it took"),
-    ]),
+    (
+        "race",
+        &[
+            (
+                "branches",
+                "The results of the branches of one run, in order",
+            ),
+            ("run", "The number of the run, from 0"),
+            ("runs", "How many runs there were"),
+            ("hits", "How many of them were hits"),
+            ("duration", "How long it took"),
+        ],
+    ),
+    (
+        "parallel",
+        &[
+            ("branches", "The results of the branches, in order"),
+            ("duration", "How long it took"),
+        ],
+    ),
+    (
+        "use",
+        &[
+            ("outputs", "The `outputs` of the fragment"),
+            ("duration", "How long it took"),
+        ],
+    ),
     ("assert", &[]),
 ];
 

@@ -16,8 +16,8 @@ mod tests;
 pub use mirror::{KEYS as MIRROR, mirror};
 pub use scenario::{KindDoc, scenario};
 pub use shape::{
-    Arg, Shape, any, arg, calc, choice, duration, either, flag, integer, list, map, object, pairs, text,
-    word,
+    Arg, Shape, any, arg, calc, choice, duration, either, flag, integer, list, map, object, pairs,
+    text, word,
 };
 
 /// The dialect of the schemas.

@@ -175,11 +175,7 @@ fn step(kinds: &[KindDoc]) -> Value {
         schema["properties"][name] = body;
     }
     flow::of_step(&mut schema);
-    let all: Vec<&str> = kinds
-        .iter()
-        .map(|k| k.name)
-        .chain(flow::bodies())
-        .collect();
+    let all: Vec<&str> = kinds.iter().map(|k| k.name).chain(flow::bodies()).collect();
     schema["description"] = json!("A step: one thing to do, and what must hold of its result");
     // Exactly one of them: a step does one thing.
     let one: Vec<Value> = all.iter().map(|k| json!({ "required": [k] })).collect();
@@ -189,7 +185,10 @@ fn step(kinds: &[KindDoc]) -> Value {
         .iter()
         .map(|kind| {
             let then = match useless(kind) {
-                Some((_, keys)) => keys.iter().map(|k| ((*k).to_owned(), json!(false))).collect(),
+                Some((_, keys)) => keys
+                    .iter()
+                    .map(|k| ((*k).to_owned(), json!(false)))
+                    .collect(),
                 None => Map::from_iter([
                     ("expect".to_owned(), expect::expect(kind)),
                     (
@@ -202,7 +201,9 @@ fn step(kinds: &[KindDoc]) -> Value {
         })
         .collect();
     // What waits for itself needs no `expect`.
-    let itself = ["expect", "logs", "step", "steps", "include", "use", "assert"];
+    let itself = [
+        "expect", "logs", "step", "steps", "include", "use", "assert",
+    ];
     let itself: Vec<Value> = itself.iter().map(|k| json!({ "required": [k] })).collect();
     rules.push(json!({
         "if": { "required": ["eventually"] },

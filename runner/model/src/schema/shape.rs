@@ -224,10 +224,7 @@ impl Shape {
             Shape::Pairs | Shape::Map(_) | Shape::Kind(_) => json!({}),
             Shape::List(of) => json!([of.sample()]),
             Shape::Null => Value::Null,
-            Shape::Object(keys)
-            | Shape::Open(keys)
-            | Shape::Loose(keys)
-            | Shape::One(keys, _) => {
+            Shape::Object(keys) | Shape::Open(keys) | Shape::Loose(keys) | Shape::One(keys, _) => {
                 let needed = keys.iter().filter(|a| a.required);
                 Value::Object(needed.map(|a| (a.name.to_owned(), a.sample())).collect())
             }

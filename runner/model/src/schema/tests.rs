@@ -123,17 +123,26 @@ fn the_tables_of_scenarios_have_the_keys_that_are_read() {
 fn the_bodies_of_the_schema_are_those_that_are_read() {
     let problems = problems_of(&json!({ "scenario": "a", "steps": [{}] }));
     let help = problems[0].help.as_deref().unwrap();
-    let read: BTreeSet<&str> = help.trim_start_matches("give it one of: ").split(", ").collect();
+    let read: BTreeSet<&str> = help
+        .trim_start_matches("give it one of: ")
+        .split(", ")
+        .collect();
     let listed: BTreeSet<&str> = bodies().into_iter().chain(["http"]).collect();
     assert_eq!(read, listed);
 }
 
 #[test]
 fn keys_that_the_schema_refuses_in_fragments_are_refused() {
-    for key in names(ENVELOPE).iter().map(String::as_str).chain(["invariants"]) {
+    for key in names(ENVELOPE)
+        .iter()
+        .map(String::as_str)
+        .chain(["invariants"])
+    {
         let fragment = json!({ "fragment": "a", key: "x", "steps": [{ "http": {} }] });
         let problems = problems_of(&fragment);
-        let minded = problems.iter().any(|p| p.message.contains("a fragment has no"));
+        let minded = problems
+            .iter()
+            .any(|p| p.message.contains("a fragment has no"));
         let refused = NOT_IN_FRAGMENTS.contains(&key) || key == "scenario";
         assert_eq!(minded, refused, "{key}");
     }
@@ -302,7 +311,11 @@ fn envelopes_are_those_of_scenarios_and_of_fragments() {
         "scenario: a\nfake: { a: uuid, b: { int: [1, 5] }, c: { one_of: [x] }, d: { text: 8 } }",
         "scenario: a\nneeds: b\nlock: [stock]\nskip: true",
     ] {
-        assert_eq!(valid(&schema, &format!("{good}\n{steps}\n")), [""; 0], "{good}");
+        assert_eq!(
+            valid(&schema, &format!("{good}\n{steps}\n")),
+            [""; 0],
+            "{good}"
+        );
     }
     for bad in [
         "description: a",
@@ -318,6 +331,10 @@ fn envelopes_are_those_of_scenarios_and_of_fragments() {
         "scenario: a\nfake: { a: { int: [1, 2], text: 5 } }",
         "scenario: a\nlock: { a: b }",
     ] {
-        assert_ne!(valid(&schema, &format!("{bad}\n{steps}\n")), [""; 0], "{bad}");
+        assert_ne!(
+            valid(&schema, &format!("{bad}\n{steps}\n")),
+            [""; 0],
+            "{bad}"
+        );
     }
 }

@@ -9,7 +9,10 @@ use super::{Entry, MANY, MOST_MESSAGES, VERIFY, ca, client_cert};
 const PART: Shape = Shape::Object(&[
     text("name", "The name of the field").required(),
     any("value", "Its value"),
-    text("file", "A file beside the scenario's, in the place of a value"),
+    text(
+        "file",
+        "A file beside the scenario's, in the place of a value",
+    ),
     text("filename", "The name of the file that is told"),
     text("content_type", "The type that is told").or("what the name of the file tells"),
 ]);
@@ -29,8 +32,11 @@ pub(super) static HTTP: Entry = Entry {
         any("json", "A JSON body").eg("{\"sku\": \"A1\", \"qty\": 1}"),
         pairs("form", "The fields of a form, as a body"),
         text("body", "A text as a body"),
-        text("body_file", "A file beside the scenario's as a body, as it is")
-            .eg("\"data/orders.csv\""),
+        text(
+            "body_file",
+            "A file beside the scenario's as a body, as it is",
+        )
+        .eg("\"data/orders.csv\""),
         list(
             "multipart",
             "The parts of a form, as a body: each has a value or a file",
@@ -115,22 +121,43 @@ by POST; without `expect` the answer may have no `errors`.
 "#,
     results: &[
         ("status", "The status code"),
-        ("headers", "Headers by their names in lower case; `set-cookie` is a list"),
+        (
+            "headers",
+            "Headers by their names in lower case; `set-cookie` is a list",
+        ),
         ("body", "The body as a text"),
         ("json", "The body as JSON; null where it is none"),
         ("duration", "How long it took, redirects included"),
         ("url", "The URL that answered in the end"),
         ("version", "The version of HTTP"),
         ("redirects", "The redirects that were followed"),
-        ("cookies", "The cookies of the scenario for this URL, by name"),
+        (
+            "cookies",
+            "The cookies of the scenario for this URL, by name",
+        ),
         ("size", "Bytes of the body"),
-        ("encoded_size", "Bytes of the body as they came, packed or not"),
-        ("events", "Server-sent events, each with `event`, `id`, `data`, `json`, where they are asked for"),
+        (
+            "encoded_size",
+            "Bytes of the body as they came, packed or not",
+        ),
+        (
+            "events",
+            "Server-sent events, each with `event`, `id`, `data`, `json`, where they are asked for",
+        ),
         ("sha256", "The SHA-256 of the body"),
-        ("certificate", "Of the server: `subject`, `issuer`, `start_date`, `expire_date`, `serial_number`, `subject_alt_name`, `sha256`; null without TLS"),
-        ("timings", "`connect` (nothing where a connection was open) and `first_byte`, durations as `duration`"),
+        (
+            "certificate",
+            "Of the server: `subject`, `issuer`, `start_date`, `expire_date`, `serial_number`, `subject_alt_name`, `sha256`; null without TLS",
+        ),
+        (
+            "timings",
+            "`connect` (nothing where a connection was open) and `first_byte`, durations as `duration`",
+        ),
         ("remote", "The address that answered: `host:port`"),
-        ("request", "`method`, `url`, `headers`, `body` as they were sent, credentials hidden"),
+        (
+            "request",
+            "`method`, `url`, `headers`, `body` as they were sent, credentials hidden",
+        ),
     ],
     examples: &[
         (

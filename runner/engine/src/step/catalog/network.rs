@@ -25,11 +25,17 @@ pub(super) static GRPC: Entry = Entry {
         .eg("\"shop.Orders/Create\""),
         any("message", "The message, as JSON of proto3").eg("{\"sku\": \"A1\"}"),
         list("messages", "The messages of a stream", &Shape::Any).eg("[{\"sku\": \"A1\"}]"),
-        pairs("metadata", "Metadata; a name that ends with `-bin` takes base64")
-            .eg("{\"authorization\": \"Bearer {{ token }}\"}"),
-        list("proto", "Files that describe the service", &Shape::Word)
-            .or("server reflection"),
-        list("import", "Directories in which imports of the files are", &Shape::Word),
+        pairs(
+            "metadata",
+            "Metadata; a name that ends with `-bin` takes base64",
+        )
+        .eg("{\"authorization\": \"Bearer {{ token }}\"}"),
+        list("proto", "Files that describe the service", &Shape::Word).or("server reflection"),
+        list(
+            "import",
+            "Directories in which imports of the files are",
+            &Shape::Word,
+        ),
         flag("tls", "Speaks TLS").or("false, or true with `verify`, `ca` or `client_cert`"),
         flag("verify", VERIFY).or("true"),
         ca(),
@@ -121,7 +127,10 @@ pub(super) static WEBSOCKET: Entry = Entry {
             ],
         )
         .eg("{\"count\": 1, \"within\": \"5s\"}"),
-        word("session", "The name under which it stays open for later steps"),
+        word(
+            "session",
+            "The name under which it stays open for later steps",
+        ),
         flag("close", "Ends the session"),
     ]),
     notes: r#"
@@ -133,14 +142,26 @@ scenario's `http` steps are sent along.
 A message may have 16 MiB; between two steps 10000 messages or 16 MiB are kept, and what is more is counted as `lost`.
 "#,
     results: &[
-        ("messages", "What came, each with `type`, `text`, `json`, `bytes`, and `base64` where it is binary"),
+        (
+            "messages",
+            "What came, each with `type`, `text`, `json`, `bytes`, and `base64` where it is binary",
+        ),
         ("count", "How many messages came"),
         ("lost", "How many were too many to keep"),
-        ("status", "101, or that of the response with which the server refuses"),
+        (
+            "status",
+            "101, or that of the response with which the server refuses",
+        ),
         ("headers", "Headers of the response"),
         ("body", "The body of a refusal"),
-        ("close_code", "Why it was closed; null while it is open; 1005 where the server gave no code, 1006 where the connection was cut"),
-        ("close_reason", "What the server said when it closed; null while it is open"),
+        (
+            "close_code",
+            "Why it was closed; null while it is open; 1005 where the server gave no code, 1006 where the connection was cut",
+        ),
+        (
+            "close_reason",
+            "What the server said when it closed; null while it is open",
+        ),
         ("duration", "How long it took"),
     ],
     examples: &[
@@ -166,9 +187,13 @@ A message may have 16 MiB; between two steps 10000 messages or 16 MiB are kept, 
 pub(super) static TCP: Entry = Entry {
     kind: "tcp",
     shape: Shape::Object(&[
-        arg("host", "The host and its port", Shape::Pattern(r"^[^/ ]+:[0-9]+$|\{\{"))
-            .required()
-            .eg("\"db:5432\""),
+        arg(
+            "host",
+            "The host and its port",
+            Shape::Pattern(r"^[^/ ]+:[0-9]+$|\{\{"),
+        )
+        .required()
+        .eg("\"db:5432\""),
         either("send", "What is sent", PAYLOAD).eg("\"PING\\r\\n\""),
         flag("end", "Nothing more is sent"),
         either("until", "Reads until these bytes came", PAYLOAD).eg("\"\\r\\n\""),
@@ -185,7 +210,10 @@ comes until then or until the server closes. Without any of these nothing is rea
 "#,
     results: &[
         ("connected", "Whether there was a connection"),
-        ("received", "What came as a text, with replacements for what is no UTF-8"),
+        (
+            "received",
+            "What came as a text, with replacements for what is no UTF-8",
+        ),
         ("hex", "What came as hexadecimal digits"),
         ("bytes", "How many bytes came"),
         ("closed", "Whether the server closed the connection"),
