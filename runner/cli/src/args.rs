@@ -119,7 +119,7 @@ pub enum Verb {
     New(NewArgs),
     /// Format scenario files
     Fmt(FmtArgs),
-    /// Print the JSON Schema of scenario files or of mirror.yaml
+    /// Print the JSON Schema of scenario files or of mirror.yaml, or pages on the kinds of steps
     Schema(SchemaArgs),
     /// Print the completion script of a shell
     Completions {

@@ -72,6 +72,9 @@ pub struct SchemaArgs {
     /// Of which files
     #[arg(value_enum)]
     pub of: SchemaOf,
+    /// Where to write: a file, or a directory of `reference` [default: standard output]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
 }
 
 /// Files that there is a schema of.
@@ -81,4 +84,6 @@ pub enum SchemaOf {
     Scenario,
     /// mirror.yaml.
     Mirror,
+    /// Pages on the kinds of steps: what each takes and gives, with examples.
+    Reference,
 }

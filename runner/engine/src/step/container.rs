@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 use super::context::reach_error;
 use super::exec::{document, environment, shown, words};
 use super::fields::{Pairs, args, lossy, service};
+use super::files;
 use super::target::Target;
 use super::world::OneOff;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError, cut};
@@ -26,7 +27,7 @@ pub(super) static KIND: Kind = Kind {
     name: "container",
     fields: &["exit_code", "stdout", "stderr", "json", "tests", "duration"],
     help: "runs an image to its end in the network of a service: a load generator, a browser, a test binary",
-    example: "container: { image: \"grafana/k6:0.49.0\", beside: gateway, cmd: [run, /load.js], files: { /load.js: load.js } }",
+    example: "container: { image: \"grafana/k6:0.49.0\", beside: gateway, cmd: [run, --duration, 20s, /load.js] }",
     usual: Some("exit_code == 0"),
     compile,
 };
@@ -61,13 +62,15 @@ struct ContainerAct {
     user: Option<Text>,
     workdir: Option<Text>,
     files: BTreeMap<String, Vec<u8>>,
+    /// A file beside a scenario that is not in a file.
+    nowhere: Option<Spanned<String>>,
     junit: Option<Text>,
 }
 
 fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
     let a: Args = args(node, KIND.name, KIND.example)?;
     let mut problems = Vec::new();
-    let mut files = BTreeMap::new();
+    let (mut put, mut nowhere) = (BTreeMap::new(), None);
     let mut all = 0;
     for (to, from) in &a.files {
         if !to.starts_with('/') || to.split('/').any(|p| p == "..") {
@@ -78,25 +81,13 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
             );
             continue;
         }
-        // A text that stands in no file has nothing beside it.
-        if from.span.file.path.is_none() {
-            continue;
-        }
-        let path = from.span.file.beside(&from.value);
-        match std::fs::read(&path) {
-            Ok(bytes) => {
+        match files::read_now(&from.value, &from.span) {
+            Ok(Some(bytes)) => {
                 all += bytes.len() as u64;
-                files.insert(to.clone(), bytes);
+                put.insert(to.clone(), bytes);
             }
-            Err(e) => problems.push(Problem::at(
-                ProblemKind::MissingFile,
-                &from.span,
-                format!(
-                    "cannot read {}: {}",
-                    from.value,
-                    prodmirror_model::source::io_reason(&e)
-                ),
-            )),
+            Ok(None) => nowhere = Some(from.clone()),
+            Err(p) => problems.push(p),
         }
     }
     if all > MOST_BYTES {
@@ -123,7 +114,8 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
         env: a.env,
         user: a.user,
         workdir: a.workdir,
-        files,
+        files: put,
+        nowhere,
         junit: a.junit,
     }
     .into())
@@ -131,6 +123,9 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
 
 impl ContainerAct {
     async fn act(&self, context: &mut Context<'_>) -> Result<Done, StepError> {
+        if let Some(name) = &self.nowhere {
+            files::find(name, &name.span)?;
+        }
         let scope = context.scope;
         let text = |t: &Option<Text>| t.as_ref().map(|t| t.render(scope)).transpose();
         let list = |w: &[Data]| {

@@ -28,6 +28,14 @@ pub(super) fn args<T: for<'n> Deserialize<'n>>(
     from_node(node).map_err(|p| vec![p])
 }
 
+/// A problem with this help, where it has none of its own.
+pub(super) fn helped(p: Problem, help: &str) -> Problem {
+    match p.help {
+        Some(_) => p,
+        None => p.help(help),
+    }
+}
+
 /// A duration in a step's arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Time(pub Duration);

@@ -37,6 +37,9 @@ pub use matcher::Matcher;
 pub use path::JsonPath;
 pub use show::show;
 pub use source::Source;
+#[cfg(test)]
+pub(crate) use source::all_sources as sources;
+pub(crate) use source::{CERTIFICATE, is_own_source};
 pub use subject::Subject;
 pub use xpath::{Markup, XPath};
 

@@ -10,6 +10,7 @@ mod tests;
 
 use serde_json::Value as Json;
 
+pub(crate) use self::mask::FORM_NAMES;
 use self::mask::Mask;
 use super::diff::{Mode, diff};
 use super::filter::Filters;

@@ -17,7 +17,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Node};
 
 /// What is drawn by a word alone.
-const WORDS: [&str; 15] = [
+pub(crate) const WORDS: [&str; 15] = [
     "uuid",
     "name",
     "first_name",

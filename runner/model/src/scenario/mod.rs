@@ -23,6 +23,7 @@ mod types;
 
 pub use duration::{parse as parse_duration, read as read_duration};
 pub use fake::Fake;
+pub(crate) use fake::WORDS as FAKE_WORDS;
 pub use files::Files;
 pub use format::{Formatted, format};
 pub use read::{Reading, read, read_with};

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::DIALECT;
 use super::shape::{
-    Arg, Shape, any, definitions, duration, either, flag, integer, list, map, object, of_keys,
+    Arg, Shape, any, arg, definitions, duration, either, flag, integer, list, map, object, of_keys,
     text, word,
 };
 use crate::snapshot::Mask;
@@ -241,13 +241,12 @@ pub const KEYS: &[Arg] = &[
         "How snapshots are made, masked, cut and grown",
         &SNAPSHOT,
     ),
-    Arg {
-        name: "mask_key",
-        help: "The key of masks; by default drawn once, in .prodmirror/mask.key",
-        shape: SECRET,
-        required: false,
-        example: "{\"env\": \"MASK_KEY\"}",
-    },
+    arg(
+        "mask_key",
+        "The key of masks; by default drawn once, in .prodmirror/mask.key",
+        SECRET,
+    )
+    .eg("{\"env\": \"MASK_KEY\"}"),
     map(
         "secrets",
         "Where the values of secrets come from, by variable or by name of a Compose secret",

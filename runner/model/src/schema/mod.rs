@@ -4,9 +4,11 @@
 //! against the readers, so that a schema has exactly the keys that are read.
 
 mod expect;
+mod flow;
 mod mirror;
 mod scenario;
 mod shape;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +16,8 @@ mod tests;
 pub use mirror::{KEYS as MIRROR, mirror};
 pub use scenario::{KindDoc, scenario};
 pub use shape::{
-    Arg, Shape, any, calc, choice, duration, either, flag, integer, list, map, object, pairs, text,
-    word,
+    Arg, Shape, any, arg, calc, choice, duration, either, flag, integer, list, map, object, pairs,
+    text, word,
 };
 
 /// The dialect of the schemas.

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{
-    Arg, Shape, definitions, duration, either, flag, free, integer, of_keys, text, word,
-};
+use super::flow::{self, ENVELOPE, RACE, SECTIONS, STEP, USELESS};
+use super::shape::{Shape, definitions, free, of_keys};
 use super::{DIALECT, expect};
+use crate::template::RESERVED;
 
 /// What is known of a step kind.
 #[derive(Debug, Clone, Copy)]
@@ -16,142 +16,13 @@ pub struct KindDoc {
     pub help: &'static str,
     /// A step, as YAML.
     pub example: &'static str,
-    /// The fields of its result.
-    pub fields: &'static [&'static str],
+    /// The fields of its result, each with one line of help.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// Why it is not to be relied on yet.
+    pub experimental: Option<&'static str>,
     /// What it takes; absent = it is not known, and anything is taken.
     pub args: Option<Shape>,
 }
-
-/// Keys of the envelope that take no steps.
-pub(super) const ENVELOPE: &[Arg] = &[
-    text(
-        "scenario",
-        "The name: one sentence that says what users expect. Unique in its file",
-    )
-    .required()
-    .eg("\"a customer buys two mugs\""),
-    text("description", "More words for people"),
-    either(
-        "labels",
-        "Words for selection",
-        &[Shape::Text, Shape::List(&Shape::Text)],
-    )
-    .eg("[\"checkout\"]"),
-    super::shape::map("data", "Snapshots of data volumes, by volume", &Shape::Text)
-        .eg("{\"orders-db\": \"orders-2026-11\"}"),
-    super::shape::pairs(
-        "vars",
-        "Variables; later ones may use earlier ones. `--var` replaces a variable that stands here",
-    )
-    .eg("{\"sku\": \"A1\"}"),
-    super::shape::object(
-        "requires",
-        "What it needs to make sense",
-        &[
-            either(
-                "services",
-                "It is skipped where the stack does not have these services",
-                &[Shape::Text, Shape::List(&Shape::Text)],
-            )
-            .eg("[\"worker\"]"),
-            either(
-                "data",
-                "It is an error where the data has less",
-                &[Shape::Text, Shape::List(&Shape::Text)],
-            )
-            .eg("\"orders >= 1000000 rows\""),
-        ],
-    ),
-    super::shape::choice(
-        "isolation",
-        "A stack of its own (scenario), one for the file (file), or one for all that say so (shared)",
-        &["scenario", "file", "shared"],
-    ),
-    duration(
-        "timeout",
-        "How long all of it may take; 10 minutes unless said",
-    )
-    .eg("\"2m\""),
-];
-
-/// Keys of the envelope that take steps.
-pub(super) const SECTIONS: [(&str, &str); 4] = [
-    (
-        "invariants",
-        "Steps with `expect` that are checked after every step",
-    ),
-    ("setup", "Steps before the steps"),
-    ("steps", "The steps"),
-    (
-        "finally",
-        "Steps that run whatever happened, for at most a minute",
-    ),
-];
-
-/// Keys of a step beside its kind, `expect` and `capture` apart.
-pub(super) const STEP: &[Arg] = &[
-    word(
-        "id",
-        "A name: `steps.<id>` is the step's result for later ones, and `step: <id>` runs it again",
-    )
-    .eg("\"order\""),
-    text("name", "What it does, for people and reports"),
-    super::shape::calc("if", "The step is skipped unless this expression is true")
-        .eg("\"order_id != 0\""),
-    either(
-        "retry",
-        "Tries again when no answer came",
-        &[
-            Shape::Integer(0, 1000),
-            Shape::Object(&[
-                integer("times", "Attempts after the first", 0, 1000),
-                duration("delay", "Before the second attempt"),
-                Arg {
-                    name: "backoff",
-                    help: "By how much the delay grows each time",
-                    shape: Shape::Number(1),
-                    required: false,
-                    example: "2",
-                },
-                duration("max_delay", "The longest delay"),
-            ]),
-        ],
-    )
-    .eg("3"),
-    either(
-        "eventually",
-        "Tries again until the expectations hold",
-        &[
-            Shape::Duration,
-            Shape::Object(&[
-                duration("within", "How long to try").required(),
-                duration("every", "From one attempt to the next"),
-            ]),
-        ],
-    )
-    .eg("{\"within\": \"30s\", \"every\": \"500ms\"}"),
-    duration("timeout", "How long one attempt may take; 30 s unless said"),
-    flag(
-        "soft",
-        "The scenario goes on when the step fails, and fails in the end",
-    ),
-];
-
-/// Keys of a race that take no steps.
-pub(super) const RACE: &[Arg] = &[
-    integer("runs", "How many runs", 1, 10_000).eg("50"),
-    integer(
-        "seed",
-        "Seed of the branches' order and offsets",
-        0,
-        i64::MAX,
-    ),
-    duration("spread", "How far apart the branches start at most"),
-];
-
-/// Fields of the results of flow.
-const RACE_FIELDS: [&str; 5] = ["branches", "run", "runs", "hits", "duration"];
-const PARALLEL_FIELDS: [&str; 2] = ["branches", "duration"];
 
 /// The schema of scenario files with these kinds.
 pub fn scenario(kinds: &[KindDoc]) -> Value {
@@ -162,23 +33,25 @@ pub fn scenario(kinds: &[KindDoc]) -> Value {
             "description": "A name in templates and expressions",
             "type": "string",
             "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
-            "not": { "enum": ["steps", "vars", "secrets", "race"] },
+            "not": { "enum": RESERVED },
         }),
     );
-    defs.insert("predicates".into(), expect::predicates());
+    defs.extend(expect::definitions());
     for k in kinds {
         let mut schema = k.args.map_or_else(|| json!({}), Shape::schema);
-        schema["description"] = json!(format!("{} (result: {})", k.help, k.fields.join(", ")));
+        schema["description"] = json!(described(k));
         if let Some(example) = example(k) {
             schema["examples"] = json!([example]);
         }
         defs.insert(format!("kind.{}", k.name), schema);
     }
-    let mut branch = json!({
-        "description": "A step, or steps in order",
-        "anyOf": [{ "$ref": "#/$defs/step" }, { "type": "array", "items": { "$ref": "#/$defs/step" } }],
-    });
-    defs.insert("branch".into(), branch.take());
+    defs.insert(
+        "branch".into(),
+        json!({
+            "description": "A step, or steps in order",
+            "anyOf": [{ "$ref": "#/$defs/step" }, { "type": "array", "items": { "$ref": "#/$defs/step" } }],
+        }),
+    );
     defs.insert("race".into(), race());
     defs.insert("parallel".into(), parallel());
     let fields = fields(kinds);
@@ -196,12 +69,10 @@ pub fn scenario(kinds: &[KindDoc]) -> Value {
         });
     }
     schema["properties"]["steps"]["minItems"] = json!(1);
-    schema["properties"]["scenario"]["pattern"] = json!("\\S");
-    schema["properties"]["vars"]["propertyNames"] = json!({ "$ref": "#/$defs/name" });
     schema["properties"]["invariants"]["items"] = json!({
         "allOf": [{ "$ref": "#/$defs/step" }, { "required": ["expect"] }],
     });
-    schema["required"] = json!(["scenario", "steps"]);
+    flow::of_envelope(&mut schema);
     let mut out = Map::new();
     out.insert("$schema".into(), json!(DIALECT));
     out.insert("title".into(), json!("prodmirror scenario"));
@@ -214,6 +85,16 @@ pub fn scenario(kinds: &[KindDoc]) -> Value {
     }
     out.insert("$defs".into(), Value::Object(defs));
     Value::Object(out)
+}
+
+/// What a kind does and gives.
+fn described(k: &KindDoc) -> String {
+    let names: Vec<&str> = k.fields.iter().map(|(n, _)| *n).collect();
+    let doubt = match k.experimental {
+        Some(why) => format!("Experimental: {why}. "),
+        None => String::new(),
+    };
+    format!("{doubt}{} (result: {})", k.help, names.join(", "))
 }
 
 /// A kind's own example of its arguments.
@@ -261,17 +142,22 @@ fn parallel() -> Value {
     })
 }
 
-/// The fields of the result of each kind of step.
-fn fields(kinds: &[KindDoc]) -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut all: Vec<(&str, Vec<&str>)> =
-        kinds.iter().map(|k| (k.name, k.fields.to_vec())).collect();
-    let mut union: Vec<&str> = kinds
-        .iter()
-        .flat_map(|k| k.fields.iter().copied())
-        .collect();
-    union.extend(RACE_FIELDS);
-    all.push(("race", RACE_FIELDS.to_vec()));
-    all.push(("parallel", PARALLEL_FIELDS.to_vec()));
+/// The fields of the results of each kind of step.
+type Results = Vec<(&'static str, Vec<(&'static str, &'static str)>)>;
+
+fn fields(kinds: &[KindDoc]) -> Results {
+    let mut all: Results = kinds.iter().map(|k| (k.name, k.fields.to_vec())).collect();
+    let flow = flow::RESULTS.iter().map(|(n, f)| (*n, f.to_vec()));
+    all.extend(flow);
+    // A step that is run again may be any.
+    let mut union: Vec<(&str, &str)> = Vec::new();
+    for (field, help) in all.iter().flat_map(|(_, fields)| fields) {
+        match union.iter_mut().find(|(n, _)| n == field) {
+            Some((_, known)) if known != help => *known = "what the step that is meant gives",
+            Some(_) => {}
+            None => union.push((field, help)),
+        }
+    }
     all.push(("step", union));
     all
 }
@@ -285,41 +171,43 @@ fn step(kinds: &[KindDoc]) -> Value {
     for k in kinds {
         schema["properties"][k.name] = json!({ "$ref": format!("#/$defs/kind.{}", k.name) });
     }
-    for flow in ["race", "parallel"] {
-        schema["properties"][flow] = json!({ "$ref": format!("#/$defs/{flow}") });
+    for (name, body) in flow::properties() {
+        schema["properties"][name] = body;
     }
-    schema["properties"]["step"] = json!({
-        "description": "The id of an earlier step that is run again",
-        "type": "string",
-        "examples": ["order"],
-    });
-    let all: Vec<&str> = kinds
-        .iter()
-        .map(|k| k.name)
-        .chain(["race", "parallel", "step"])
-        .collect();
+    flow::of_step(&mut schema);
+    let all: Vec<&str> = kinds.iter().map(|k| k.name).chain(flow::bodies()).collect();
     schema["description"] = json!("A step: one thing to do, and what must hold of its result");
     // Exactly one of them: a step does one thing.
     let one: Vec<Value> = all.iter().map(|k| json!({ "required": [k] })).collect();
     schema["oneOf"] = json!(one);
+    let useless = |kind: &str| USELESS.iter().find(|(k, _)| *k == kind);
     let mut rules: Vec<Value> = all
         .iter()
         .map(|kind| {
-            json!({
-                "if": { "required": [kind] },
-                "then": { "properties": {
-                    "expect": expect::expect(kind),
-                    "capture": { "$ref": format!("#/$defs/capture.{kind}") },
-                } },
-            })
+            let then = match useless(kind) {
+                Some((_, keys)) => keys
+                    .iter()
+                    .map(|k| ((*k).to_owned(), json!(false)))
+                    .collect(),
+                None => Map::from_iter([
+                    ("expect".to_owned(), expect::expect(kind)),
+                    (
+                        "capture".to_owned(),
+                        json!({ "$ref": format!("#/$defs/capture.{kind}") }),
+                    ),
+                ]),
+            };
+            json!({ "if": { "required": [kind] }, "then": { "properties": then } })
         })
         .collect();
     // What waits for itself needs no `expect`.
+    let itself = [
+        "expect", "logs", "step", "steps", "include", "use", "assert",
+    ];
+    let itself: Vec<Value> = itself.iter().map(|k| json!({ "required": [k] })).collect();
     rules.push(json!({
         "if": { "required": ["eventually"] },
-        "then": { "anyOf": [
-            { "required": ["expect"] }, { "required": ["logs"] }, { "required": ["step"] },
-        ] },
+        "then": { "anyOf": itself },
     }));
     schema["allOf"] = json!(rules);
     schema["patternProperties"] = free();

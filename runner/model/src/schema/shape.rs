@@ -15,6 +15,8 @@ pub struct Arg {
     pub required: bool,
     /// An example of its value, as JSON; empty = none.
     pub example: &'static str,
+    /// What is taken where it is absent, in words; empty = nothing is.
+    pub default: &'static str,
 }
 
 impl Arg {
@@ -29,6 +31,13 @@ impl Arg {
     #[must_use]
     pub const fn eg(mut self, example: &'static str) -> Self {
         self.example = example;
+        self
+    }
+
+    /// With what is taken where it is absent, in words.
+    #[must_use]
+    pub const fn or(mut self, default: &'static str) -> Self {
+        self.default = default;
         self
     }
 }
@@ -62,6 +71,8 @@ pub enum Shape {
     Map(&'static Shape),
     /// A mapping with these keys and no others.
     Object(&'static [Arg]),
+    /// As [`Shape::Object`], with exactly one of some of its keys.
+    One(&'static [Arg], &'static [&'static str]),
     /// As [`Shape::Object`], and `x-` keys are free.
     Open(&'static [Arg]),
     /// A mapping with these keys; others are not looked at.
@@ -78,13 +89,15 @@ pub enum Shape {
     Pattern(&'static str),
 }
 
-const fn arg(name: &'static str, help: &'static str, shape: Shape) -> Arg {
+/// A key that takes a shape.
+pub const fn arg(name: &'static str, help: &'static str, shape: Shape) -> Arg {
     Arg {
         name,
         help,
         shape,
         required: false,
         example: "",
+        default: "",
     }
 }
 
@@ -175,6 +188,12 @@ impl Shape {
             Shape::List(of) => json!({ "type": "array", "items": of.schema() }),
             Shape::Map(of) => json!({ "type": "object", "additionalProperties": of.schema() }),
             Shape::Object(keys) => of_keys(keys, false),
+            Shape::One(keys, one) => {
+                let mut schema = of_keys(keys, false);
+                let each = one.iter().map(|k| json!({ "required": [k] }));
+                schema["oneOf"] = each.collect();
+                schema
+            }
             Shape::Open(keys) => of_keys(keys, true),
             Shape::Loose(keys) => {
                 let mut schema = of_keys(keys, false);
@@ -205,7 +224,7 @@ impl Shape {
             Shape::Pairs | Shape::Map(_) | Shape::Kind(_) => json!({}),
             Shape::List(of) => json!([of.sample()]),
             Shape::Null => Value::Null,
-            Shape::Object(keys) | Shape::Open(keys) | Shape::Loose(keys) => {
+            Shape::Object(keys) | Shape::Open(keys) | Shape::Loose(keys) | Shape::One(keys, _) => {
                 let needed = keys.iter().filter(|a| a.required);
                 Value::Object(needed.map(|a| (a.name.to_owned(), a.sample())).collect())
             }
@@ -218,7 +237,7 @@ impl Shape {
     /// The keys that it has itself, when it is a mapping of certain keys, or may be one.
     pub fn keys(self) -> Option<&'static [Arg]> {
         match self {
-            Shape::Object(keys) | Shape::Open(keys) => Some(keys),
+            Shape::Object(keys) | Shape::Open(keys) | Shape::One(keys, _) => Some(keys),
             Shape::Either(of) => of.iter().find_map(|s| s.keys()),
             Shape::List(of) | Shape::Map(of) => of.keys(),
             _ => None,
@@ -231,12 +250,20 @@ impl Arg {
     pub fn schema(&self) -> Value {
         let mut schema = self.shape.schema();
         if let Some(o) = schema.as_object_mut() {
-            o.insert("description".into(), json!(self.help));
+            o.insert("description".into(), json!(self.said()));
             if let Some(example) = self.example() {
                 o.insert("examples".into(), json!([example]));
             }
         }
         schema
+    }
+
+    /// What it is for, and what is taken where it is absent.
+    fn said(&self) -> String {
+        match self.default {
+            "" => self.help.to_owned(),
+            default => format!("{}; {default} unless said", self.help),
+        }
     }
 
     /// A value that it takes.

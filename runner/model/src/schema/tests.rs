@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::scenario::{ENVELOPE, RACE, SECTIONS, STEP};
+use super::flow::{ENVELOPE, NOT_IN_FRAGMENTS, RACE, SECTIONS, STEP, bodies};
 use super::{Arg, KindDoc, MIRROR, Shape, mirror, object, scenario};
 use crate::diag::Problem;
 use crate::project::Project;
@@ -106,9 +106,9 @@ fn the_tables_of_scenarios_have_the_keys_that_are_read() {
     race.extend(["before", "branches", "after"].map(str::to_owned));
     let found = known(&of_step(json!({ "race": { NOBODY: 1 } })), "race");
     assert_eq!(found, race);
-    for (key, keys) in [("retry", "retry"), ("eventually", "eventually")] {
+    for key in ["retry", "eventually", "skip"] {
         let a = STEP.iter().find(|a| a.name == key).unwrap();
-        let found = known(&of_step(json!({ "http": {}, key: { NOBODY: 1 } })), keys);
+        let found = known(&of_step(json!({ "http": {}, key: { NOBODY: 1 } })), key);
         assert_eq!(found, names(a.shape.keys().unwrap()), "{key}");
     }
     let a = ENVELOPE.iter().find(|a| a.name == "requires").unwrap();
@@ -120,14 +120,41 @@ fn the_tables_of_scenarios_have_the_keys_that_are_read() {
 }
 
 #[test]
-fn types_that_the_schema_lists_are_those_that_are_known() {
-    let step = json!({ "http": {}, "expect": { "status": { "type": NOBODY } } });
-    let problems = problems_of(&json!({ "scenario": "a", "steps": [step] }));
-    let listed: BTreeSet<String> = super::expect::TYPES
-        .iter()
-        .map(|t| (*t).to_owned())
+fn the_bodies_of_the_schema_are_those_that_are_read() {
+    let problems = problems_of(&json!({ "scenario": "a", "steps": [{}] }));
+    let help = problems[0].help.as_deref().unwrap();
+    let read: BTreeSet<&str> = help
+        .trim_start_matches("give it one of: ")
+        .split(", ")
         .collect();
-    assert_eq!(known(&problems, "type"), listed);
+    let listed: BTreeSet<&str> = bodies().into_iter().chain(["http"]).collect();
+    assert_eq!(read, listed);
+}
+
+#[test]
+fn keys_that_the_schema_refuses_in_fragments_are_refused() {
+    for key in names(ENVELOPE)
+        .iter()
+        .map(String::as_str)
+        .chain(["invariants"])
+    {
+        let fragment = json!({ "fragment": "a", key: "x", "steps": [{ "http": {} }] });
+        let problems = problems_of(&fragment);
+        let minded = problems
+            .iter()
+            .any(|p| p.message.contains("a fragment has no"));
+        let refused = NOT_IN_FRAGMENTS.contains(&key) || key == "scenario";
+        assert_eq!(minded, refused, "{key}");
+    }
+}
+
+#[test]
+fn sources_that_the_schema_lists_are_those_that_are_known() {
+    let all = super::expect::SOURCES.map(|(name, _)| name);
+    let fields = ["body", "headers", "certificate"];
+    let mut found = crate::check::sources(&fields);
+    found.retain(|s| *s == "certificate" || !fields.contains(s));
+    assert_eq!(BTreeSet::from(all), found.into_iter().collect());
 }
 
 fn valid(schema: &Value, text: &str) -> Vec<String> {
@@ -193,7 +220,16 @@ fn expectations_are_those_of_the_kind() {
         name: "http",
         help: "sends a request",
         example: "http: { url: \"http://a/\" }",
-        fields: &["status", "json", "body"],
+        fields: &[
+            ("status", "the code"),
+            ("headers", "names with values"),
+            ("json", "the body"),
+            ("body", "the text"),
+            ("size", "its bytes"),
+            ("certificate", "of the server"),
+            ("request", "as it was sent"),
+        ],
+        experimental: None,
         args: Some(ARGS),
     };
     let schema = scenario(&[doc]);
@@ -204,7 +240,22 @@ fn expectations_are_those_of_the_kind() {
         "{ http: {}, capture: { a: { jsonpath: $.a, default: 1 }, b: json.a } }",
         "{ race: { branches: [{ http: {} }, [{ http: {} }]] }, expect: size(branches) == 2 }",
         "{ parallel: [{ http: {} }] }",
-        "{ step: a, retry: { times: 2 }, timeout: 1m30s, x-y: 1 }",
+        "{ step: a, retry: { times: 2, jitter: 0.2, unless: status == 1 }, timeout: 1m30s, x-y: 1 }",
+        "{ http: {}, expect: [{ xpath: //h1, equals: x }, { bytes: , size: { lt: 5 } }, { size: 5 }, { certificate: expire_date, after: now }] }",
+        "{ http: {}, expect: { header: a, filters: [{ regex: x }, to_int, { replace: { from: a, to: b } }], gt: 0 } }",
+        "{ http: {}, expect: [{ cookie: a, exists: true }, { jsonpath: $.a, type: [uuid, 'null'] }, { jsonpath: $, sorted: desc }] }",
+        "{ http: {}, expect: [{ snapshot: true }, { snapshot: a, jsonpath: $.a, mask: [uuid, $.id, { matches: x }] }] }",
+        "{ http: {}, expect: [{ openapi: a.yaml }, { openapi: { file: a.yaml, operation: b } }] }",
+        "{ http: {}, capture: { a: { regex: x }, b: { header: l, filters: [{ split: ',' }, { nth: -1 }, trim] } } }",
+        "{ for_each: { a: [1, 2] }, http: {} }",
+        "{ for_each: { n: { from: 3, to: 1, by: -1 } }, assert: n == 3 }",
+        "{ for_each: 'rows', soft: true, steps: [{ set: { a: 1 } }, { print: '{{ a }}' }] }",
+        "{ for_each: [1], include: a.yaml }",
+        "{ repeat: 3, use: '#a', with: { a: 1 }, expect: outputs.a == 1, capture: { b: outputs.b } }",
+        "{ eventually: 5s, assert: [x == 1, { value: x, ge: 1 }] }",
+        "{ skip: until then, http: {} }",
+        "{ skip: { if: a == 1, reason: because }, http: {} }",
+        "{ race: { branches: [{ step: a }, { step: a }] }, expect: hits == 0 }",
     ] {
         assert_eq!(of(good), [""; 0], "{good}");
     }
@@ -223,7 +274,67 @@ fn expectations_are_those_of_the_kind() {
         "{ http: {}, timeout: 5 }",
         "{ http: {}, eventually: 5s }",
         "{ race: { branches: [{ http: {} }] } }",
+        "{ http: {}, expect: { header: a, filters: trim } }",
+        "{ http: {}, expect: { header: a, filters: [trimm], equals: 1 } }",
+        "{ http: {}, expect: { header: a, filters: [{ nth: x }], equals: 1 } }",
+        "{ http: {}, expect: { snapshot: a, mask: uid } }",
+        "{ http: {}, expect: { snapshot: a, status: 200 } }",
+        "{ http: {}, expect: { openapi: { operation: b } } }",
+        "{ http: {}, expect: { certificate: owner, exists: true } }",
+        "{ http: {}, with: { a: 1 } }",
+        "{ for_each: [1], repeat: 2, http: {} }",
+        "{ for_each: { a: [1], b: [2] }, http: {} }",
+        "{ for_each: { n: { from: 3, to: x } }, http: {} }",
+        "{ repeat: 0, http: {} }",
+        "{ steps: [] }",
+        "{ steps: [{ http: {} }], expect: a == 1 }",
+        "{ set: { each: 1 } }",
+        "{ print: x, retry: 3 }",
+        "{ assert: [] }",
+        "{ http: {}, retry: { jitter: 2 } }",
+        "{ http: {}, skip: [a] }",
+        "{ eventually: 5s, print: x }",
     ] {
         assert_ne!(of(bad), [""; 0], "{bad}");
+    }
+}
+
+#[test]
+fn envelopes_are_those_of_scenarios_and_of_fragments() {
+    let schema = scenario(&[]);
+    let steps = "steps: [{ print: x }]";
+    for good in [
+        "scenario: a",
+        "fragment: a\nparams: [user]\noutputs: { token: a.b }\nvars: { x: 1 }",
+        "scenario: a\nmatrix: { a: [1, 2], exclude: { a: 1 }, include: [{ a: 3 }] }",
+        "scenario: a\nload: { rows: data/a.CSV, more: b.jsonl }",
+        "scenario: a\nfake: { a: uuid, b: { int: [1, 5] }, c: { one_of: [x] }, d: { text: 8 } }",
+        "scenario: a\nneeds: b\nlock: [stock]\nskip: true",
+    ] {
+        assert_eq!(
+            valid(&schema, &format!("{good}\n{steps}\n")),
+            [""; 0],
+            "{good}"
+        );
+    }
+    for bad in [
+        "description: a",
+        "scenario: a\nfragment: b",
+        "scenario: a\nparams: [user]",
+        "fragment: a\nmatrix: { a: [1] }",
+        "fragment: a\nisolation: shared",
+        "scenario: a\nmatrix: {}",
+        "scenario: a\nmatrix: { a: 1 }",
+        "scenario: a\nload: { rows: data/a.txt }",
+        "scenario: a\nfake: { a: uid }",
+        "scenario: a\nfake: { a: { int: [1] } }",
+        "scenario: a\nfake: { a: { int: [1, 2], text: 5 } }",
+        "scenario: a\nlock: { a: b }",
+    ] {
+        assert_ne!(
+            valid(&schema, &format!("{bad}\n{steps}\n")),
+            [""; 0],
+            "{bad}"
+        );
     }
 }

@@ -17,4 +17,5 @@ mod tests;
 pub use data::{Data, Text};
 pub use locate::{locate, part_of};
 pub use scan::{Tag, has_tags, tags};
+pub(crate) use scope::RESERVED;
 pub use scope::{Document, Scope, is_reserved};

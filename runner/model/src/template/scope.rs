@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use crate::check::Hooks;
 
 /// Names of the scope itself, which no variable or capture may have.
-const RESERVED: [&str; 5] = ["steps", "vars", "secrets", "race", "each"];
+pub(crate) const RESERVED: [&str; 5] = ["steps", "vars", "secrets", "race", "each"];
 
 /// Whether a name belongs to the scope itself.
 pub fn is_reserved(name: &str) -> bool {

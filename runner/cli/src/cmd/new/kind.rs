@@ -1,13 +1,13 @@
 //! `--kind`: a first step of a kind, for the services that the project has.
 
-use prodmirror_engine::step::{self, KINDS};
+use prodmirror_engine::step::{self, KINDS, catalog};
 use prodmirror_model::diag::nearest;
 use prodmirror_model::template::tags;
 
 use super::host::Hosts;
 
 /// Words in images by which the service of a kind is known.
-const IMAGES: [(&str, &[&str]); 12] = [
+const IMAGES: [(&str, &[&str]); 8] = [
     (
         "sql",
         &[
@@ -21,13 +21,9 @@ const IMAGES: [(&str, &[&str]); 12] = [
     ),
     ("redis", &["redis", "valkey", "keydb", "dragonfly"]),
     ("amqp", &["rabbitmq", "lavinmq"]),
-    ("kafka", &["kafka", "redpanda"]),
     ("nats", &["nats"]),
     ("mqtt", &["mosquitto", "emqx", "mqtt", "hivemq"]),
-    ("s3", &["minio", "s3", "garage", "seaweed"]),
-    ("mail", &["mailpit", "mailhog", "smtp", "mail"]),
     ("grpc", &["grpc"]),
-    ("metrics", &["prometheus"]),
     ("exec", &[]),
     ("logs", &[]),
 ];
@@ -49,6 +45,11 @@ pub fn text(kind: &str, name: Option<&str>, hosts: &Hosts) -> Result<(String, St
             "race:\n  runs: 10\n  branches:\n    - http: { url: \"http://gateway/\" }\n    - http: { url: \"http://gateway/\" }",
         ),
     ];
+    if let Some(why) = catalog::experimental(kind) {
+        return Err(format!(
+            "`{kind}` is experimental ({why}), so no file is started with it"
+        ));
+    }
     let (help, example, usual, fields) = match step::kind(kind) {
         Some(k) => (k.help, k.example, k.usual, k.fields.join(", ")),
         None => match flow.iter().find(|(n, ..)| *n == kind) {
@@ -57,6 +58,7 @@ pub fn text(kind: &str, name: Option<&str>, hosts: &Hosts) -> Result<(String, St
                 let all: Vec<&str> = KINDS
                     .iter()
                     .map(|k| k.name)
+                    .filter(|k| catalog::experimental(k).is_none())
                     .chain(["parallel", "race"])
                     .collect();
                 return Err(match nearest(kind, all.iter().copied()) {
@@ -117,12 +119,24 @@ fn fitted(kind: &str, example: &str, hosts: &Hosts) -> String {
     let Some((service, _)) = by_image.or_else(|| hosts.services.first()) else {
         return text;
     };
-    if let Some(at) = text.find("service: ") {
-        let from = at + "service: ".len();
+    let key = ["service: ", "beside: "]
+        .into_iter()
+        .find(|k| text.contains(k));
+    if let Some((key, at)) = key.and_then(|k| Some((k, text.find(k)?))) {
+        let from = at + key.len();
         let rest = &text[from..];
         let end = rest.find([',', ' ', '}', '\n']).unwrap_or(rest.len());
-        let named = &rest[..end];
+        // Some kinds name the port, too: `service: "orders:50051"`.
+        let named = rest[..end].trim_matches('"');
+        let (named, port) = match named.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (named, None),
+        };
         if !hosts.services.iter().any(|(n, _)| n == named) || by_image.is_some() {
+            let service = match port {
+                Some(port) => format!("\"{service}:{port}\""),
+                None => service.clone(),
+            };
             text = format!("{}{service}{}", &text[..from], &rest[end..]);
         }
     }

@@ -21,8 +21,16 @@ pub fn made(p: &Project, args: &[&str]) -> (String, String) {
 #[test]
 fn every_kind_has_a_first_step_that_is_accepted() {
     let p = shop(&[]);
-    let kinds = prodmirror_engine::step::KINDS.iter().map(|k| k.name);
-    for kind in kinds.chain(["parallel", "race"]) {
+    use prodmirror_engine::step::{KINDS, catalog};
+    let kinds = KINDS.iter().map(|k| k.name);
+    let (doubtful, kinds): (Vec<_>, Vec<_>) =
+        kinds.partition(|k| catalog::experimental(k).is_some());
+    for kind in doubtful {
+        let said = format!("`{kind}` is experimental (it was tried with ");
+        p.run(&["new", "--kind", kind, "--out", "-"])
+            .is(2, &[&said]);
+    }
+    for kind in kinds.into_iter().chain(["parallel", "race"]) {
         let (text, _) = made(&p, &["--kind", kind]);
         assert!(text.contains(&format!("  - {kind}:")), "{text}");
         assert!(text.contains("Fields of the result"), "{text}");
@@ -32,6 +40,11 @@ fn every_kind_has_a_first_step_that_is_accepted() {
     assert!(text.contains("service: db"), "{text}");
     p.run(&["new", "--kind", "sqll"])
         .is(2, &["there is no kind `sqll`; did you mean `sql`?"]);
+    // Services are those of the project, with the port where a kind names it.
+    let (text, _) = made(&p, &["--kind", "container"]);
+    assert!(text.contains("beside: gateway"), "{text}");
+    let (text, _) = made(&p, &["--kind", "grpc"]);
+    assert!(text.contains("service: \"orders:50051\""), "{text}");
 }
 
 #[test]

@@ -66,11 +66,97 @@ fn every_scenario_of_the_repository_is_valid() {
     }
 }
 
+/// The pages on kinds of steps, as they are committed.
+fn pages() -> Vec<std::path::PathBuf> {
+    let dir = root().join("docs/reference/steps");
+    let mut all: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn the_pages_on_kinds_are_those_of_the_program() {
+    let made = tempfile::tempdir().unwrap();
+    let out = made.path().join("a/steps");
+    let said = shop(&[]).run(&["schema", "reference", "--out", out.to_str().unwrap()]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    let dir = root().join("docs/reference/steps");
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::create_dir_all(&dir).unwrap();
+        for old in pages() {
+            std::fs::remove_file(old).unwrap();
+        }
+        for page in std::fs::read_dir(&out).unwrap().map(|e| e.unwrap()) {
+            std::fs::copy(page.path(), dir.join(page.file_name())).unwrap();
+        }
+    }
+    let read = |dir: &Path| -> std::collections::BTreeMap<String, String> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap());
+        entries
+            .map(|e| {
+                let name = e.file_name().to_string_lossy().into_owned();
+                (name, std::fs::read_to_string(e.path()).unwrap())
+            })
+            .collect()
+    };
+    let (made, committed) = (read(&out), read(&dir));
+    let names =
+        |m: &std::collections::BTreeMap<String, String>| m.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&made), names(&committed));
+    for (name, text) in made {
+        assert_eq!(
+            text, committed[&name],
+            "{name} is old: `prodmirror schema reference --out docs/reference/steps`"
+        );
+    }
+    // Where nothing can be written, it says so.
+    let said = shop(&[]).run(&["schema", "reference", "--out", "/proc/none"]);
+    assert_ne!(said.code, 0);
+    assert!(said.err.contains("cannot write /proc/none"), "{}", said.err);
+}
+
+#[test]
+fn the_pages_lead_to_each_other_and_to_nothing_that_is_not_there() {
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1) {
+            let to = link.split([')', '#']).next().unwrap();
+            assert!(page.with_file_name(to).exists(), "{}: {to}", page.display());
+        }
+    }
+    let guide = std::fs::read_to_string(root().join("docs/reference/scenario.md")).unwrap();
+    for page in pages() {
+        let name = page.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(
+            guide.contains(&format!("(steps/{name})")),
+            "no link to {name}"
+        );
+    }
+}
+
 #[test]
 fn the_scenarios_of_the_reference_are_valid() {
+    let mut steps = valid_steps(&root().join("docs/reference/scenario.md"));
+    for page in pages() {
+        let found = valid_steps(&page);
+        assert!(
+            found >= 2 || page.ends_with("README.md"),
+            "{}",
+            page.display()
+        );
+        steps += found;
+    }
+    assert!(steps >= 100, "{steps}");
+}
+
+/// Checks the steps of a page, and counts them.
+fn valid_steps(page: &Path) -> usize {
     let schema = committed("scenario");
     let validator = jsonschema::draft202012::new(&schema).unwrap();
-    let page = std::fs::read_to_string(root().join("docs/reference/scenario.md")).unwrap();
+    let page = std::fs::read_to_string(page).unwrap();
     let mut steps = 0;
     for block in page.split("```yaml\n").skip(1) {
         let text = block.split("```").next().unwrap();
@@ -91,7 +177,7 @@ fn the_scenarios_of_the_reference_are_valid() {
             .collect();
         assert_eq!(found, [""; 0], "{text}");
     }
-    assert!(steps >= 30, "{steps}");
+    steps
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::client::Mechanism;
 use super::{KIND, MOST};
-use crate::step::fields::{Pairs, Time, args};
+use crate::step::fields::{Pairs, Time, args, helped};
 use crate::step::logs::Select;
 
 const PORT: u16 = 9092;
@@ -278,7 +278,7 @@ fn create(node: &Node) -> Result<Create, Problem> {
             replication: None,
         },
         None => from_node(node)
-            .map_err(|p| p.help("write `create_topic: { name: orders, partitions: 3 }`"))?,
+            .map_err(|p| helped(p, "write `create_topic: { name: orders, partitions: 3 }`"))?,
     };
     if made.partitions.is_some_and(|n| n < 1) || made.replication.is_some_and(|n| n < 1) {
         let text = "a topic has at least one partition and one replica";

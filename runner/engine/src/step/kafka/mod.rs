@@ -49,7 +49,7 @@ pub(super) static KIND: Kind = Kind {
         "error",
         "duration",
     ],
-    help: "produces and consumes messages of Kafka (experimental: tried with the brokers of librdkafka's test cluster)",
+    help: "produces and consumes messages of Kafka",
     example: "kafka: { service: kafka, consume: { topic: orders, where: { id: \"{{ order_id }}\" }, within: 10s } }",
     usual: None,
     compile,

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{KIND, header};
 use crate::step::StepError;
-use crate::step::fields::{Pairs, args};
+use crate::step::fields::{Pairs, args, helped};
 
 /// MinIO's port, which most stores have.
 const PORT: u16 = 9000;
@@ -217,7 +217,10 @@ fn list(node: &Node) -> Result<List, Problem> {
             ..List::default()
         },
         None => from_node(node).map_err(|p| {
-            p.help("write `list: \"orders/\"`, or `list: { prefix: \"orders/\", most: 100 }`")
+            helped(
+                p,
+                "write `list: \"orders/\"`, or `list: { prefix: \"orders/\", most: 100 }`",
+            )
         })?,
     };
     if list.most.is_some_and(|m| m == 0 || m > super::MOST) {

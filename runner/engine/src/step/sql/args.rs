@@ -9,7 +9,7 @@ use prodmirror_model::yaml::{Node, Spanned, from_node};
 use serde::Deserialize;
 
 use super::{Engine, KIND};
-use crate::step::fields::args;
+use crate::step::fields::{args, helped};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -237,8 +237,10 @@ fn work(
             let all = list.value.iter().filter_map(|n| match read(n) {
                 Ok(q) => filled(q, problems),
                 Err(p) => {
-                    problems
-                        .push(p.help("an item is a statement, or `{ query: …, params: [ … ] }`"));
+                    problems.push(helped(
+                        p,
+                        "an item is a statement, or `{ query: …, params: [ … ] }`",
+                    ));
                     None
                 }
             });

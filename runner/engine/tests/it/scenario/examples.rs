@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use prodmirror_engine::step::{KINDS, compile};
+use prodmirror_engine::step::{KINDS, catalog, compile};
 use prodmirror_model::source::SourceFile;
+
+use super::tls::Authority;
 
 fn problems(text: &str) -> Vec<String> {
     let (_, problems) = compile(&SourceFile::new("example.yaml", text));
@@ -44,6 +46,48 @@ fn the_examples_of_the_reference_compile() {
         }
         assert!(examples >= least, "only {examples} examples in {page}");
     }
+}
+
+/// The examples of a kind's page compile in a file, beside the files that they name.
+#[test]
+fn the_examples_of_the_pages_compile() {
+    let dir = tempfile::tempdir().unwrap();
+    let (authority, file) = (Authority::new(), dir.path().join("example.yaml"));
+    let pair = authority.pair("ann", |_| {});
+    let proto = "syntax = \"proto3\";\npackage shop;\nmessage Nothing {}\nservice Orders { rpc List(Nothing) returns (Nothing); }\n";
+    for (name, text) in [
+        ("data/orders.csv", "id\n7\n"),
+        ("data/orders.sql", "select 1;\n"),
+        ("data/mug.png", "png"),
+        ("load.js", "// k6\n"),
+        ("protos/shop/orders.proto", proto),
+        ("tls/ca.pem", &authority.pem),
+        ("tls/ann.pem", &pair.cert),
+        ("tls/ann.key", &pair.key),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let mut examples = 0;
+    for (page, text) in catalog::pages() {
+        let blocks: Vec<&str> = text.split("```yaml\n").skip(1).collect();
+        assert!(page == "README.md" || blocks.len() >= 3, "{page}");
+        for block in blocks {
+            let scenario = whole(block.split("```").next().unwrap());
+            std::fs::write(&file, &scenario).unwrap();
+            let (programs, problems) = compile(&SourceFile::read(&file, "example.yaml").unwrap());
+            let errors: Vec<String> = problems
+                .iter()
+                .filter(|p| p.is_error())
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(errors, [""; 0], "{page}\n{scenario}");
+            assert_eq!(programs.len(), 1, "{page}");
+            examples += 1;
+        }
+    }
+    assert!(examples >= KINDS.len() * 3, "only {examples} examples");
 }
 
 /// Makes a file of a piece of one.

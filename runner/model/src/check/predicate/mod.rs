@@ -307,6 +307,11 @@ pub static KINDS: &[Kind] = &[
     },
 ];
 
+/// Types and formats that `type` knows.
+pub(crate) fn types() -> impl Iterator<Item = &'static str> {
+    format::TYPES.iter().map(|t| t.name)
+}
+
 /// The kind of a name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|k| k.name == name)

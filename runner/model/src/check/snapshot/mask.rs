@@ -29,15 +29,18 @@ pub(super) struct Form {
     instead: &'static str,
 }
 
+/// The names of all forms.
+pub(crate) const FORM_NAMES: [&str; 2] = ["uuid", "timestamp"];
+
 /// All forms.
 static FORMS: [Form; 2] = [
     Form {
-        name: "uuid",
+        name: FORM_NAMES[0],
         pattern: LazyLock::new(|| constant(r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")),
         instead: "<uuid>",
     },
     Form {
-        name: "timestamp",
+        name: FORM_NAMES[1],
         pattern: LazyLock::new(|| {
             constant(
                 r"\b\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)?|\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (?:GMT|[+-]\d{4})",
