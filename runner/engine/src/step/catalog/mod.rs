@@ -57,12 +57,14 @@ const fn client_cert() -> Arg {
     object(
         "client_cert",
         "Shows a certificate: files beside the scenario's (PEM)",
-        &[
-            word("cert", "The certificate, with its chain").required(),
-            word("key", "Its key").required(),
-        ],
+        CERT_AND_KEY,
     )
 }
+
+const CERT_AND_KEY: &[Arg] = &[
+    word("cert", "The certificate, with its chain").required(),
+    word("key", "Its key").required(),
+];
 
 /// Words of a command.
 const WORDS: Shape = Shape::List(&Shape::Text);
