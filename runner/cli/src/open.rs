@@ -242,13 +242,16 @@ fn known(stack: &Stack) -> Known {
         known.services.insert(name.clone());
         known.hosts.extend(names(service));
     }
-    known
-        .hosts
-        .extend(stack.extension.stubs.values().map(|s| s.host.clone()));
-    let allowed = stack.extension.egress.allow.iter();
-    known
-        .hosts
-        .extend(allowed.filter_map(|a| Some(a.rsplit_once(':')?.0.to_owned())));
+    let stubs = stack.extension.stubs.values();
+    let stubs = stubs.flat_map(|s| s.ports.iter().map(|p| (s.host.clone(), *p)));
+    let allowed = stack.extension.egress.allow.iter().filter_map(|a| {
+        let (host, port) = a.rsplit_once(':')?;
+        Some((host.to_owned(), port.parse().ok()?))
+    });
+    for (host, port) in stubs.chain(allowed) {
+        known.hosts.insert(host.clone());
+        known.ports.entry(host).or_default().insert(port);
+    }
     known
 }
 
