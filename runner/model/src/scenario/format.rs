@@ -38,26 +38,22 @@ const ENVELOPE: [&str; 13] = [
 ];
 
 /// Keys of a step; the kind, and what is not known here, stands between these two.
-const BEFORE_KIND: [&str; 16] = [
+const BEFORE_KIND: [&str; 12] = [
     "id",
     "name",
     "if",
     "<<",
     "x-",
     "skip",
-    "needs",
-    "lock",
-    "matrix",
     "for_each",
     "repeat",
-    "with",
     "soft",
     "retry",
     "eventually",
     "timeout",
 ];
 /// See [`BEFORE_KIND`].
-const AFTER_KIND: [&str; 2] = ["expect", "capture"];
+const AFTER_KIND: [&str; 3] = ["with", "expect", "capture"];
 
 /// Formats a file.
 ///
