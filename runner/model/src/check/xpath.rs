@@ -137,7 +137,7 @@ fn build(source: &str) -> Result<Built, String> {
     match Factory::new().build(source) {
         Ok(Some(built)) => Ok(built),
         Ok(None) => Err("it is empty".into()),
-        Err(e) => Err(in_words(&format!("{e:?}"))),
+        Err(e) => Err(in_words(&e.to_string())),
     }
 }
 
