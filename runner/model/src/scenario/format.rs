@@ -21,16 +21,25 @@ pub struct Formatted {
 }
 
 /// Keys of a scenario, in the order in which they are read best.
-const ENVELOPE: [&str; 13] = [
+const ENVELOPE: [&str; 22] = [
     "scenario",
+    "fragment",
     "description",
     "labels",
+    "skip",
     "isolation",
     "timeout",
     "requires",
+    "needs",
+    "lock",
     "x-",
     "data",
+    "matrix",
+    "params",
+    "load",
+    "fake",
     "vars",
+    "outputs",
     "invariants",
     "setup",
     "steps",
