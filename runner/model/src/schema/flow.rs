@@ -381,10 +381,8 @@ pub(super) fn of_envelope(schema: &mut Value) {
     for key in ["vars", "outputs", "load", "fake"] {
         keys[key]["propertyNames"] = json!({ "$ref": "#/$defs/name" });
     }
-    let combinations = json!({
-        "type": "array",
-        "items": { "type": "object", "minProperties": 1 },
-    });
+    let one = json!({ "type": "object", "minProperties": 1 });
+    let combinations = json!({ "anyOf": [one, { "type": "array", "items": one }] });
     let matrix = json!({
         "type": "object",
         "minProperties": 1,

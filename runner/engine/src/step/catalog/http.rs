@@ -4,7 +4,7 @@ use prodmirror_model::schema::{
     Shape, any, arg, calc, choice, duration, flag, integer, list, object, pairs, text, word,
 };
 
-use super::{Entry, MANY, MOST_MESSAGES, VERIFY, ca, client_cert};
+use super::{CA, CLIENT_CERT, Entry, MANY, MOST_MESSAGES, VERIFY};
 
 const PART: Shape = Shape::Object(&[
     text("name", "The name of the field").required(),
@@ -96,8 +96,8 @@ pub(super) static HTTP: Entry = Entry {
         )
         .or("what TLS agrees on, else 1.1"),
         flag("verify", VERIFY).or("true"),
-        ca(),
-        client_cert(),
+        CA,
+        CLIENT_CERT,
         arg(
             "connect_timeout",
             "How long a connection may take",

@@ -1,7 +1,7 @@
 //! `nats` and `mqtt`.
 
 use prodmirror_model::schema::{
-    Arg, Shape, any, arg, duration, either, flag, integer, list, map, object, pairs, text,
+    Arg, Shape, any, duration, flag, integer, list, map, object, pairs, text,
 };
 
 use super::{Entry, FIELDS, MOST_MESSAGES, OF_ENVIRONMENT, field, port, service};
@@ -187,15 +187,15 @@ pub(super) static MQTT: Entry = Entry {
                 ],
             )
             .eg("{\"topic\": \"shop/orders\", \"json\": {\"id\": 7}}"),
-            arg(
+            object(
                 "subscribe",
                 "Keeps what comes from now on, and what is retained",
-                Shape::Object(&[
+                &[
                     text("topic", "The topic, with `+` and `#`").eg("\"shop/+/paid\""),
                     list("topics", "Several topics", &Shape::Text),
                     QOS,
                     AS,
-                ]),
+                ],
             )
             .eg("{\"topic\": \"shop/#\", \"as\": \"seen\"}"),
             object(
@@ -204,10 +204,9 @@ pub(super) static MQTT: Entry = Entry {
                 &[FROM, COUNT, WITHIN, WHERE, ACK],
             )
             .eg("{\"count\": 1, \"within\": \"10s\"}"),
-            either(
+            text(
                 "drain",
                 "Takes all that this subscription has, without waiting",
-                &[Shape::Text],
             ),
         ],
         &["publish", "subscribe", "get", "drain"],

@@ -18,7 +18,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use prodmirror_model::schema::{Arg, KindDoc, Shape, integer, object, word};
+use prodmirror_model::schema::{Arg, KindDoc, Shape, any, integer, object, text, word};
 
 pub use self::pages::pages;
 use super::{KINDS, Kind};
@@ -45,26 +45,19 @@ const fn service(help: &'static str) -> Arg {
 }
 
 /// Authorities beside the mirror's.
-const fn ca() -> Arg {
-    word(
-        "ca",
-        "A file of authorities that are trusted beside the mirror's own (PEM)",
-    )
-}
-
+const CA: Arg = word(
+    "ca",
+    "A file of authorities that are trusted beside the mirror's own (PEM)",
+);
 /// A certificate that is shown.
-const fn client_cert() -> Arg {
-    object(
-        "client_cert",
-        "Shows a certificate: files beside the scenario's (PEM)",
-        CERT_AND_KEY,
-    )
-}
-
-const CERT_AND_KEY: &[Arg] = &[
-    word("cert", "The certificate, with its chain").required(),
-    word("key", "Its key").required(),
-];
+const CLIENT_CERT: Arg = object(
+    "client_cert",
+    "Shows a certificate: files beside the scenario's (PEM)",
+    &[
+        word("cert", "The certificate, with its chain").required(),
+        word("key", "Its key").required(),
+    ],
+);
 
 /// Words of a command.
 const WORDS: Shape = Shape::List(&Shape::Text);
@@ -75,13 +68,10 @@ const PAYLOAD: &[Shape] = &[Shape::Text, BODY];
 const PAYLOADS: &[Shape] = &[Shape::Text, BODY, Shape::List(&Shape::Either(PAYLOAD))];
 const BODY: Shape = Shape::One(
     &[
-        prodmirror_model::schema::text("text", "A text"),
-        prodmirror_model::schema::any("json", "A value, as JSON"),
-        prodmirror_model::schema::text("base64", "Bytes as base64"),
-        prodmirror_model::schema::text(
-            "hex",
-            "Bytes as hexadecimal digits, with blanks or without",
-        ),
+        text("text", "A text"),
+        any("json", "A value, as JSON"),
+        text("base64", "Bytes as base64"),
+        text("hex", "Bytes as hexadecimal digits, with blanks or without"),
     ],
     &["text", "json", "base64", "hex"],
 );
@@ -156,7 +146,7 @@ pub fn docs() -> Vec<KindDoc> {
             name: k.name,
             help: k.help,
             example: k.example,
-            fields: e.map_or(&[], |e| e.results),
+            fields: e.map_or(&[][..], |e| e.results),
             experimental: e.and_then(|e| e.experimental),
             args: e.map(|e| e.shape),
         }

@@ -4,7 +4,7 @@ use prodmirror_model::schema::{
     Shape, any, arg, duration, either, flag, integer, list, map, object, pairs, text, word,
 };
 
-use super::{Entry, FIELDS, MOST_MESSAGES, PAYLOAD, PAYLOADS, VERIFY, ca, client_cert, field};
+use super::{CA, CLIENT_CERT, Entry, FIELDS, MOST_MESSAGES, PAYLOAD, PAYLOADS, VERIFY, field};
 
 pub(super) static GRPC: Entry = Entry {
     kind: "grpc",
@@ -38,8 +38,8 @@ pub(super) static GRPC: Entry = Entry {
         ),
         flag("tls", "Speaks TLS").or("false, or true with `verify`, `ca` or `client_cert`"),
         flag("verify", VERIFY).or("true"),
-        ca(),
-        client_cert(),
+        CA,
+        CLIENT_CERT,
         duration("deadline", "How long the server may take, told to it"),
         object(
             "receive",
