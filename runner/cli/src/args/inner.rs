@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 pub struct InnerArgs {
     /// Run once, keep the stack, and run again what a saved file is part of
-    #[arg(long, conflicts_with_all = ["step", "pause_on", "repeat", "until_fail", "dry_run", "keep", "fail_fast"])]
+    #[arg(long, conflicts_with_all = ["step", "pause_on", "repeat", "until_fail", "dry_run", "keep", "fail_fast", "last_failed", "only_changed"])]
     pub watch: bool,
     /// Stop before each step and ask (Enter: do it, c: go on to the end, q: quit)
     #[arg(long)]

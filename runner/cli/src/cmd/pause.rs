@@ -72,7 +72,10 @@ pub fn refuse(session: &Session, args: &RunArgs) -> Result<(), Problem> {
         "--pause-on"
     };
     if args.jobs != 1 {
-        let what = format!("`{option}` asks about one scenario at a time, and --jobs is {}", args.jobs);
+        let what = format!(
+            "`{option}` asks about one scenario at a time, and --jobs is {}",
+            args.jobs
+        );
         return Err(Problem::new(ProblemKind::InvalidValue, what).help("leave --jobs out"));
     }
     match Kind::of_stdin(session.context.stdin_tty) {
@@ -90,7 +93,13 @@ pub fn refuse(session: &Session, args: &RunArgs) -> Result<(), Problem> {
 
 impl Pause {
     /// One that is asked for.
-    pub fn of(session: &Session, args: &RunArgs, run: &str, redactor: &Redactor, stop: &Stop) -> Option<Arc<Self>> {
+    pub fn of(
+        session: &Session,
+        args: &RunArgs,
+        run: &str,
+        redactor: &Redactor,
+        stop: &Stop,
+    ) -> Option<Arc<Self>> {
         args.inner.asks().then(|| {
             Arc::new(Self {
                 stepping: args.inner.step.into(),
@@ -129,12 +138,20 @@ impl Pause {
         // Branches that stand still at the same time are asked about one after the other.
         let mut input = self.input.lock().await;
         let failed = halt.end().is_some();
-        let due = if failed { &self.on_fail } else { &self.stepping };
+        let due = if failed {
+            &self.on_fail
+        } else {
+            &self.stepping
+        };
         if !due.load(Ordering::Relaxed) || self.stop.is_stopping() {
             return;
         }
         self.settle().await;
-        self.say(&if failed { self.failure(halt) } else { self.coming(halt) });
+        self.say(&if failed {
+            self.failure(halt)
+        } else {
+            self.coming(halt)
+        });
         loop {
             self.say("(prodmirror) ");
             let Some(line) = input.line().await else {
@@ -191,7 +208,9 @@ impl Pause {
                 if !halt.world().services().contains(&service) {
                     return no_service(halt, &service);
                 }
-                self.shell.open(&service, line.as_deref(), halt, input).await
+                self.shell
+                    .open(&service, line.as_deref(), halt, input)
+                    .await
             }
             Command::Next | Command::Continue | Command::Quit => String::new(),
         }
@@ -240,7 +259,11 @@ impl Inspector for Pause {
 
 /// The lines of a step in its file: from its first to the next that is not deeper.
 fn lines_of(span: &Span) -> Vec<&str> {
-    let mut lines = span.file.text.lines().skip(span.line.saturating_sub(1) as usize);
+    let mut lines = span
+        .file
+        .text
+        .lines()
+        .skip(span.line.saturating_sub(1) as usize);
     let Some(first) = lines.next() else {
         return Vec::new();
     };
@@ -311,8 +334,13 @@ fn vars(halt: &Halt<'_>) -> String {
         text.push_str(&format!("{name} = {}\n", visible(&value)));
     }
     for id in scope.step_ids() {
-        let fields = scope.step(id).map(|d| d.fields.keys().cloned().collect::<Vec<_>>());
-        text.push_str(&format!("steps.{id}: {}\n", fields.unwrap_or_default().join(", ")));
+        let fields = scope
+            .step(id)
+            .map(|d| d.fields.keys().cloned().collect::<Vec<_>>());
+        text.push_str(&format!(
+            "steps.{id}: {}\n",
+            fields.unwrap_or_default().join(", ")
+        ));
     }
     for name in scope.secret_names() {
         text.push_str(&format!("secrets.{name} = ***\n"));

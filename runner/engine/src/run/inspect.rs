@@ -101,7 +101,9 @@ impl Halt<'_> {
         let program = one_step(yaml, &self.flow.scope, self.step)?;
         let Some(step) = program.scenario.steps.first() else {
             let what = Problem::new(ProblemKind::Syntax, "this is no step");
-            return Err(vec![what.help("for example: run http: { url: \"http://web/\" }")]);
+            return Err(vec![
+                what.help("for example: run http: { url: \"http://web/\" }"),
+            ]);
         };
         let p = self.player;
         let mut player = Player::new(&program, p.world, p.sink, p.case, p.seed.clone());

@@ -53,7 +53,10 @@ impl Window {
         );
         let p = Problem::at(ProblemKind::UnknownReference, &s.name.span, what);
         if let Some(outer) = s.steps.iter().find(|step| has_inside(step, id)) {
-            let help = format!("it is inside of {}: name a step of `steps` itself", outer.path);
+            let help = format!(
+                "it is inside of {}: name a step of `steps` itself",
+                outer.path
+            );
             return Err(p.help(help));
         }
         let ids: Vec<&str> = s.steps.iter().filter_map(id_of).collect();
@@ -156,9 +159,8 @@ fn captured<'s>(step: &'s Step, to: &mut Vec<&'s str>) {
 /// Whether a name stands in a text by itself.
 fn has_word(text: &str, name: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(name).any(|(at, _)| {
-        !text[..at].ends_with(part) && !text[at + name.len()..].starts_with(part)
-    })
+    text.match_indices(name)
+        .any(|(at, _)| !text[..at].ends_with(part) && !text[at + name.len()..].starts_with(part))
 }
 
 #[cfg(test)]

@@ -65,7 +65,9 @@ impl Command {
             },
             ("sh", rest) if !rest.is_empty() => match rest.split_once(char::is_whitespace) {
                 None => Self::Shell(rest.to_owned(), None),
-                Some((service, line)) => Self::Shell(service.to_owned(), Some(line.trim().to_owned())),
+                Some((service, line)) => {
+                    Self::Shell(service.to_owned(), Some(line.trim().to_owned()))
+                }
             },
             _ => {
                 let text = line.strip_prefix('=').filter(|t| !t.starts_with('='));
@@ -96,7 +98,10 @@ mod tests {
             ("logs orders", Logs("orders".into(), None)),
             ("logs orders 5", Logs("orders".into(), Some(5))),
             ("sh orders", Shell("orders".into(), None)),
-            ("sh orders ls  -l /", Shell("orders".into(), Some("ls  -l /".into()))),
+            (
+                "sh orders ls  -l /",
+                Shell("orders".into(), Some("ls  -l /".into())),
+            ),
         ] {
             assert_eq!(Command::parse(line), is, "{line:?}");
         }
