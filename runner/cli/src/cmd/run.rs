@@ -1,5 +1,6 @@
 //! `run`: scenarios against fresh stacks, with reports.
 
+mod affected;
 mod kept;
 mod seen;
 mod shape;

@@ -17,6 +17,7 @@ use prodmirror_model::event::{CaseId, Event, What};
 use prodmirror_model::lock;
 use prodmirror_model::project::SecretSource;
 
+use super::affected::{is_part_of, with_needs};
 use super::kept::{Kept, Relay};
 use super::seen::{self, Changes, Seen};
 use super::shape::Shape;
@@ -72,6 +73,8 @@ struct Watch<'a> {
     turn: u32,
     /// Whether its images have not been looked for yet.
     new_plan: bool,
+    /// Mistakes of scenarios that are there and were told.
+    told: BTreeSet<String>,
     /// How the last turn ended.
     exit: Exit,
 }
@@ -103,6 +106,7 @@ impl Ready {
             shape: Shape::of(&ready.opened, &ready.engine),
             turn: 0,
             new_plan: true,
+            told: BTreeSet::new(),
             exit: Exit::Ok,
             dir,
         };
@@ -315,10 +319,9 @@ impl Watch<'_> {
         Ok(true)
     }
 
-    /// Reads scenarios again; those that a change is part of, or nothing when a file that
-    /// changed has mistakes.
+    /// Reads scenarios again, and tells their mistakes; those without that a change is part of.
     fn scenarios(
-        &self,
+        &mut self,
         ready: &mut Ready,
         changes: &Changes,
         whole: bool,
@@ -336,17 +339,18 @@ impl Watch<'_> {
         let in_file = |p: &Problem| p.span.as_ref().map(|s| s.file.name.clone());
         let errors = read.problems.0.iter().filter(|p| p.is_error());
         let broken: BTreeSet<String> = errors.filter_map(in_file).collect();
-        // Mistakes of files that were not saved have been told when they were.
-        let of_save = |p: &&Problem| whole || in_file(p).is_none_or(|f| names.contains(&f));
-        let told: Vec<Problem> = read.problems.0.iter().filter(of_save).cloned().collect();
-        let is_wrong = told.iter().any(Problem::is_error);
-        if !told.is_empty() {
+        // Other mistakes have been told when they were made.
+        let now: BTreeSet<String> = read.problems.0.iter().map(key).collect();
+        let is_due = |p: &&Problem| {
+            let of_save = in_file(p).is_some_and(|f| names.contains(&f));
+            whole || of_save || !self.told.contains(&key(p))
+        };
+        let due: Vec<Problem> = read.problems.0.iter().filter(is_due).cloned().collect();
+        self.told = now;
+        if !due.is_empty() {
             let shown: Vec<&str> = names.iter().map(String::as_str).collect();
             session.note(&format!("\nsaved {}\n", shown.join(", ")));
-            session.tell(&Problems(told), &ready.opened.redactor);
-        }
-        if is_wrong && !whole {
-            return None;
+            session.tell(&Problems(due), &ready.opened.redactor);
         }
         ready.files = read.files;
         let sound = |p: &Program| p.scenario.sources.iter().all(|s| !broken.contains(&s.name));
@@ -469,33 +473,13 @@ impl Watch<'_> {
     }
 }
 
-/// Whether a scenario says something of a file: it stands there, or names it.
-fn is_part_of(program: &Program, changed: &BTreeSet<PathBuf>) -> bool {
-    let sources = &program.scenario.sources;
-    changed.iter().any(|path| {
-        let real = path.canonicalize();
-        let is_source = sources
-            .iter()
-            .filter_map(|s| s.path.as_ref())
-            .any(|p| p == path || matches!((&real, p.canonicalize()), (Ok(a), Ok(b)) if *a == b));
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
-        // A step reads it: a body, a statement, a proto.
-        is_source || name.is_some_and(|n| sources.iter().any(|s| s.text.contains(&n)))
-    })
-}
-
-/// The programs of these cases, with all that they need, in order.
-fn with_needs(programs: &[Arc<Program>], cases: Vec<CaseId>) -> Vec<Arc<Program>> {
-    let mut wanted: BTreeSet<CaseId> = BTreeSet::new();
-    let mut open = cases;
-    while let Some(case) = open.pop() {
-        let program = programs.iter().find(|p| p.case() == case);
-        if wanted.insert(case) {
-            open.extend(program.iter().flat_map(|p| p.needs()).cloned());
-        }
-    }
-    let wanted = |p: &&Arc<Program>| wanted.contains(&p.case());
-    programs.iter().filter(wanted).cloned().collect()
+/// What makes a mistake the same as before.
+fn key(p: &Problem) -> String {
+    let place = p
+        .span
+        .as_ref()
+        .map(|s| (s.file.name.as_str(), s.line, s.col));
+    format!("{place:?} {}", p.message)
 }
 
 fn words(c: &Counts) -> String {

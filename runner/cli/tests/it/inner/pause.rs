@@ -29,7 +29,11 @@ fn step_by_step() {
         return;
     }
     let project = three();
-    let said = fed(&project, &["run", "--step"], "\nvars\n= number + 1\ndoc\nn\nc\n");
+    let said = fed(
+        &project,
+        &["run", "--step"],
+        "\nvars\n= number + 1\ndoc\nn\nc\n",
+    );
     said.is(
         0,
         &[
@@ -117,8 +121,15 @@ fn pausing_is_refused_where_nobody_could_answer() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{err}");
     assert!(err.contains("neither a terminal"), "{err}");
-    let said = fed(&project, &["run", "--pause-on", "fail", "--jobs", "2"], "c\n");
-    said.is(2, &["asks about one scenario at a time", "leave --jobs out"]);
+    let said = fed(
+        &project,
+        &["run", "--pause-on", "fail", "--jobs", "2"],
+        "c\n",
+    );
+    said.is(
+        2,
+        &["asks about one scenario at a time", "leave --jobs out"],
+    );
 }
 
 #[test]
@@ -138,9 +149,14 @@ fn a_part_of_the_steps() {
     let (_, said) = run(&["run", "--from", "second"]);
     said.is(
         1,
-        &["`number` would be captured by steps[0], which --from leaves out", "--var number=VALUE"],
+        &[
+            "`number` would be captured by steps[0], which --from leaves out",
+            "--var number=VALUE",
+        ],
     );
-    let (project, said) = run(&["run", "--from", "second", "--until", "second", "--var", "number=7"]);
+    let (project, said) = run(&[
+        "run", "--from", "second", "--until", "second", "--var", "number=7",
+    ]);
     said.is(0, &["1 passed"]);
     assert_eq!(project.events().into_iter().filter(ended).count(), 2);
 }
@@ -148,9 +164,13 @@ fn a_part_of_the_steps() {
 #[test]
 fn a_step_that_is_not_there() {
     let project = three();
-    project
-        .run(&["run", "--from", "secnd"])
-        .is(2, &["none of the `steps` of `three` has this id", "did you mean `second`?"]);
+    project.run(&["run", "--from", "secnd"]).is(
+        2,
+        &[
+            "none of the `steps` of `three` has this id",
+            "did you mean `second`?",
+        ],
+    );
     project
         .run(&["run", "--from", "third", "--until", "first"])
         .is(2, &["stands before the step of `--from`"]);

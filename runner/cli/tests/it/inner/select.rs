@@ -31,29 +31,38 @@ fn a_file_and_a_line() {
 
 #[test]
 fn only_what_changed() {
-    let one = |name: &str| {
-        format!("scenario: {name}\nsteps:\n  - exec: {{ service: web, cmd: [a] }}\n")
-    };
+    let one =
+        |name: &str| format!("scenario: {name}\nsteps:\n  - exec: {{ service: web, cmd: [a] }}\n");
     let project = Project::with(&[
         ("scenarios/a.yaml", &one("a")),
-        ("scenarios/b.yaml", &format!("{}  - include: ../parts/c.yaml\n", one("b"))),
+        (
+            "scenarios/b.yaml",
+            &format!("{}  - include: ../parts/c.yaml\n", one("b")),
+        ),
         ("parts/c.yaml", "- exec: { service: web, cmd: [c] }\n"),
     ]);
     git(&project, &["init", "-q"]);
     git(&project, &["add", "."]);
     git(&project, &["commit", "-q", "-m", "first"]);
-    let listed = |args: &[&str]| project.run(&[&["run", "--dry-run", "--only-changed"], args].concat());
+    let listed =
+        |args: &[&str]| project.run(&[&["run", "--dry-run", "--only-changed"], args].concat());
     listed(&[]).is(2, &["no scenario changed since HEAD"]);
     // A file that a scenario includes is a part of it.
     project.write("parts/c.yaml", b"- exec: { service: web, cmd: [d] }\n");
     assert_eq!(listed(&[]).out, "scenarios/b.yaml: b\n");
     // What git does not know yet has changed.
     project.write("scenarios/new.yaml", one("new").as_bytes());
-    assert_eq!(listed(&[]).out, "scenarios/b.yaml: b\nscenarios/new.yaml: new\n");
+    assert_eq!(
+        listed(&[]).out,
+        "scenarios/b.yaml: b\nscenarios/new.yaml: new\n"
+    );
     git(&project, &["add", "."]);
     git(&project, &["commit", "-q", "-m", "second"]);
     listed(&[]).is(2, &["no scenario changed since HEAD"]);
-    assert_eq!(listed(&["HEAD~1"]).out, "scenarios/b.yaml: b\nscenarios/new.yaml: new\n");
+    assert_eq!(
+        listed(&["HEAD~1"]).out,
+        "scenarios/b.yaml: b\nscenarios/new.yaml: new\n"
+    );
     listed(&["nowhere"]).is(2, &["nowhere"]);
 }
 
@@ -71,7 +80,9 @@ fn another_order_that_is_drawn() {
         said.is(0, &["6 scenarios: 6 passed"]);
         let events = project.events();
         let ended = events.iter().filter(|e| e["event"] == "case_finished");
-        ended.map(|e| e["case"]["name"].as_str().unwrap().to_owned()).collect()
+        ended
+            .map(|e| e["case"]["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     let drawn = order(&["--shuffle", "7"]);
     let mut sorted = drawn.clone();

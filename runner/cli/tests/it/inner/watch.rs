@@ -7,7 +7,8 @@ use super::super::project::Project;
 use super::super::rig::{Running, clean_within, has_engine};
 
 /// Asks a server; `{0}` is the status that it expects.
-const ASKS: &str = "scenario: asks\nsteps:\n  - http: { url: \"http://web/\" }\n    expect: status == {0}\n";
+const ASKS: &str =
+    "scenario: asks\nsteps:\n  - http: { url: \"http://web/\" }\n    expect: status == {0}\n";
 const OTHER: &str = "scenario: other\nsteps:\n  - include: ../parts/p.yaml\n";
 
 fn project() -> Project {
@@ -18,7 +19,10 @@ fn project() -> Project {
         ("compose.yaml", &compose),
         ("scenarios/asks.yaml", &ASKS.replace("{0}", "200")),
         ("scenarios/other.yaml", OTHER),
-        ("parts/p.yaml", "- exec: { service: web, cmd: [\"true\"] }\n"),
+        (
+            "parts/p.yaml",
+            "- exec: { service: web, cmd: [\"true\"] }\n",
+        ),
     ])
 }
 
@@ -72,7 +76,10 @@ fn a_save_is_a_turn() {
     assert!(!turn.contains("turn 3"), "{turn}");
 
     // An included file, saved as editors do it: a new file takes the name.
-    project.write("parts/p.yaml.new", b"- exec: { service: web, cmd: [\"false\"] }\n");
+    project.write(
+        "parts/p.yaml.new",
+        b"- exec: { service: web, cmd: [\"false\"] }\n",
+    );
     let parts = project.path().join("parts");
     std::fs::rename(parts.join("p.yaml.new"), parts.join("p.yaml")).unwrap();
     let turn = until(&mut running, "waiting for a save");
@@ -97,10 +104,16 @@ fn a_save_is_a_turn() {
 
     // Production's files: what changed is told, and what runs is made again.
     let compose = std::fs::read_to_string(project.path().join("compose.yaml")).unwrap();
-    let more = compose.replace("    init: true\n", "    init: true\n    environment: { A: b }\n");
+    let more = compose.replace(
+        "    init: true\n",
+        "    init: true\n    environment: { A: b }\n",
+    );
     project.write("compose.yaml", more.as_bytes());
     let turn = until(&mut running, "waiting for a save");
-    assert!(turn.contains("service web changed: the whole stack is made again"), "{turn}");
+    assert!(
+        turn.contains("service web changed: the whole stack is made again"),
+        "{turn}"
+    );
     assert!(turn.contains("1 passed"), "{turn}");
     // A comment changes nothing of what runs.
     project.write("compose.yaml", format!("# nothing\n{more}").as_bytes());
