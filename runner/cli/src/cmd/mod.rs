@@ -30,6 +30,7 @@ mod init;
 mod lease;
 mod lock;
 mod new;
+mod pause;
 mod plan;
 mod planned;
 mod play;

@@ -29,7 +29,7 @@ use crate::args::{Keep, RunArgs};
 use crate::exit::Exit;
 
 /// How long a stack may take to start.
-const START: Duration = Duration::from_secs(300);
+pub const START: Duration = Duration::from_secs(300);
 
 /// What is played, and with what.
 pub struct Play<'a> {
@@ -256,7 +256,8 @@ impl Played {
     }
 }
 
-fn verdict(end: &RunEnd) -> Exit {
+/// What a run of cases came to.
+pub fn verdict(end: &RunEnd) -> Exit {
     let c = &end.counts;
     if end.lost.is_some() {
         Exit::Engine

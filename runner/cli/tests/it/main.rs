@@ -10,6 +10,7 @@ mod engine;
 mod forms;
 mod held;
 mod host;
+mod inner;
 mod kustomize;
 mod lost;
 mod project;

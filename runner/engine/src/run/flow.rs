@@ -104,7 +104,7 @@ impl Player<'_> {
             }
         }
         // A fragment is of no depth that is known here.
-        let first = Box::pin(self.sections(&u.fragment, &mut own, sessions, false)).await;
+        let first = Box::pin(self.sections(&u.fragment, &mut own, sessions)).await;
         let last = Box::pin(self.every(&u.fragment.finally, &mut own, sessions)).await;
         if let Some(t) = first.or(last) {
             return failed("the fragment passes", t);
