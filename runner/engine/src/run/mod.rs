@@ -22,7 +22,7 @@ pub use case::{CaseEnd, CaseOptions, play};
 pub use dispatcher::{
     Case, Counts, Dispatcher, Finished, Limits, Need, RunEnd, Stack, StackFactory, StackRefused,
 };
-pub use on_engine::{EngineStacks, Keep, Observer};
+pub use on_engine::{EngineStacks, FlagPlans, Keep, Observer};
 pub use pulse::pulse;
 pub use read_back::ReadBack;
 pub use seed::Seed;

@@ -67,6 +67,12 @@ pub(super) const ENVELOPE: &[Arg] = &[
         "A stack of its own (scenario), one for the file (file), or one for all that say so (shared)",
         &["scenario", "file", "shared"],
     ),
+    super::shape::map(
+        "flags",
+        "Feature flags: a value that this scenario is run with, or a list of those that it is run with in turn",
+        &Shape::Any,
+    )
+    .eg("{\"checkout_v2\": [\"on\", \"off\"]}"),
     duration(
         "timeout",
         "How long all of it may take; 10 minutes unless said",
