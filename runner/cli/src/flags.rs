@@ -23,7 +23,10 @@ pub fn choices(
 
 /// The flags whose state is another one than at the revision.
 fn changed(project: &Project, set: &FlagSet) -> Result<Vec<String>, Problem> {
-    let Some((flags, file)) = project.flags.as_ref().and_then(|f| Some((f, f.file.as_ref()?)))
+    let Some((flags, file)) = project
+        .flags
+        .as_ref()
+        .and_then(|f| Some((f, f.file.as_ref()?)))
     else {
         return Ok(Vec::new());
     };
@@ -33,7 +36,9 @@ fn changed(project: &Project, set: &FlagSet) -> Result<Vec<String>, Problem> {
             "`matrix: changed` compares with git, and {} is in no repository",
             project.root.display()
         );
-        return Err(Problem::new(ProblemKind::MissingFile, text).help("name the flags, or write `all`"));
+        return Err(
+            Problem::new(ProblemKind::MissingFile, text).help("name the flags, or write `all`")
+        );
     };
     let name = &file.written.value;
     let Some(text) = repository.file_at(revision, name)? else {
@@ -46,7 +51,10 @@ fn changed(project: &Project, set: &FlagSet) -> Result<Vec<String>, Problem> {
     match before {
         Ok(before) => Ok(set.changed_from(&before)),
         Err(found) => Err(found.0.into_iter().next().unwrap_or_else(|| {
-            Problem::new(ProblemKind::Syntax, format!("{name} cannot be read at {revision}"))
+            Problem::new(
+                ProblemKind::Syntax,
+                format!("{name} cannot be read at {revision}"),
+            )
         })),
     }
 }

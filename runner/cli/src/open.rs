@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prodmirror_engine::agent;
-use prodmirror_engine::step::{Known, Program, check_targets, compile_with_flags};
+use prodmirror_engine::step::{Known, Program, check_targets, compile_all, compile_with_flags};
 use prodmirror_model::compile::{Compiled, Inputs, Stack, compile};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems, nearest};
 use prodmirror_model::flags::{Choices, records};
@@ -148,7 +148,7 @@ impl Opened {
     /// # Errors
     /// Flags that there are none of, values that they do not have.
     pub fn set_flags(&mut self, fixed: &[(String, serde_json::Value)]) -> Result<(), Problems> {
-        if fixed.is_empty() {
+        if fixed.is_empty() || self.flags_are_broken() {
             return Ok(());
         }
         let before: Vec<Problem> = self.problems.0.clone();
@@ -161,6 +161,11 @@ impl Opened {
         }
         self.flags = Arc::new(choices);
         Ok(())
+    }
+
+    /// Whether the project names flags that cannot be read.
+    fn flags_are_broken(&self) -> bool {
+        self.project.flags.is_some() && self.compiled.flags.is_none()
     }
 
     /// Secret values that stand in production's own files.
@@ -229,7 +234,11 @@ impl Opened {
     /// Reads and compiles scenarios, and checks the names they use against the stack.
     pub fn scenarios(&self, paths: &[PathBuf], cwd: &Path) -> Scenarios {
         let (files, mut problems) = select::files(paths, &self.project.root, cwd);
-        let (programs, found) = compile_with_flags(&files, self.flags.clone());
+        // Of flags that cannot be read nothing is known, which was told.
+        let (programs, found) = match self.flags_are_broken() {
+            true => compile_all(&files),
+            false => compile_with_flags(&files, self.flags.clone()),
+        };
         problems.0.extend(found);
         if let Some(stack) = &self.compiled.stack {
             let known = known(stack);

@@ -108,13 +108,15 @@ fn flag(compiled: &Compiled, path: &str) -> Option<Result<Explained, Problem>> {
     let Some(flag) = set.flags.get(name) else {
         let text = format!("production has no flag `{name}` in {}", set.held_by());
         let p = Problem::new(ProblemKind::UnknownReference, text);
-        return Some(Err(match nearest(name, set.flags.keys().map(String::as_str)) {
-            Some(near) => p.help(format!("did you mean `flag.{near}`?")),
-            None => {
-                let names: Vec<&str> = set.flags.keys().map(String::as_str).collect();
-                p.help(format!("it has: {}", names.join(", ")))
-            }
-        }));
+        return Some(Err(
+            match nearest(name, set.flags.keys().map(String::as_str)) {
+                Some(near) => p.help(format!("did you mean `flag.{near}`?")),
+                None => {
+                    let names: Vec<&str> = set.flags.keys().map(String::as_str).collect();
+                    p.help(format!("it has: {}", names.join(", ")))
+                }
+            },
+        ));
     };
     let variants = flag.variants.iter();
     let variants: serde_json::Map<String, Json> = variants

@@ -31,13 +31,17 @@ impl Flagged {
         let Some(set) = &choices.set else {
             return Ok(flagged);
         };
-        let cases = programs.iter().map(|p| (&p.scenario.flags[..], Some(p.scenario.name.value.as_str())));
+        let cases = programs
+            .iter()
+            .map(|p| (&p.scenario.flags[..], Some(p.scenario.name.value.as_str())));
         flagged.records = records(set, cases);
         for program in programs {
             let flags = &program.scenario.flags;
             let key = key_of(flags);
             if !key.is_empty() && !flagged.plans.contains_key(&key) {
-                flagged.plans.insert(key, Arc::new(apply(plan, set, flags)?));
+                flagged
+                    .plans
+                    .insert(key, Arc::new(apply(plan, set, flags)?));
             }
         }
         let mut each = programs.iter().map(|p| &p.scenario.flags);

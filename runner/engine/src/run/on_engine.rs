@@ -121,7 +121,10 @@ impl EngineStacks {
 
     /// Reads the first stack back that can be, beside whatever runs on it.
     fn observe(&self, need: &Need, live: &Arc<LiveStack>) -> Option<JoinHandle<()>> {
-        let observer = self.observer.clone().filter(|_| need.flags == self.observed)?;
+        let observer = self
+            .observer
+            .clone()
+            .filter(|_| need.flags == self.observed)?;
         let read_back = self.read_back.clone();
         if !read_back.begin() {
             return None;
@@ -167,9 +170,12 @@ impl StackFactory for EngineStacks {
         Box::pin(async move {
             let live = self.bring_up(need, stop).await?;
             let live = Arc::new(live);
-            let world = StackWorld::new(live.clone(), self.plan_of(&need.flags).unwrap_or(&self.plan))
-                .with_roots(self.roots.clone())
-                .with_secrets(self.secrets.clone());
+            let world = StackWorld::new(
+                live.clone(),
+                self.plan_of(&need.flags).unwrap_or(&self.plan),
+            )
+            .with_roots(self.roots.clone())
+            .with_secrets(self.secrets.clone());
             let observing = self.observe(need, &live);
             let stack = Running {
                 live,

@@ -44,7 +44,11 @@ pub fn apply(plan: &Plan, set: &FlagSet, choices: &[Choice]) -> Result<Plan, Pro
         Origin::Variables => {
             for choice in &differs {
                 let mut reached = false;
-                for container in plan.containers.iter_mut().filter(|c| set.is_for(&c.service)) {
+                for container in plan
+                    .containers
+                    .iter_mut()
+                    .filter(|c| set.is_for(&c.service))
+                {
                     reached |= set_variable(&mut container.body, &choice.flag, text_of(choice));
                 }
                 if !reached {
@@ -61,7 +65,11 @@ pub fn apply(plan: &Plan, set: &FlagSet, choices: &[Choice]) -> Result<Plan, Pro
                 line: document.to_string(),
             };
             let mut reached = false;
-            for container in plan.containers.iter_mut().filter(|c| set.is_for(&c.service)) {
+            for container in plan
+                .containers
+                .iter_mut()
+                .filter(|c| set.is_for(&c.service))
+            {
                 reached |= new.files(&mut container.files);
                 for var in environment(&mut container.body) {
                     if let Some((name, value)) = split(var)
@@ -92,7 +100,9 @@ pub fn apply_to_mirror(mirror: &mut Mirror, set: &FlagSet, choices: &[Choice]) {
     for service in services.filter(|s| set.is_for(&s.name.value)) {
         for var in &mut service.env {
             let choice = differs.iter().find(|c| c.flag == var.name.value);
-            let Some(value) = &mut var.value else { continue };
+            let Some(value) = &mut var.value else {
+                continue;
+            };
             match (&set.origin, choice, &line) {
                 (Origin::Variables, Some(choice), _) => value.value = text_of(choice),
                 (Origin::File { .. }, _, Some(line)) if set.is_said_by(&value.value) => {
@@ -138,7 +148,9 @@ pub fn records<'c>(
         });
         r.declared = flag.served_in_words();
         r.actual = each.collect::<Vec<_>>().join(" | ");
-        r.reason = "both sides of a flag are tried on purpose; all other stacks have production's value".into();
+        r.reason =
+            "both sides of a flag are tried on purpose; all other stacks have production's value"
+                .into();
         if let Some(rules) = &flag.targeting {
             r.reason.push_str(&format!("; its rules ({rules}) stay"));
         }
@@ -217,7 +229,11 @@ impl Rewritten<'_> {
                     } else if let Ok(below) = self.path.strip_prefix(&real) {
                         // A directory is copied as it is; the file is put over its copy.
                         over.push(FilePlan {
-                            target: format!("{}/{}", file.target.trim_end_matches('/'), slashes(below)),
+                            target: format!(
+                                "{}/{}",
+                                file.target.trim_end_matches('/'),
+                                slashes(below)
+                            ),
                             content: FileContent::Text(self.text.clone()),
                             mode: permissions(&self.path),
                             uid: file.uid,

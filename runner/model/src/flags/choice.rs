@@ -74,11 +74,15 @@ impl Choices {
             Matrix::All(span) => {
                 let names = set.map(all).unwrap_or_default().into_iter();
                 // One that has only one value has nothing to be varied.
-                let varied = names.filter(|n| choices.known(n).is_some_and(|f| f.variants.len() > 1));
+                let varied =
+                    names.filter(|n| choices.known(n).is_some_and(|f| f.variants.len() > 1));
                 varied.map(|n| (n, span.clone(), Vec::new())).collect()
             }
             Matrix::Changed(span) => match changed(span) {
-                Ok(names) => names.into_iter().map(|n| (n, span.clone(), Vec::new())).collect(),
+                Ok(names) => names
+                    .into_iter()
+                    .map(|n| (n, span.clone(), Vec::new()))
+                    .collect(),
                 Err(p) => {
                     problems.push(p.or_at(span));
                     Vec::new()
@@ -94,7 +98,10 @@ impl Choices {
                 .collect(),
         };
         if asked.len() > MOST_FLAGS {
-            let text = format!("this matrix has {} flags; at most {MOST_FLAGS} are varied", asked.len());
+            let text = format!(
+                "this matrix has {} flags; at most {MOST_FLAGS} are varied",
+                asked.len()
+            );
             problems.push(Problem::at(ProblemKind::TooLarge, &asked[0].1, text));
             return (choices, problems);
         }
@@ -130,9 +137,14 @@ impl Choices {
             axis.extend(others.cloned());
         }
         if values.is_empty() && axis.len() == 1 {
-            let text = format!("only one value of the flag `{name}` is known: `{}`", axis[0].name);
-            return Err(Problem::new(ProblemKind::InvalidValue, text)
-                .help(format!("name its values: `matrix: {{ {name}: [{}, OTHER] }}`", axis[0].name)));
+            let text = format!(
+                "only one value of the flag `{name}` is known: `{}`",
+                axis[0].name
+            );
+            return Err(Problem::new(ProblemKind::InvalidValue, text).help(format!(
+                "name its values: `matrix: {{ {name}: [{}, OTHER] }}`",
+                axis[0].name
+            )));
         }
         Ok(axis)
     }
@@ -152,8 +164,9 @@ impl Choices {
     fn flag(&self, name: &str) -> Result<&Flag, Problem> {
         let Some(set) = &self.set else {
             let text = format!("nothing is known of the flag `{name}`: mirror.yaml names no flags");
-            return Err(Problem::new(ProblemKind::UnknownReference, text)
-                .help("say where production's flags are: `flags: { file: production/flags.json }`"));
+            return Err(Problem::new(ProblemKind::UnknownReference, text).help(
+                "say where production's flags are: `flags: { file: production/flags.json }`",
+            ));
         };
         let Some(flag) = set.flags.get(name) else {
             let text = format!("production has no flag `{name}` in {}", set.held_by());

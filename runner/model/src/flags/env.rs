@@ -55,7 +55,10 @@ pub(super) fn read(wanted: &Wanted, production: &Mirror, problems: &mut Problems
                     flag.services.push(name.clone());
                     let first = flag.served().and_then(|v| v.text.clone());
                     if first.as_deref() != Some(value.value.as_str()) {
-                        let text = format!("`{key}` has another value in `{name}` than in `{}`", flag.services[0]);
+                        let text = format!(
+                            "`{key}` has another value in `{name}` than in `{}`",
+                            flag.services[0]
+                        );
                         problems.push(
                             Problem::at(ProblemKind::Conflict, &value.span, text)
                                 .warning()
@@ -75,7 +78,10 @@ pub(super) fn read(wanted: &Wanted, production: &Mirror, problems: &mut Problems
         });
     }
     if let (Some(p), true) = (&wanted.prefix, flags.is_empty()) {
-        let text = format!("no service of production has a variable that begins with `{}`", p.value);
+        let text = format!(
+            "no service of production has a variable that begins with `{}`",
+            p.value
+        );
         problems.push(Problem::at(ProblemKind::UnknownReference, &p.span, text));
     }
     FlagSet {
@@ -135,7 +141,11 @@ mod tests {
             ("enabled", "enabled", "disabled"),
         ] {
             let flag = variable("F", value, &Span::generated());
-            let texts: Vec<_> = flag.variants.iter().map(|v| v.text.clone().unwrap()).collect();
+            let texts: Vec<_> = flag
+                .variants
+                .iter()
+                .map(|v| v.text.clone().unwrap())
+                .collect();
             assert_eq!(texts, [on, off], "{value}");
             assert_eq!(flag.served().unwrap().text.as_deref(), Some(value));
         }

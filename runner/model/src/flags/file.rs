@@ -53,7 +53,11 @@ pub fn read_file(
         problems.push(nothing(file, "no flag stands in it"));
     }
     if flags.len() > MOST {
-        let text = format!("{} has {} flags; at most {MOST} are read", file.name, flags.len());
+        let text = format!(
+            "{} has {} flags; at most {MOST} are read",
+            file.name,
+            flags.len()
+        );
         problems.push(Problem::at(ProblemKind::TooLarge, &node.span, text));
     }
     if problems.has_errors() {
@@ -88,7 +92,12 @@ fn found_out(node: &Node) -> Option<Format> {
     let flags = node.get("flags")?;
     let mut each: Vec<&Node> = Vec::new();
     each.extend(flags.as_seq().into_iter().flatten());
-    each.extend(flags.as_map().into_iter().flat_map(|m| m.iter().map(|(_, n)| n)));
+    each.extend(
+        flags
+            .as_map()
+            .into_iter()
+            .flat_map(|m| m.iter().map(|(_, n)| n)),
+    );
     let has = |keys: [&str; 3]| each.iter().any(|f| keys.iter().any(|k| f.get(k).is_some()));
     if has(["variants", "state", "defaultVariant"]) {
         Some(Format::Flagd)
@@ -111,7 +120,8 @@ fn unknown(file: &SourceFile, node: &Node) -> Problem {
 fn nothing(file: &Arc<SourceFile>, what: &str) -> Problem {
     let span = crate::source::Span::in_line(file, 1, 1, 1);
     let text = format!("{} holds no flags: {what}", file.name);
-    Problem::at(ProblemKind::Missing, &span, text).help("name the file that production serves flags from")
+    Problem::at(ProblemKind::Missing, &span, text)
+        .help("name the file that production serves flags from")
 }
 
 impl FlagSet {
@@ -161,9 +171,12 @@ impl FlagSet {
             false => "text.yaml",
         };
         let other = SourceFile::new(name, text);
-        let other = read_file(&other, Path::new(""), Some(self.format), environment.clone());
-        other.is_ok_and(|o| {
-            o.flags.len() == self.flags.len() && self.changed_from(&o).is_empty()
-        })
+        let other = read_file(
+            &other,
+            Path::new(""),
+            Some(self.format),
+            environment.clone(),
+        );
+        other.is_ok_and(|o| o.flags.len() == self.flags.len() && self.changed_from(&o).is_empty())
     }
 }

@@ -8,7 +8,8 @@ use crate::diag::{Problem, ProblemKind, Problems, nearest};
 use crate::source::Span;
 use crate::yaml::Node;
 
-pub(super) const DISABLED: &str = "nothing: it is disabled, and services take the default of their code";
+pub(super) const DISABLED: &str =
+    "nothing: it is disabled, and services take the default of their code";
 
 /// `flags` is a mapping by name, or a list in which each has its `key`.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Flags {
@@ -60,7 +61,11 @@ fn flag(name: &str, span: &Span, node: &Node, problems: &mut Problems) -> Option
             return None;
         }
     };
-    let Some(map) = node.get("variants").and_then(Node::as_map).filter(|m| !m.is_empty()) else {
+    let Some(map) = node
+        .get("variants")
+        .and_then(Node::as_map)
+        .filter(|m| !m.is_empty())
+    else {
         let at = node.get("variants").unwrap_or(node);
         let text = format!("{what} has no `variants`: it can serve nothing");
         problems.push(Problem::at(ProblemKind::Missing, &at.span, text));
@@ -87,9 +92,13 @@ fn flag(name: &str, span: &Span, node: &Node, problems: &mut Problems) -> Option
     let default = node.get("defaultVariant").filter(|d| !d.is_null());
     if let Some(default) = default {
         let names = || variants.iter().map(|v| v.name.as_str());
-        let at = default.scalar_text().and_then(|t| names().position(|n| n == t));
+        let at = default
+            .scalar_text()
+            .and_then(|t| names().position(|n| n == t));
         if at.is_none() {
-            let shown = default.scalar_text().unwrap_or_else(|| default.kind().to_owned());
+            let shown = default
+                .scalar_text()
+                .unwrap_or_else(|| default.kind().to_owned());
             let text = format!("{what} has no variant `{shown}`");
             let p = Problem::at(ProblemKind::UnknownReference, &default.span, text);
             problems.push(match nearest(&shown, names()) {

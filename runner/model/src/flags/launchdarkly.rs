@@ -10,7 +10,8 @@ use crate::diag::{Problem, ProblemKind, Problems};
 use crate::source::Span;
 use crate::yaml::Node;
 
-const OFF_WITHOUT: &str = "nothing: it is off without an `offVariation`, and services take the default of their code";
+const OFF_WITHOUT: &str =
+    "nothing: it is off without an `offVariation`, and services take the default of their code";
 const ROLLOUT: &str = "a percentage rollout";
 
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Flags {
@@ -64,7 +65,11 @@ fn flag(name: &str, span: &Span, node: &Node, problems: &mut Problems) -> Option
         problems.push(wrong(node, &what, "a mapping"));
         return None;
     }
-    let Some(values) = node.get("variations").and_then(Node::as_seq).filter(|v| !v.is_empty()) else {
+    let Some(values) = node
+        .get("variations")
+        .and_then(Node::as_seq)
+        .filter(|v| !v.is_empty())
+    else {
         let at = node.get("variations").unwrap_or(node);
         let text = format!("{what} has no `variations`: it can serve nothing");
         problems.push(Problem::at(ProblemKind::Missing, &at.span, text));
@@ -84,7 +89,9 @@ fn flag(name: &str, span: &Span, node: &Node, problems: &mut Problems) -> Option
         }
         found
     };
-    let fallthrough = node.at(&["fallthrough", "variation"]).filter(|n| !n.is_null());
+    let fallthrough = node
+        .at(&["fallthrough", "variation"])
+        .filter(|n| !n.is_null());
     let off = node.get("offVariation").filter(|n| !n.is_null());
     let through = fallthrough.map(&mut index);
     let off = off.map(&mut index);
@@ -106,7 +113,9 @@ fn flag(name: &str, span: &Span, node: &Node, problems: &mut Problems) -> Option
         flag.serves = through.flatten();
         if flag.serves.is_none() {
             if node.at(&["fallthrough", "rollout"]).is_none() {
-                let text = format!("{what} is on, and `fallthrough` says neither `variation` nor `rollout`");
+                let text = format!(
+                    "{what} is on, and `fallthrough` says neither `variation` nor `rollout`"
+                );
                 problems.push(Problem::at(ProblemKind::Missing, span, text));
                 return None;
             }
@@ -117,7 +126,10 @@ fn flag(name: &str, span: &Span, node: &Node, problems: &mut Problems) -> Option
         flag.unserved = flag.serves.is_none().then_some(OFF_WITHOUT);
     }
     let some = |key: &str| {
-        let n = node.get(key).and_then(Node::as_seq).map_or(0, <[Node]>::len);
+        let n = node
+            .get(key)
+            .and_then(Node::as_seq)
+            .map_or(0, <[Node]>::len);
         (n > 0).then(|| format!("{n} in `{key}`"))
     };
     let rules: Vec<String> = ["rules", "targets", "contextTargets", "prerequisites"]
@@ -131,11 +143,17 @@ fn flag(name: &str, span: &Span, node: &Node, problems: &mut Problems) -> Option
 /// What production does to serve another value by default: it turns the flag on and lets those
 /// that no rule is about fall through to it, or it leaves the flag off where off serves it.
 pub(super) fn set(document: &mut Json, flag: &Flag, variant: &Variant) {
-    if let Some(value) = document.get_mut("flagValues").and_then(|v| v.get_mut(&flag.name)) {
+    if let Some(value) = document
+        .get_mut("flagValues")
+        .and_then(|v| v.get_mut(&flag.name))
+    {
         *value = variant.value.clone();
         return;
     }
-    let Some(one) = document.get_mut("flags").and_then(|f| f.get_mut(&flag.name)) else {
+    let Some(one) = document
+        .get_mut("flags")
+        .and_then(|f| f.get_mut(&flag.name))
+    else {
         return;
     };
     let Some(at) = flag.variants.iter().position(|v| v.name == variant.name) else {

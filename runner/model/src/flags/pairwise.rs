@@ -64,7 +64,11 @@ fn row_with(pair: Pair, sizes: &[usize], open: &HashSet<Pair>) -> Vec<usize> {
             others
                 .filter(|other| {
                     let me = (axis, value);
-                    let pair = if axis < other.0 { (me, *other) } else { (*other, me) };
+                    let pair = if axis < other.0 {
+                        (me, *other)
+                    } else {
+                        (*other, me)
+                    };
                     open.contains(&pair)
                 })
                 .count()

@@ -10,7 +10,7 @@ use crate::plan::{FileContent, FilePlan, Plan};
 
 /// The examples of flagd's documentation: a boolean, a text, a number, an object; with rules,
 /// disabled, without a default.
-const FLAGD: &str = r#"{
+const FLAGD: &str = r##"{
   "$schema": "https://flagd.dev/schema/v0/flags.json",
   "flags": {
     "myBoolFlag": { "state": "ENABLED", "variants": { "on": true, "off": false }, "defaultVariant": "on" },
@@ -25,7 +25,7 @@ const FLAGD: &str = r#"{
     "coded": { "state": "ENABLED", "variants": { "on": true, "off": false }, "defaultVariant": null, "targeting": {} }
   },
   "$evaluators": { "emailWithFaas": { "in": [ "@faas.com", { "var": ["email"] } ] } }
-}"#;
+}"##;
 
 /// As the documentation of LaunchDarkly's SDKs shows a file, with what their data has beside.
 const LAUNCHDARKLY: &str = r#"{
@@ -77,7 +77,10 @@ fn told(set: &FlagSet) -> Vec<String> {
     let each = set.flags.values();
     each.map(|f| {
         let served = f.served().map_or("-", |v| v.name.as_str());
-        let rules = f.targeting.as_deref().map_or(String::new(), |t| format!(" {t}"));
+        let rules = f
+            .targeting
+            .as_deref()
+            .map_or(String::new(), |t| format!(" {t}"));
         format!("{} {} {served}{rules}", f.name, f.kind.word())
     })
     .collect()
@@ -108,7 +111,11 @@ fn flagd_files_are_read() {
             "coded boolean -",
         ]
     );
-    assert!(set.flags["myObjectFlag"].served_in_words().contains("disabled"));
+    assert!(
+        set.flags["myObjectFlag"]
+            .served_in_words()
+            .contains("disabled")
+    );
     assert_eq!(set.flags["headerColor"].span.line, 5);
     let yaml = "flags:\n  a: # a note\n    state: ENABLED\n    variants: { on: true, off: false }\n    defaultVariant: off\n";
     assert_eq!(told(&self::set("flags.yaml", yaml)), ["a boolean off"]);
@@ -119,15 +126,42 @@ fn flagd_files_are_read() {
 #[test]
 fn what_is_wrong_has_its_line() {
     for (text, parts) in [
-        ("{\n\"flags\": {\n\"a\": { \"state\": \"ON\", \"variants\": { \"x\": true } } } }", &["f.json:3:17", "ENABLED or DISABLED"][..]),
-        ("{\n\"flags\": { \"a\": { \"state\": \"ENABLED\", \"variants\": { \"on\": true },\n\"defaultVariant\": \"no\" } } }", &["f.json:3:19", "no variant `no`"]),
-        (r#"{ "flags": { "a": { "state": "ENABLED", "variants": { "x": true, "y": "no" } } } }"#, &["of one type (boolean)"]),
-        (r#"{ "flags": { "a": { "state": "ENABLED" }, "b": { "variants": {} } } }"#, &["`variants`", "`state` is missing"]),
-        (r#"{ "flags": { "a": { "on": true, "variations": [1], "fallthrough": { "variation": 4 } } } }"#, &["no variation 4"]),
-        (r#"{ "flags": { "a": { "on": true, "variations": [1] } } }"#, &["neither `variation` nor `rollout`"]),
-        (r#"{ "flags": { "a": { "on": false, "variations": [1] } }, "flagValues": { "a": 1 } }"#, &["in `flags` and in `flagValues`"]),
-        (r#"{ "features": [{ "enabled": true }, { "name": "a" }] }"#, &["`name` is missing", "`enabled` is missing"]),
-        (r#"{ "features": [{ "name": "a", "environments": [{ "name": "x" }, { "name": "y" }] }] }"#, &["which environment is production's? There are: x, y"]),
+        (
+            "{\n\"flags\": {\n\"a\": { \"state\": \"ON\", \"variants\": { \"x\": true } } } }",
+            &["f.json:3:17", "ENABLED or DISABLED"][..],
+        ),
+        (
+            "{\n\"flags\": { \"a\": { \"state\": \"ENABLED\", \"variants\": { \"on\": true },\n\"defaultVariant\": \"no\" } } }",
+            &["f.json:3:19", "no variant `no`"],
+        ),
+        (
+            r#"{ "flags": { "a": { "state": "ENABLED", "variants": { "x": true, "y": "no" } } } }"#,
+            &["of one type (boolean)"],
+        ),
+        (
+            r#"{ "flags": { "a": { "state": "ENABLED" }, "b": { "variants": {} } } }"#,
+            &["`variants`", "`state` is missing"],
+        ),
+        (
+            r#"{ "flags": { "a": { "on": true, "variations": [1], "fallthrough": { "variation": 4 } } } }"#,
+            &["no variation 4"],
+        ),
+        (
+            r#"{ "flags": { "a": { "on": true, "variations": [1] } } }"#,
+            &["neither `variation` nor `rollout`"],
+        ),
+        (
+            r#"{ "flags": { "a": { "on": false, "variations": [1] } }, "flagValues": { "a": 1 } }"#,
+            &["in `flags` and in `flagValues`"],
+        ),
+        (
+            r#"{ "features": [{ "enabled": true }, { "name": "a" }] }"#,
+            &["`name` is missing", "`enabled` is missing"],
+        ),
+        (
+            r#"{ "features": [{ "name": "a", "environments": [{ "name": "x" }, { "name": "y" }] }] }"#,
+            &["which environment is production's? There are: x, y"],
+        ),
         ("{}", &["in no format of flags that is known"]),
         (r#"{ "flags": {} }"#, &["in no format"]),
         ("[1", &["f.json:1"]),
@@ -175,7 +209,10 @@ fn launchdarkly_data_is_read_and_set() {
             "my-integer-flag-key number 3",
         ]
     );
-    assert_eq!(set.flags["rollout"].served_in_words(), "a percentage rollout");
+    assert_eq!(
+        set.flags["rollout"].served_in_words(),
+        "a percentage rollout"
+    );
     let choices = [
         choice(&set, "flag-key-1", json!("a")),
         choice(&set, "off-flag", json!("on")),
@@ -239,7 +276,11 @@ fn a_changed_flag_is_one_whose_state_is_another() {
     let now = set("flags.json", FLAGD);
     assert!(now.changed_from(&now).is_empty());
     let before = FLAGD
-        .replacen("\"defaultVariant\": \"on\"", "\"defaultVariant\": \"off\"", 1)
+        .replacen(
+            "\"defaultVariant\": \"on\"",
+            "\"defaultVariant\": \"off\"",
+            1,
+        )
         .replace("\"coded\"", "\"older\"");
     let before = set("flags.json", &before);
     assert_eq!(now.changed_from(&before), ["myBoolFlag", "coded"]);
@@ -281,10 +322,26 @@ fn a_plan_gets_the_file_wherever_it_is() {
     };
     let plan = Plan {
         containers: vec![
-            container("a", vec![put("/f.json", FileContent::HostPath(path.clone()))], json!(["A=1"])),
-            container("b", vec![put("/etc/conf", FileContent::HostPath(dir.path().into()))], json!([])),
-            container("c", vec![put("/c.json", FileContent::Text(minified.clone()))], json!([format!("FLAGS={minified}")])),
-            container("d", vec![put("/other", FileContent::Text("x".into()))], json!(["FLAGS={}"])),
+            container(
+                "a",
+                vec![put("/f.json", FileContent::HostPath(path.clone()))],
+                json!(["A=1"]),
+            ),
+            container(
+                "b",
+                vec![put("/etc/conf", FileContent::HostPath(dir.path().into()))],
+                json!([]),
+            ),
+            container(
+                "c",
+                vec![put("/c.json", FileContent::Text(minified.clone()))],
+                json!([format!("FLAGS={minified}")]),
+            ),
+            container(
+                "d",
+                vec![put("/other", FileContent::Text("x".into()))],
+                json!(["FLAGS={}"]),
+            ),
         ],
         ..Plan::default()
     };
@@ -305,7 +362,10 @@ fn a_plan_gets_the_file_wherever_it_is() {
     // Nothing that differs from production: production's own plan.
     let same = [choice(&set, "myBoolFlag", json!("on"))];
     let same = apply(&plan, &set, &same).unwrap();
-    assert!(matches!(same.containers[0].files[0].content, FileContent::HostPath(_)));
+    assert!(matches!(
+        same.containers[0].files[0].content,
+        FileContent::HostPath(_)
+    ));
     let nobody = Plan::default();
     let refused = apply(&nobody, &set, &choices).unwrap_err();
     assert_eq!(refused.kind, ProblemKind::Unsupported);
@@ -319,7 +379,10 @@ fn a_plan_gets_the_file_wherever_it_is() {
 fn project(section: &str, flags: &str) -> (tempfile::TempDir, Project, crate::compile::Compiled) {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-    write("mirror.yaml", &format!("project: t\nproduction: [c.yaml]\n{section}\n"));
+    write(
+        "mirror.yaml",
+        &format!("project: t\nproduction: [c.yaml]\n{section}\n"),
+    );
     write("flags.json", flags);
     write(
         "c.yaml",
@@ -340,7 +403,10 @@ fn titles(choices: &Choices) -> Vec<String> {
 
 #[test]
 fn a_matrix_runs_both_sides_of_each_flag() {
-    let (_dir, p, compiled) = project("flags: { file: flags.json, matrix: [myBoolFlag, coded] }", FLAGD);
+    let (_dir, p, compiled) = project(
+        "flags: { file: flags.json, matrix: [myBoolFlag, coded] }",
+        FLAGD,
+    );
     assert!(!compiled.problems.has_errors(), "{}", compiled.problems);
     let set = compiled.flags.as_ref().unwrap();
     assert_eq!(set.flags["coded"].services, ["web"]);
@@ -359,30 +425,50 @@ fn a_matrix_runs_both_sides_of_each_flag() {
     // What one run sets is not varied.
     let fixed = [("coded".to_owned(), json!(true))];
     let (choices, _) = Choices::new(&p, Some(set), none, &fixed);
-    assert_eq!(titles(&choices), ["flag myBoolFlag=on, coded=on", "flag myBoolFlag=off, coded=on"]);
+    assert_eq!(
+        titles(&choices),
+        [
+            "flag myBoolFlag=on, coded=on",
+            "flag myBoolFlag=off, coded=on"
+        ]
+    );
     let first = &choices.everywhere()[0];
     assert_eq!(key_of(first), [("coded".to_owned(), "on".to_owned())]);
     assert_eq!(choices.values(first)["headerColor"], "#FF0000");
     assert_eq!(choices.values(first)["coded"], true);
     let fixed = [("codet".to_owned(), json!(true))];
     let (_, problems) = Choices::new(&p, Some(set), none, &fixed);
-    assert!(problems.to_string().contains("did you mean `coded`?"), "{problems}");
+    assert!(
+        problems.to_string().contains("did you mean `coded`?"),
+        "{problems}"
+    );
 }
 
 #[test]
 fn rules_that_stay_are_told() {
     let (_dir, p, compiled) = project("flags: { file: flags.json, matrix: all }", FLAGD);
     let (choices, problems) = Choices::new(&p, compiled.flags.as_ref(), |_| Ok(Vec::new()), &[]);
-    assert!(problems.to_string().contains("`headerColor` has rules"), "{problems}");
+    assert!(
+        problems.to_string().contains("`headerColor` has rules"),
+        "{problems}"
+    );
     assert!(!problems.has_errors());
     assert_eq!(choices.matrix().count(), 5);
 }
 
 #[test]
 fn flags_that_nobody_is_given_cannot_be_set() {
-    let (_dir, p, compiled) = project("flags: { file: flags.json, services: [job], matrix: [coded] }", FLAGD);
+    let (_dir, p, compiled) = project(
+        "flags: { file: flags.json, services: [job], matrix: [coded] }",
+        FLAGD,
+    );
     let (_, problems) = Choices::new(&p, compiled.flags.as_ref(), |_| Ok(Vec::new()), &[]);
-    assert!(problems.to_string().contains("no service of production is given flags.json"), "{problems}");
+    assert!(
+        problems
+            .to_string()
+            .contains("no service of production is given flags.json"),
+        "{problems}"
+    );
 }
 
 #[test]
@@ -391,7 +477,10 @@ fn variables_are_flags() {
     let (_dir, p, compiled) = project(section, FLAGD);
     assert!(!compiled.problems.has_errors(), "{}", compiled.problems);
     let set = compiled.flags.unwrap();
-    assert_eq!(told(&set), ["FEATURE_X boolean on", "FEATURE_PLAN text blue"]);
+    assert_eq!(
+        told(&set),
+        ["FEATURE_X boolean on", "FEATURE_PLAN text blue"]
+    );
     assert_eq!(set.flags["FEATURE_X"].services, ["web", "job"]);
     let (choices, problems) = Choices::new(&p, Some(&set), |_| Ok(Vec::new()), &[]);
     assert!(problems.0.is_empty(), "{problems}");
@@ -404,7 +493,14 @@ fn variables_are_flags() {
         let each = env.iter().map(|v| format!("{:?}", v));
         each.collect::<Vec<_>>()
     };
-    assert_eq!(of("web"), ["FEATURE_X=\"false\"", "FEATURE_PLAN=\"green\"", "API_KEY=***"]);
+    assert_eq!(
+        of("web"),
+        [
+            "FEATURE_X=\"false\"",
+            "FEATURE_PLAN=\"green\"",
+            "API_KEY=***"
+        ]
+    );
     assert_eq!(of("job"), ["FEATURE_X=\"false\""]);
 }
 
@@ -413,9 +509,14 @@ fn scenarios_choose_values_of_flags() {
     let (_dir, p, compiled) = project("flags: { file: flags.json }", FLAGD);
     let (choices, _) = Choices::new(&p, compiled.flags.as_ref(), |_| Ok(Vec::new()), &[]);
     let choices = Arc::new(choices);
-    let kinds = [crate::scenario::KindInfo { name: "http", fields: &["status"] }];
+    let kinds = [crate::scenario::KindInfo {
+        name: "http",
+        fields: &["status"],
+    }];
     let read = |flags: &str| {
-        let text = format!("scenario: a\nmatrix: {{ n: [1, 2] }}\n{flags}\nsteps:\n  - http: {{}}\n    expect: flags.myBoolFlag || n == 1\n");
+        let text = format!(
+            "scenario: a\nmatrix: {{ n: [1, 2] }}\n{flags}\nsteps:\n  - http: {{}}\n    expect: flags.myBoolFlag || n == 1\n"
+        );
         let mut files = crate::scenario::Files::with_flags(choices.clone());
         crate::scenario::read_with(&SourceFile::new("s.yaml", text), &kinds, &mut files)
     };
@@ -434,11 +535,20 @@ fn scenarios_choose_values_of_flags() {
             "a [n=2] [flag myBoolFlag=off]",
         ]
     );
-    assert_eq!(names("flags: { myBoolFlag: true }"), ["a [n=1] [flag myBoolFlag=on]", "a [n=2] [flag myBoolFlag=on]"]);
+    assert_eq!(
+        names("flags: { myBoolFlag: true }"),
+        [
+            "a [n=1] [flag myBoolFlag=on]",
+            "a [n=2] [flag myBoolFlag=on]"
+        ]
+    );
     assert_eq!(names(""), ["a [n=1]", "a [n=2]"]);
     for (flags, wanted) in [
         ("flags: { myBoolFlg: true }", "did you mean `myBoolFlag`?"),
-        ("flags: { headerColor: pink }", "no variant `pink`; it has red, blue, green"),
+        (
+            "flags: { headerColor: pink }",
+            "no variant `pink`; it has red, blue, green",
+        ),
         ("flags: { coded: [] }", "`coded` has no value"),
         ("flags: [coded]", "`flags` is a mapping"),
     ] {
@@ -463,16 +573,36 @@ fn the_section_says_where_flags_are() {
     };
     for (section, wanted) in [
         ("flags: {}", "does not say where production's flags are"),
-        ("flags: { file: flags.json, prefix: F_ }", "take one of them out"),
-        ("flags: { file: flags.json, format: env }", "leave `file` out"),
-        ("flags: { format: flagd, prefix: F_ }", "flags of flagd are in a file"),
-        ("flags: { file: flags.json, matrix: every }", "`matrix` is `changed`, `all`"),
-        ("flags: { prefix: F_, matrix: changed }", "is for flags in a file"),
+        (
+            "flags: { file: flags.json, prefix: F_ }",
+            "take one of them out",
+        ),
+        (
+            "flags: { file: flags.json, format: env }",
+            "leave `file` out",
+        ),
+        (
+            "flags: { format: flagd, prefix: F_ }",
+            "flags of flagd are in a file",
+        ),
+        (
+            "flags: { file: flags.json, matrix: every }",
+            "`matrix` is `changed`, `all`",
+        ),
+        (
+            "flags: { prefix: F_, matrix: changed }",
+            "is for flags in a file",
+        ),
         ("flags: { file: none.json }", "cannot read `none.json`"),
         ("flags: { file: flags.json, format: toml }", "toml"),
     ] {
         let said = load(section);
         assert!(said.contains(wanted), "{wanted:?} is not in:\n{said}");
     }
-    assert_eq!(load("flags: { file: flags.json, format: launchdarkly, matrix: { a: [1, 2], b: on }, since: main }"), "");
+    assert_eq!(
+        load(
+            "flags: { file: flags.json, format: launchdarkly, matrix: { a: [1, 2], b: on }, since: main }"
+        ),
+        ""
+    );
 }

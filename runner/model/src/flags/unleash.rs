@@ -16,7 +16,11 @@ const PRODUCTION: &str = "production";
 
 const NOT_FOR_ALL: &str = "off, but for those that a strategy is about";
 
-pub(super) fn read(node: &Node, environment: &mut Option<String>, problems: &mut Problems) -> Flags {
+pub(super) fn read(
+    node: &Node,
+    environment: &mut Option<String>,
+    problems: &mut Problems,
+) -> Flags {
     let mut flags = Flags::new();
     let Some(all) = node.get("features") else {
         problems.push(missing(node, "features"));
@@ -47,11 +51,20 @@ pub(super) fn read(node: &Node, environment: &mut Option<String>, problems: &mut
 }
 
 /// The environment whose state counts, where the file tells them apart.
-fn chosen(node: &Node, items: &[Node], asked: Option<&str>) -> Result<Option<String>, Box<Problem>> {
+fn chosen(
+    node: &Node,
+    items: &[Node],
+    asked: Option<&str>,
+) -> Result<Option<String>, Box<Problem>> {
     let mut known: Vec<String> = Vec::new();
     let rows = node.get("featureEnvironments").and_then(Node::as_seq);
-    let of_rows = rows.into_iter().flatten().filter_map(|r| r.get("environment"));
-    let lists = items.iter().filter_map(|i| i.get("environments").and_then(Node::as_seq));
+    let of_rows = rows
+        .into_iter()
+        .flatten()
+        .filter_map(|r| r.get("environment"));
+    let lists = items
+        .iter()
+        .filter_map(|i| i.get("environments").and_then(Node::as_seq));
     let of_lists = lists.flatten().filter_map(|e| e.get("name"));
     for name in of_rows.chain(of_lists).filter_map(Node::as_str) {
         if !known.iter().any(|k| k == name) {
@@ -68,17 +81,24 @@ fn chosen(node: &Node, items: &[Node], asked: Option<&str>) -> Result<Option<Str
         Some(name) => {
             let text = format!("the flags have no environment `{name}`");
             let p = Problem::at(ProblemKind::UnknownReference, &line, text);
-            Err(Box::new(match nearest(name, known.iter().map(String::as_str)) {
-                Some(near) => p.help(format!("did you mean `{near}`?")),
-                None => p.help(format!("there are: {}", known.join(", "))),
-            }))
+            Err(Box::new(
+                match nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => p.help(format!("did you mean `{near}`?")),
+                    None => p.help(format!("there are: {}", known.join(", "))),
+                },
+            ))
         }
         None if known.len() == 1 => Ok(Some(known.remove(0))),
         None if has(PRODUCTION) => Ok(Some(PRODUCTION.to_owned())),
         None => {
-            let text = format!("which environment is production's? There are: {}", known.join(", "));
+            let text = format!(
+                "which environment is production's? There are: {}",
+                known.join(", ")
+            );
             let p = Problem::at(ProblemKind::Missing, &line, text);
-            Err(Box::new(p.help("name it under `flags` in mirror.yaml: `environment: NAME`")))
+            Err(Box::new(p.help(
+                "name it under `flags` in mirror.yaml: `environment: NAME`",
+            )))
         }
     }
 }
@@ -98,14 +118,25 @@ fn feature(
                 .iter()
                 .any(|k| r.get(k).and_then(Node::as_str) == Some(text))
     };
-    let own = item.get("environments").and_then(Node::as_seq).into_iter().flatten();
+    let own = item
+        .get("environments")
+        .and_then(Node::as_seq)
+        .into_iter()
+        .flatten();
     let mut own = own.filter(|e| e.get("name").and_then(Node::as_str) == environment);
     let in_list = own.next();
-    let state = rows("featureEnvironments").find(here).or(in_list).unwrap_or(item);
+    let state = rows("featureEnvironments")
+        .find(here)
+        .or(in_list)
+        .unwrap_or(item);
     let enabled = match state.get("enabled").map(|e| (e, e.as_bool())) {
         Some((_, Some(enabled))) => enabled,
         Some((other, None)) => {
-            problems.push(wrong(other, &format!("`enabled` of `{text}`"), "true or false"));
+            problems.push(wrong(
+                other,
+                &format!("`enabled` of `{text}`"),
+                "true or false",
+            ));
             return None;
         }
         // In an export, what is in no row of an environment is off there.
@@ -157,7 +188,9 @@ fn is_for_all(strategy: &Node) -> bool {
     if strategy.get("disabled").and_then(Node::as_bool) == Some(true) {
         return false;
     }
-    let name = strategy.get("name").or_else(|| strategy.get("strategyName"));
+    let name = strategy
+        .get("name")
+        .or_else(|| strategy.get("strategyName"));
     match name.and_then(Node::as_str) {
         Some("default") => true,
         Some("flexibleRollout") => {

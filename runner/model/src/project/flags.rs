@@ -78,7 +78,10 @@ pub(super) fn read(root: &Path, node: &Node, problems: &mut Problems) -> Option<
         Some(file) => Some(keep(path::existing(root, file), problems)?),
         None => None,
     };
-    let is_env = written.format.as_ref().is_some_and(|f| f.value == Format::Env);
+    let is_env = written
+        .format
+        .as_ref()
+        .is_some_and(|f| f.value == Format::Env);
     let by_name = written.prefix.as_ref().or(written.names.first());
     match (&written.file, by_name) {
         (Some(file), _) if is_env => problems.push(
@@ -107,14 +110,24 @@ pub(super) fn read(root: &Path, node: &Node, problems: &mut Problems) -> Option<
         && !is_env
         && by_name.is_some()
     {
-        let text = format!("flags of {} are in a file, and none is named", format.value.word());
+        let text = format!(
+            "flags of {} are in a file, and none is named",
+            format.value.word()
+        );
         problems.push(Problem::at(ProblemKind::Missing, &format.span, text));
     }
-    let matrix = written.matrix.as_ref().map_or(Matrix::Nothing, |n| matrix(n, problems));
+    let matrix = written
+        .matrix
+        .as_ref()
+        .map_or(Matrix::Nothing, |n| matrix(n, problems));
     if let (Matrix::Changed(span), None) = (&matrix, &file) {
         problems.push(
-            Problem::at(ProblemKind::Unsupported, span, "`matrix: changed` is for flags in a file")
-                .help("name the flags, or write `all`"),
+            Problem::at(
+                ProblemKind::Unsupported,
+                span,
+                "`matrix: changed` is for flags in a file",
+            )
+            .help("name the flags, or write `all`"),
         );
     }
     Some(Flags {
@@ -139,7 +152,10 @@ fn matrix(node: &Node, problems: &mut Problems) -> Matrix {
             let read = items.iter().map(|n| {
                 let name: Result<Spanned<String>, Problem> = from_node(n);
                 let name = name.map_err(|p| super::decode::under(p, "matrix"))?;
-                Ok(Named { name, value: Vec::new() })
+                Ok(Named {
+                    name,
+                    value: Vec::new(),
+                })
             });
             return Matrix::Named(read.filter_map(|r| keep(r, problems)).collect());
         }

@@ -30,7 +30,11 @@ impl Reader<'_> {
             let text = format!(
                 "this scenario has {} combinations of flags{}; at most {MOST} cases are run",
                 all.len(),
-                if matrix > 1 { " for each of its matrix" } else { "" }
+                if matrix > 1 {
+                    " for each of its matrix"
+                } else {
+                    ""
+                }
             );
             let span = Span::in_line(&node.span.file, node.span.line, node.span.col, 1);
             self.problem(
@@ -46,7 +50,10 @@ impl Reader<'_> {
     fn own_flags(&mut self, entry: &Entry) -> IndexMap<String, Vec<Variant>> {
         let mut own: IndexMap<String, Vec<Variant>> = IndexMap::new();
         let Some(map) = entry.node.as_map() else {
-            let text = format!("`flags` is a mapping of flags to values, found {}", entry.node.kind());
+            let text = format!(
+                "`flags` is a mapping of flags to values, found {}",
+                entry.node.kind()
+            );
             self.problem(
                 Problem::at(ProblemKind::WrongType, &entry.node.span, text)
                     .help("write `flags: { checkout_v2: [on, off] }`, or with one value `{ checkout_v2: on }`"),
@@ -82,7 +89,11 @@ impl Reader<'_> {
         match choices.variant(name, &asked) {
             Ok(variant) => Some(variant),
             Err(p) => {
-                let at = if p.kind == ProblemKind::InvalidValue { &item.span } else { key };
+                let at = if p.kind == ProblemKind::InvalidValue {
+                    &item.span
+                } else {
+                    key
+                };
                 self.problem(p.or_at(at));
                 None
             }

@@ -21,7 +21,7 @@ pub struct Formatted {
 }
 
 /// Keys of a scenario, in the order in which they are read best.
-const ENVELOPE: [&str; 13] = [
+const ENVELOPE: [&str; 14] = [
     "scenario",
     "description",
     "labels",
@@ -30,6 +30,7 @@ const ENVELOPE: [&str; 13] = [
     "requires",
     "x-",
     "data",
+    "flags",
     "vars",
     "invariants",
     "setup",

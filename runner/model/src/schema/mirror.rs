@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::DIALECT;
 use super::shape::{
-    Arg, Shape, any, choice, definitions, duration, either, flag, integer, list, map, object, of_keys,
-    text, word,
+    Arg, Shape, any, choice, definitions, duration, either, flag, integer, list, map, object,
+    of_keys, text, word,
 };
 use crate::snapshot::Mask;
 
@@ -79,7 +79,7 @@ const STUB: &[Arg] = &[
         "raw",
         "A stub below HTTP",
         &[
-            super::shape::choice(
+            choice(
                 "kind",
                 "What it does with a connection",
                 &["close", "echo", "sink", "bytes"],
