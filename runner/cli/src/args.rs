@@ -11,7 +11,7 @@ mod look;
 mod snapshot;
 
 pub use files::{FmtArgs, NewArgs, SchemaArgs, SchemaOf};
-pub use inner::{InnerArgs, PauseOn};
+pub use inner::InnerArgs;
 pub use look::{AuditArgs, DiffArgs, FailOn};
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
 
@@ -203,6 +203,9 @@ pub struct RunArgs {
     /// Set a scenario variable
     #[arg(long = "var", value_name = "NAME=VALUE")]
     pub vars: Vec<String>,
+    /// Serve VALUE of a feature flag by default in this run; it wins over matrix and scenarios
+    #[arg(long = "flag", value_name = "NAME=VALUE")]
+    pub flags: Vec<String>,
     /// How many scenarios run at once
     #[arg(short, long, default_value_t = 1, value_name = "N")]
     pub jobs: usize,

@@ -23,6 +23,7 @@ mod engine;
 mod exec;
 mod explain;
 mod fidelity;
+mod flagged;
 mod fmt;
 mod forward;
 mod images;

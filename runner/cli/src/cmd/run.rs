@@ -25,6 +25,7 @@ use super::Session;
 use super::data;
 use super::engine::host_arch;
 use super::fidelity::Book;
+use super::flagged::Flagged;
 use super::pause::{self, Pause};
 use super::planned::plan_of;
 use super::play::{self, Play};
@@ -54,6 +55,7 @@ struct Ready {
     opened: Opened,
     engine: Engine,
     plan: Plan,
+    flagged: Flagged,
     roots: Vec<Vec<u8>>,
     programs: Vec<Program>,
     files: Vec<Arc<prodmirror_model::source::SourceFile>>,
@@ -73,7 +75,8 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
             "with `--watch` all scenarios share one stack, one after the other: leave --jobs out";
         return Err(session.fail(Problem::new(ProblemKind::InvalidValue, what)));
     }
-    let (opened, scenarios) = open(session, args, host_arch())?;
+    let fixed = parse_all(session, &args.flags, crate::flags::fixed)?;
+    let (opened, scenarios) = open(session, args, &fixed, host_arch())?;
     let filter = filter(session, args, &opened)?;
     let programs = filter.apply(scenarios.programs);
     if programs.is_empty() {
@@ -97,16 +100,18 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let opened = if engine.facts().arch == host_arch() {
         opened
     } else {
-        open(session, args, &engine.facts().arch)?.0
+        open(session, args, &fixed, &engine.facts().arch)?.0
     };
     super::lock::gate(session, &opened, &engine, (args.locked, args.offline)).await?;
     let (plan, roots) = plan_of(session, &opened, &engine).await?;
+    let flagged = Flagged::of(&plan, &opened.flags, &programs).map_err(|p| session.fail(p))?;
     let seed = args.seed.unwrap_or_else(drawn_seed);
     let files = scenarios.files;
     Ok(Some(Ready {
         opened,
         engine,
         plan,
+        flagged,
         roots,
         programs,
         files,
@@ -181,8 +186,17 @@ fn nothing_selected(args: &RunArgs, files: usize) -> Problem {
         .help("write one in scenarios/ beside mirror.yaml, or name a file or directory")
 }
 
-fn open(session: &Session, args: &RunArgs, arch: &str) -> Result<(Opened, Scenarios), Exit> {
-    let opened = session.open(arch)?;
+fn open(
+    session: &Session,
+    args: &RunArgs,
+    fixed: &[(String, serde_json::Value)],
+    arch: &str,
+) -> Result<(Opened, Scenarios), Exit> {
+    let mut opened = session.open(arch)?;
+    if let Err(problems) = opened.set_flags(fixed) {
+        session.tell(&problems, &opened.redactor);
+        return Err(Exit::Invalid);
+    }
     let scenarios = opened.scenarios(&args.scenarios, &session.context.cwd);
     let mut problems = opened.problems.clone();
     problems.0.extend(scenarios.problems.0.clone());
@@ -250,7 +264,7 @@ impl Ready {
             &programs,
         );
         let file = Some(dir.path.join("fidelity.json"));
-        let (book, written) = match Book::open(&ready.opened, &ready.plan, file) {
+        let (book, written) = match Book::open(&ready.opened, &ready.plan, file, &ready.flagged) {
             Ok(book) => book,
             Err(problems) => {
                 session.tell(&problems, &ready.opened.redactor);
@@ -276,6 +290,7 @@ impl Ready {
             dir: &dir.path,
             engine: ready.engine,
             plan: Arc::new(ready.plan),
+            flagged: ready.flagged,
             lock: ready.opened.lock,
             roots: ready.roots,
             secrets: ready.opened.secrets,

@@ -7,6 +7,7 @@ mod audit;
 mod bad_input;
 mod diff;
 mod engine;
+mod flags;
 mod forms;
 mod held;
 mod host;

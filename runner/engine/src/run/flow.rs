@@ -132,6 +132,9 @@ pub(super) fn given(scenario: &Scenario, seed: &Seed, scope: &mut Scope) {
         let mut seed = seed.part(&format!("fake {name}"));
         scope.set(name, fake.draw(seed.below(u64::MAX)));
     }
+    if !scenario.flag_values.is_empty() {
+        scope.set("flags", Json::Object(scenario.flag_values.clone()));
+    }
     for (name, value) in scenario.load.iter().chain(&scenario.matrix) {
         scope.set(name, value.clone());
     }

@@ -57,7 +57,7 @@ use prodmirror_model::yaml::Node;
 
 pub use context::{Context, Marks};
 pub use evidence::{Trail, cut};
-pub use program::{Program, compile, compile_all};
+pub use program::{Program, compile, compile_all, compile_with_flags};
 pub use session::Sessions;
 pub use stack::StackWorld;
 pub use target::{Known, Target, TargetKind, check_targets};

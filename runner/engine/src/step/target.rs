@@ -85,10 +85,16 @@ fn wrong_port(t: &Target, known: &Known) -> Option<Problem> {
     let ports = known.ports.get(&t.name)?;
     let port = t.port.filter(|p| !ports.contains(p))?;
     let all: Vec<String> = ports.iter().map(u16::to_string).collect();
-    let text = format!("`{}` is declared with port {}, and not {port}", t.name, all.join(", "));
+    let text = format!(
+        "`{}` is declared with port {}, and not {port}",
+        t.name,
+        all.join(", ")
+    );
     Some(
-        Problem::at(ProblemKind::UnknownReference, &t.span, text)
-            .help(format!("use that port, or declare `{}:{port}` under `egress` of mirror.yaml", t.name)),
+        Problem::at(ProblemKind::UnknownReference, &t.span, text).help(format!(
+            "use that port, or declare `{}:{port}` under `egress` of mirror.yaml",
+            t.name
+        )),
     )
 }
 
@@ -109,9 +115,16 @@ mod tests {
             hosts: ["api.example".to_owned()].into(),
             ports: [("api.example".to_owned(), [443].into())].into(),
         };
-        let targets = [target("db", 1), target("api.example", 443), target("api.example", 80)];
+        let targets = [
+            target("db", 1),
+            target("api.example", 443),
+            target("api.example", 80),
+        ];
         let problems = check_targets(&targets, &known);
         let said: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
-        assert_eq!(said, ["`api.example` is declared with port 443, and not 80"]);
+        assert_eq!(
+            said,
+            ["`api.example` is declared with port 443, and not 80"]
+        );
     }
 }

@@ -21,7 +21,7 @@ pub struct Formatted {
 }
 
 /// Keys of a scenario, in the order in which they are read best.
-const ENVELOPE: [&str; 22] = [
+const ENVELOPE: [&str; 23] = [
     "scenario",
     "fragment",
     "description",
@@ -34,6 +34,7 @@ const ENVELOPE: [&str; 22] = [
     "lock",
     "x-",
     "data",
+    "flags",
     "matrix",
     "params",
     "load",

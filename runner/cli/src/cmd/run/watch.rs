@@ -9,7 +9,9 @@ use prodmirror_engine::bus::{NoSink, Sink, Subscriber};
 use prodmirror_engine::image::provide_all;
 use prodmirror_engine::live::UpOptions;
 use prodmirror_engine::live::lease::{Hold, Lease};
-use prodmirror_engine::run::{Counts, Dispatcher, EngineStacks, Keep, Limits, Stop, pulse};
+use prodmirror_engine::run::{
+    Counts, Dispatcher, EngineStacks, FlagPlans, Keep, Limits, Stop, pulse,
+};
 use prodmirror_engine::step::Program;
 use prodmirror_engine::store::Clones;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
@@ -511,6 +513,9 @@ fn maker(ready: &Ready, run: &str, sink: &Arc<Relay>, data: Option<Arc<Clones>>)
     EngineStacks {
         engine: ready.engine.clone(),
         plan: Arc::new(ready.plan.clone()),
+        // All scenarios share one stack, which has production's flags.
+        flag_plans: FlagPlans::default(),
+        observed: Default::default(),
         run: run.to_owned(),
         sink: sink.clone(),
         keep: Keep::Never,
