@@ -490,18 +490,17 @@ fn variables_are_flags() {
     apply_to_mirror(&mut mirror, &set, &last);
     let of = |service: &str| {
         let env = &mirror.services[service].env;
-        let each = env.iter().map(|v| format!("{:?}", v));
+        let each = env.iter().map(|v| {
+            let value = v.value.as_ref().map(|v| v.value.as_str());
+            format!("{}={}", v.name.value, value.unwrap_or("-"))
+        });
         each.collect::<Vec<_>>()
     };
     assert_eq!(
         of("web"),
-        [
-            "FEATURE_X=\"false\"",
-            "FEATURE_PLAN=\"green\"",
-            "API_KEY=***"
-        ]
+        ["FEATURE_X=false", "FEATURE_PLAN=green", "API_KEY=abc"]
     );
-    assert_eq!(of("job"), ["FEATURE_X=\"false\""]);
+    assert_eq!(of("job"), ["FEATURE_X=false"]);
 }
 
 #[test]
