@@ -208,3 +208,27 @@ fn keys_of_which_there_is_one_are_those_that_the_reader_wants() {
         }
     }
 }
+
+/// What is made of the tables and committed is made again where `UPDATE_FIXTURES` is set.
+#[test]
+fn the_committed_schema_and_pages_are_those_of_the_tables() {
+    let docs_dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let schema = prodmirror_model::schema::scenario(&docs());
+    let mut all = vec![("schema/scenario.json".to_owned(), format!("{schema:#}\n"))];
+    all.extend(
+        pages()
+            .into_iter()
+            .map(|(name, text)| (format!("reference/steps/{name}"), text)),
+    );
+    for (name, text) in &all {
+        let path = docs_dir.join(name);
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(*text == there, "{name} is old: run `prodmirror schema`");
+    }
+    let files = std::fs::read_dir(docs_dir.join("reference/steps")).unwrap();
+    assert_eq!(files.count(), all.len() - 1, "a page of no kind");
+}
