@@ -222,6 +222,63 @@ static CATALOG: &[(&str, Shape)] = &[
         ]),
     ),
     (
+        "file",
+        Shape::Object(&[
+            service("The service in whose container it is"),
+            text("path", "Its absolute path in the container")
+                .required()
+                .eg("\"/data/out.csv\""),
+            integer("replica", "Which replica; the first unless said", 0, MANY),
+            flag("follow", "Whether links are followed; yes unless `false`"),
+        ]),
+    ),
+    (
+        "mail",
+        Shape::Object(&[
+            word(
+                "stub",
+                "The host of the stub; may be left out where there is one",
+            ),
+            text("to", "Messages to this recipient").eg("\"ann@shop.example\""),
+            text("from", "Messages from this sender"),
+            text("subject_contains", "Messages with this text in the subject"),
+            integer(
+                "count",
+                "So many must come, 0 = none; at least one unless said",
+                0,
+                MANY,
+            ),
+            word(
+                "since",
+                "Since a step began (its id), or the `stack`; by default the scenario",
+            ),
+            duration(
+                "within",
+                "How long they may take to come: 10 s unless said, with `count: 0` 1 s",
+            ),
+        ]),
+    ),
+    (
+        "dns",
+        Shape::Object(&[
+            text("name", "The name")
+                .required()
+                .eg("api.payments.example"),
+            word("from", "The service that asks").required(),
+            choice(
+                "type",
+                "The type of record; A unless said",
+                &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"],
+            ),
+            integer(
+                "replica",
+                "Which replica asks; the first unless said",
+                0,
+                MANY,
+            ),
+        ]),
+    ),
+    (
         "logs",
         Shape::Object(&[
             service("The service that logs"),
