@@ -153,9 +153,12 @@ impl LiveStack {
         });
         while let Some(piece) = pieces.next().await {
             match piece {
-                // Who has read enough hears no more.
-                Ok(piece) if give.send(piece).await.is_err() => break,
-                Ok(_) => {}
+                Ok(piece) => {
+                    // Who has read enough hears no more.
+                    if give.send(piece).await.is_err() {
+                        break;
+                    }
+                }
                 Err(e) if e.is_missing() => return Err(Unread::Missing),
                 Err(e) => return Err(Unread::Engine(e)),
             }

@@ -60,11 +60,11 @@ impl Message {
             }
         }
         let text = parsed.text_bodies().find_map(|part| match &part.body {
-            PartType::Text(text) => Some(cut(text, LONGEST)),
+            PartType::Text(text) => Some(lines(text)),
             _ => None,
         });
         let html = parsed.html_bodies().find_map(|part| match &part.body {
-            PartType::Html(html) => Some(cut(html, LONGEST)),
+            PartType::Html(html) => Some(lines(html)),
             _ => None,
         });
         let attachments: Vec<Json> = parsed.attachments().map(attachment).collect();
@@ -131,6 +131,11 @@ fn attachment(part: &mail_parser::MessagePart<'_>) -> Json {
         "size": contents.len(),
         "sha256": sum,
     })
+}
+
+/// A text with the line ends of expectations: mail has CR and LF.
+fn lines(text: &str) -> String {
+    cut(&text.replace("\r\n", "\n"), LONGEST)
 }
 
 /// A header's value in one line.

