@@ -9,9 +9,11 @@ mod container;
 mod context;
 mod credentials;
 mod data;
+mod dns;
 mod evidence;
 mod exec;
 mod fields;
+mod file;
 mod files;
 mod filter;
 #[cfg(feature = "grpc")]
@@ -22,6 +24,7 @@ mod inbox;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod logs;
+mod mail;
 mod metrics;
 #[cfg(feature = "mqtt")]
 mod mqtt;
@@ -103,6 +106,9 @@ pub static KINDS: &[&Kind] = &[
     &wait::KIND,
     &metrics::KIND,
     &container::KIND,
+    &file::KIND,
+    &mail::KIND,
+    &dns::KIND,
     &shell::KIND,
     &service::PROCESS,
     &service::RESTART,

@@ -89,6 +89,17 @@ const STUB: &[Arg] = &[
             word("base64", "What `bytes` sends, in base64"),
         ],
     ),
+    either(
+        "mail",
+        "A stub that takes mail and keeps it for `mail` steps",
+        &[
+            Shape::Flag,
+            Shape::Object(&[flag(
+                "starttls",
+                "Whether TLS begins when the client asks for it; by default on port 587",
+            )]),
+        ],
+    ),
     integer(
         "keep",
         "Requests that are kept for questions; 200 unless said",

@@ -9,6 +9,7 @@ mod grpc;
 mod grpc_server;
 mod http;
 mod http_more;
+mod inside;
 mod kafka;
 mod language;
 mod local;
