@@ -19,7 +19,12 @@ impl Shape {
                 words.join(", ")
             }
             Shape::Pairs => "names with values".into(),
-            Shape::List(of) => format!("list of {}", of.words()),
+            Shape::List(Shape::Text) => "list of texts".into(),
+            Shape::List(Shape::Word) => "list of names".into(),
+            Shape::List(Shape::Any) => "list".into(),
+            Shape::List(Shape::Object(_)) => "list of mappings".into(),
+            Shape::List(of) => format!("list of: {}", of.words()),
+            Shape::Map(Shape::Any) => "names with values".into(),
             Shape::Map(of) => format!("names, each with: {}", of.words()),
             Shape::Object(_) | Shape::One(..) | Shape::Open(_) | Shape::Loose(_) => {
                 "mapping".into()

@@ -104,7 +104,10 @@ pub fn text(kind: &str, name: Option<&str>, hosts: &Hosts) -> Result<(String, St
 
 /// The example with services that the project has.
 fn fitted(kind: &str, example: &str, hosts: &Hosts) -> String {
-    let mut text = example.replace("http://gateway", hosts.front());
+    let front = hosts.front();
+    let mut text = example
+        .replace("http://gateway", front)
+        .replace("ws://gateway", &front.replacen("http", "ws", 1));
     if hosts.services.is_empty() {
         return text;
     }
@@ -119,7 +122,7 @@ fn fitted(kind: &str, example: &str, hosts: &Hosts) -> String {
     let Some((service, _)) = by_image.or_else(|| hosts.services.first()) else {
         return text;
     };
-    let key = ["service: ", "beside: "]
+    let key = ["service: ", "beside: ", "host: "]
         .into_iter()
         .find(|k| text.contains(k));
     if let Some((key, at)) = key.and_then(|k| Some((k, text.find(k)?))) {

@@ -52,7 +52,7 @@ fn page(kind: &Kind, e: &Entry) -> String {
     }
     out.push_str("| key | takes | unless said | meaning |\n|---|---|---|---|\n");
     rows(e.shape, "", &mut out);
-    out.push_str("\nA key in **bold** must be there. A `name` is taken as it stands; in all other values templates are rendered.\n");
+    out.push_str("\nA key in **bold** must be there. Templates are rendered in texts and in what takes any value; a name is taken as it stands.\n");
     out.push_str("\n## Result\n\n| field | what it is |\n|---|---|\n");
     for (field, help) in e.results {
         out.push_str(&format!("| `{field}` | {} |\n", cell(help)));

@@ -12,7 +12,7 @@ use super::*;
 /// A key that nobody has, and that is near to nothing.
 const NOBODY: &str = "qqqqqqqqqqqqqqqqqqqq";
 
-fn problems(kind: &super::super::Kind, args: &Value) -> Vec<Problem> {
+fn problems(kind: &Kind, args: &Value) -> Vec<Problem> {
     let node = Node::from_json(args, &Span::generated());
     (kind.compile)(&node).err().unwrap_or_default()
 }
@@ -52,7 +52,7 @@ fn wrap(shape: Shape, inner: Value) -> Value {
 
 /// Compares the keys of a mapping, and of the mappings in it.
 fn walk(
-    kind: &super::super::Kind,
+    kind: &Kind,
     keys: &'static [Arg],
     path: &str,
     document: &dyn Fn(Value) -> Value,
@@ -102,7 +102,7 @@ fn every_kind_is_here_with_the_keys_that_it_reads() {
     }
     for e in CATALOG {
         // A tool may be built without some kinds.
-        if super::super::kind(e.kind).is_none() && cfg!(feature = "kafka") {
+        if crate::step::kind(e.kind).is_none() && cfg!(feature = "kafka") {
             wrong.push(format!("there is no kind `{}`", e.kind));
         }
     }
