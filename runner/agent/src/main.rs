@@ -19,7 +19,7 @@ mod tunnel;
 use output::Failure;
 use prodmirror_agent::wire::Event;
 
-const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|gateway|store|hold|limits|probe|version> [--config PATH]";
+const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|gateway|store|hold|limits|probe|resolve|mail|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -59,6 +59,8 @@ fn run() -> u8 {
 async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
     match mode {
         "sandbox" => sandbox::run(config::read(&rest)?).await,
+        "resolve" => dns::run(&rest).await,
+        "mail" => stub::mail::read(&rest).await,
         "stub" => stub::run(config::read(&rest)?).await,
         "relay" => relay::run(config::read(&rest)?).await,
         "keeper" => keeper::run(config::read(&rest)?).await,

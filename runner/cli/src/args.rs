@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod files;
+mod inner;
 mod look;
 mod snapshot;
 
 pub use files::{FmtArgs, NewArgs, SchemaArgs, SchemaOf};
+pub use inner::InnerArgs;
 pub use look::{AuditArgs, DiffArgs, FailOn};
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
 
@@ -201,6 +203,9 @@ pub struct RunArgs {
     /// Set a scenario variable
     #[arg(long = "var", value_name = "NAME=VALUE")]
     pub vars: Vec<String>,
+    /// Serve VALUE of a feature flag by default in this run; it wins over matrix and scenarios
+    #[arg(long = "flag", value_name = "NAME=VALUE")]
+    pub flags: Vec<String>,
     /// How many scenarios run at once
     #[arg(short, long, default_value_t = 1, value_name = "N")]
     pub jobs: usize,
@@ -258,6 +263,9 @@ pub struct RunArgs {
     /// Say what would run, and start nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Again at every save, and step by step
+    #[command(flatten)]
+    pub inner: InnerArgs,
 }
 
 /// When a stack is left running after its scenario.
@@ -350,6 +358,9 @@ pub struct ExecArgs {
     /// Replica, from 1
     #[arg(long, default_value_t = 1)]
     pub index: u32,
+    /// The run whose stack is meant [default: the mirror of `up`]
+    #[arg(long)]
+    pub run: Option<String>,
     /// The service
     pub service: String,
     /// Program and arguments

@@ -95,6 +95,23 @@ impl Repository {
         Ok(names(&files))
     }
 
+    /// A file below the directory as it was at a revision; nothing when it was not there.
+    ///
+    /// # Errors
+    /// When there is no such revision, or the file is no text.
+    pub fn file_at(&self, revision: &str, path: &str) -> Result<Option<String>, Problem> {
+        let commit = self.commit(revision)?;
+        let name = format!("{commit}:{}", self.whole(path));
+        if ask(&self.top, &["cat-file", "-e", &name]).is_err() {
+            return Ok(None);
+        }
+        let bytes = ask(&self.top, &["cat-file", "blob", &name])
+            .map_err(|why| failed(&format!("read `{path}` of `{revision}`"), &why))?;
+        let text = String::from_utf8(bytes);
+        text.map(Some)
+            .map_err(|_| failed(&format!("read `{path}` of `{revision}`"), "it is not UTF-8"))
+    }
+
     /// The commit that a revision names.
     fn commit(&self, revision: &str) -> Result<String, Problem> {
         // A leading `-` would be an option; no revision begins with it.

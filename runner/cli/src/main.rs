@@ -8,6 +8,7 @@ mod cmd;
 mod context;
 mod exit;
 mod explain;
+mod flags;
 mod git;
 mod look_at;
 mod manifests;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prodmirror_engine::agent;
-use prodmirror_engine::step::{Known, Program, check_targets, compile_all};
+use prodmirror_engine::step::{Known, Program, check_targets, compile_all, compile_with_flags};
 use prodmirror_model::compile::{Compiled, Inputs, Stack, compile};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems, nearest};
+use prodmirror_model::flags::{Choices, records};
 use prodmirror_model::lock::{self, Lock, Needed};
 use prodmirror_model::mirror::Service;
 use prodmirror_model::project::{Project, SecretSource};
@@ -19,6 +20,7 @@ use prodmirror_model::yaml::Spanned;
 
 use crate::args::Global;
 use crate::context::Context;
+use crate::flags;
 use crate::manifests;
 use crate::select;
 
@@ -38,6 +40,8 @@ pub struct Opened {
     pub images: BTreeMap<String, Needed>,
     /// The project's lock, when there is one.
     pub lock: Option<Lock>,
+    /// Its feature flags, and which of them scenarios are run with.
+    pub flags: Arc<Choices>,
 }
 
 /// Scenarios that are ready to run.
@@ -94,9 +98,17 @@ impl Opened {
             stand_ins: false,
             rendered: manifests::render(&project, context)?,
         };
-        let compiled = compile(&project, &inputs)?;
+        let mut compiled = compile(&project, &inputs)?;
         let redactor = Redactor::new();
         let mut problems = compiled.problems.clone();
+        let (choices, found) = flags::choices(&project, compiled.flags.as_ref(), &[]);
+        problems.0.extend(found.0);
+        if let Some(set) = &choices.set {
+            let all = choices.everywhere();
+            let records = records(set, all.iter().map(|c| (c.as_slice(), None)));
+            compiled.fidelity.add(records);
+            compiled.fidelity.accept(&project.fidelity);
+        }
         let mut secrets = BTreeMap::new();
         for s in &project.secrets {
             match value_of(&s.value.value, context) {
@@ -123,11 +135,37 @@ impl Opened {
             problems,
             images: needed,
             lock: None,
+            flags: Arc::new(choices),
         };
         for (name, value) in opened.texts() {
             opened.redactor.add(&name, &value);
         }
         Ok(opened)
+    }
+
+    /// Sets feature flags for one run.
+    ///
+    /// # Errors
+    /// Flags that there are none of, values that they do not have.
+    pub fn set_flags(&mut self, fixed: &[(String, serde_json::Value)]) -> Result<(), Problems> {
+        if fixed.is_empty() || self.flags_are_broken() {
+            return Ok(());
+        }
+        let before: Vec<Problem> = self.problems.0.clone();
+        let (choices, found) = flags::choices(&self.project, self.compiled.flags.as_ref(), fixed);
+        // What the project itself says was told when it was opened.
+        let mut found = found.0;
+        found.retain(|p| !before.contains(p));
+        if found.iter().any(Problem::is_error) {
+            return Err(Problems(found));
+        }
+        self.flags = Arc::new(choices);
+        Ok(())
+    }
+
+    /// Whether the project names flags that cannot be read.
+    fn flags_are_broken(&self) -> bool {
+        self.project.flags.is_some() && self.compiled.flags.is_none()
     }
 
     /// Secret values that stand in production's own files.
@@ -196,7 +234,11 @@ impl Opened {
     /// Reads and compiles scenarios, and checks the names they use against the stack.
     pub fn scenarios(&self, paths: &[PathBuf], cwd: &Path) -> Scenarios {
         let (files, mut problems) = select::files(paths, &self.project.root, cwd);
-        let (programs, found) = compile_all(&files);
+        // Of flags that cannot be read nothing is known, which was told.
+        let (programs, found) = match self.flags_are_broken() {
+            true => compile_all(&files),
+            false => compile_with_flags(&files, self.flags.clone()),
+        };
         problems.0.extend(found);
         if let Some(stack) = &self.compiled.stack {
             let known = known(stack);
@@ -242,13 +284,16 @@ fn known(stack: &Stack) -> Known {
         known.services.insert(name.clone());
         known.hosts.extend(names(service));
     }
-    known
-        .hosts
-        .extend(stack.extension.stubs.values().map(|s| s.host.clone()));
-    let allowed = stack.extension.egress.allow.iter();
-    known
-        .hosts
-        .extend(allowed.filter_map(|a| Some(a.rsplit_once(':')?.0.to_owned())));
+    let stubs = stack.extension.stubs.values();
+    let stubs = stubs.flat_map(|s| s.ports.iter().map(|p| (s.host.clone(), *p)));
+    let allowed = stack.extension.egress.allow.iter().filter_map(|a| {
+        let (host, port) = a.rsplit_once(':')?;
+        Some((host.to_owned(), port.parse().ok()?))
+    });
+    for (host, port) in stubs.chain(allowed) {
+        known.hosts.insert(host.clone());
+        known.ports.entry(host).or_default().insert(port);
+    }
     known
 }
 

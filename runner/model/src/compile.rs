@@ -14,6 +14,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::diag::{Problem, ProblemKind, Problems, nearest};
 use crate::fidelity::{Class, Fidelity, Record, Severity};
+use crate::flags::{self, FlagSet};
 use crate::mirror::{Input, Mirror};
 use crate::plan::{HostFacts, Plan, PlanOptions, plan};
 use crate::policy::{self, External, variable_of};
@@ -78,6 +79,8 @@ pub struct Compiled {
     pub fidelity: Fidelity,
     /// Hosts outside of the mirror that values name.
     pub externals: Vec<External>,
+    /// Production's feature flags, when the project names them and they can be read.
+    pub flags: Option<FlagSet>,
     /// What reading production's files found: warnings, and required variables without a value.
     /// It is among `problems` too.
     pub reading: Problems,
@@ -182,6 +185,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
         stack: None,
         fidelity: applied.fidelity,
         externals: applied.externals,
+        flags: None,
         reading: Problems::default(),
         problems: applied.problems,
     };
@@ -189,13 +193,7 @@ pub fn compile(project: &Project, inputs: &Inputs) -> Result<Compiled, Problems>
     if compiled.production.services.is_empty() {
         compiled.problems.push(no_services(&loaded.root));
     }
-    if let Some(flags) = &project.flags {
-        let what = "`flags` has no effect yet: services get their flags as production's specs say";
-        let p = Problem::at(ProblemKind::Unsupported, &flags.file.written.span, what).warning();
-        compiled
-            .problems
-            .push(p.help("leave it out until scenarios can set flags"));
-    }
+    compiled.flags = flags::read(project, &compiled.production, &mut compiled.problems);
     let outside = |f: &Spanned<String>| path::inside(&project.root, &project.root, f).err();
     let outside = loaded.value_files.iter().filter_map(outside);
     compiled.problems.0.extend(outside);

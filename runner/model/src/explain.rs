@@ -63,6 +63,9 @@ pub struct Explained {
 /// # Errors
 /// [`ProblemKind::UnknownReference`] with the nearest path that there is.
 pub fn explain(project: &Project, compiled: &Compiled, path: &str) -> Result<Explained, Problem> {
+    if let Some(explained) = flag(compiled, path) {
+        return explained;
+    }
     let found = Found::locate(&compiled.document.0, path)?;
     let mask = Mask { compiled };
     let value = mask.json(found.node, &found.trail);
@@ -91,6 +94,51 @@ pub fn explain(project: &Project, compiled: &Compiled, path: &str) -> Result<Exp
         stack,
         records: records(compiled, &found),
     })
+}
+
+/// A feature flag: `flag.checkout_v2`, unless a service is called `flag`.
+fn flag(compiled: &Compiled, path: &str) -> Option<Result<Explained, Problem>> {
+    let path = path.trim_matches('.');
+    let name = ["flags", "flag"].iter().find_map(|w| after(path, w))?;
+    let set = compiled.flags.as_ref()?;
+    let service = path.split('.').next().unwrap_or_default();
+    if compiled.production.services.contains_key(service) {
+        return None;
+    }
+    let Some(flag) = set.flags.get(name) else {
+        let text = format!("production has no flag `{name}` in {}", set.held_by());
+        let p = Problem::new(ProblemKind::UnknownReference, text);
+        return Some(Err(
+            match nearest(name, set.flags.keys().map(String::as_str)) {
+                Some(near) => p.help(format!("did you mean `flag.{near}`?")),
+                None => {
+                    let names: Vec<&str> = set.flags.keys().map(String::as_str).collect();
+                    p.help(format!("it has: {}", names.join(", ")))
+                }
+            },
+        ));
+    };
+    let variants = flag.variants.iter();
+    let variants: serde_json::Map<String, Json> = variants
+        .map(|v| (v.name.clone(), v.value.clone()))
+        .collect();
+    let object = format!("flag:{name}");
+    let records = compiled.fidelity.records.iter();
+    Some(Ok(Explained {
+        path: format!("flag.{name}"),
+        value: serde_json::json!({
+            "type": flag.kind.word(),
+            "serves": flag.served_in_words(),
+            "variants": variants,
+            "rules": flag.targeting,
+            "read_by": flag.services,
+            "format": set.format.word(),
+        }),
+        span: flag.span.clone(),
+        history: Vec::new(),
+        stack: None,
+        records: records.filter(|r| r.object == object).cloned().collect(),
+    }))
 }
 
 /// A value in the document, and the way to it.

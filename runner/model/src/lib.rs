@@ -10,6 +10,7 @@ pub mod diag;
 pub mod event;
 pub mod explain;
 pub mod fidelity;
+pub mod flags;
 pub mod lock;
 pub mod mirror;
 pub mod plain;

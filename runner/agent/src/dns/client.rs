@@ -75,7 +75,9 @@ pub async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
         return Ok(vec![address]);
     }
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let local = in_hosts(&hosts, host);
+    let mut local = in_hosts(&hosts, host);
+    // Mirrors are IPv4; `::1 localhost` would only be refused.
+    local.retain(IpAddr::is_ipv4);
     if !local.is_empty() {
         return Ok(local);
     }
@@ -91,7 +93,7 @@ pub async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
     Err(last)
 }
 
-fn in_hosts(hosts: &str, wanted: &str) -> Vec<IpAddr> {
+pub(super) fn in_hosts(hosts: &str, wanted: &str) -> Vec<IpAddr> {
     let lines = hosts
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default());
@@ -103,12 +105,10 @@ fn in_hosts(hosts: &str, wanted: &str) -> Vec<IpAddr> {
                 .any(|name| name.eq_ignore_ascii_case(wanted))
                 .then_some(address)
         })
-        // Mirrors are IPv4; `::1 localhost` would only be refused.
-        .filter(IpAddr::is_ipv4)
         .collect()
 }
 
-fn servers(config: &str) -> impl Iterator<Item = SocketAddr> {
+pub(super) fn servers(config: &str) -> impl Iterator<Item = SocketAddr> {
     config.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         (words.next()? == "nameserver").then_some(())?;
@@ -154,7 +154,7 @@ mod tests {
             in_hosts(hosts, "db"),
             ["10.1.2.3".parse::<IpAddr>().unwrap()]
         );
-        assert_eq!(in_hosts(hosts, "localhost").len(), 1);
+        assert_eq!(in_hosts(hosts, "localhost").len(), 2);
         let config = "search corp\nnameserver 127.0.0.11\noptions ndots:0\nnameserver bad\n";
         let expected: SocketAddr = "127.0.0.11:53".parse().unwrap();
         assert_eq!(servers(config).collect::<Vec<_>>(), [expected]);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const HEADER: usize = 12;
+pub(super) const HEADER: usize = 12;
 const CLASS_INTERNET: u16 = 1;
 /// A name of 255 bytes has at most this many labels; pointers count too.
 const MAX_STEPS: usize = 128;
@@ -66,7 +66,7 @@ pub fn type_number(name: &str) -> Option<u16> {
     known.map(|(number, _)| *number)
 }
 
-fn u16_at(message: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(message: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(
         message.get(at..at + 2)?.try_into().ok()?,
     ))
@@ -97,7 +97,7 @@ impl Question {
 }
 
 /// Reads a name at `at`; gives it with the offset behind it.
-fn read_name(message: &[u8], mut at: usize) -> Option<(String, usize)> {
+pub(super) fn read_name(message: &[u8], mut at: usize) -> Option<(String, usize)> {
     let mut name = String::new();
     let mut end = None;
     for _ in 0..MAX_STEPS {

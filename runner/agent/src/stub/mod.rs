@@ -2,6 +2,7 @@
 
 mod answer;
 mod log;
+pub mod mail;
 mod matching;
 mod raw;
 mod serve;
@@ -26,8 +27,14 @@ pub async fn run(config: StubConfig) -> Result<u8, Failure> {
         name: config.name.clone(),
         answers: Answers::compile(&config).map_err(Failure::usage)?,
         log: Log::new(config.keep),
+        mail: Rc::default(),
     });
     let local = LocalSet::new();
+    if config.listen.iter().any(|listen| listen.mail.is_some()) {
+        let control = mail::control(Rc::clone(&stub.mail))
+            .map_err(|error| Failure::new("the messages cannot be offered", error))?;
+        local.spawn_local(control);
+    }
     for listen in &config.listen {
         let task = port(Rc::clone(&stub), listen).await?;
         local.spawn_local(task);
@@ -48,7 +55,7 @@ async fn port(
     let tls = listen
         .tls
         .as_ref()
-        .map(tls::acceptor)
+        .map(|tls| tls::acceptor(tls, listen.mail.is_none()))
         .transpose()
         .map_err(|why| {
             Failure::usage(format!(
@@ -62,9 +69,9 @@ async fn port(
         .map(raw::Raw::compile)
         .transpose()
         .map_err(Failure::usage)?;
-    if tls.is_some() && raw.is_some() {
+    if raw.is_some() && (tls.is_some() || listen.mail.is_some()) {
         return Err(Failure::usage(format!(
-            "port {}: `tls` and `raw` exclude each other",
+            "port {}: `raw` excludes `tls` and `mail`",
             listen.port
         )));
     }
@@ -76,12 +83,20 @@ async fn port(
                 error,
             )
         })?;
+    let mail = listen.mail.map(|config| mail::MailPort {
+        store: Rc::clone(&stub.mail),
+        stub: stub.name.clone(),
+        number: listen.port,
+        tls: tls.clone(),
+        starttls: config.starttls,
+    });
     Ok(serve::accept(
         stub,
         serve::Port {
             number: listen.port,
             tls,
             raw,
+            mail,
         },
         listener,
     ))

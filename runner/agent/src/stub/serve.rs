@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answers;
 use super::log::{Entry, Log};
+use super::mail::{MailPort, Store};
 use super::matching::Request;
 use super::raw::Raw;
 use super::template::Context;
@@ -40,6 +41,8 @@ pub struct Stub {
     pub answers: Answers,
     /// What it was asked.
     pub log: Log,
+    /// The messages that it took.
+    pub mail: Rc<Store>,
 }
 
 /// One of a stub's ports.
@@ -50,6 +53,8 @@ pub struct Port {
     pub tls: Option<TlsAcceptor>,
     /// Fixed behaviour instead of HTTP.
     pub raw: Option<Raw>,
+    /// SMTP instead of HTTP.
+    pub mail: Option<MailPort>,
 }
 
 thread_local! {
@@ -74,6 +79,9 @@ pub async fn accept(stub: Rc<Stub>, port: Port, listener: TcpListener) {
 
 async fn connection(stub: Rc<Stub>, port: Rc<Port>, stream: TcpStream, peer: SocketAddr) {
     let from = peer.ip();
+    if let Some(mail) = &port.mail {
+        return mail.serve(stream, from).await;
+    }
     if let Some(raw) = &port.raw {
         let stub = stub.name.clone();
         emit(&Event::StubConnection {

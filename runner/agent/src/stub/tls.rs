@@ -8,8 +8,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// Accepts TLS (1.2 and 1.3) with the configured certificate chain; speaks HTTP/1.1.
-pub fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, String> {
+/// Accepts TLS (1.2 and 1.3) with the configured certificate chain; speaks
+/// HTTP/1.1, where it is `http`.
+pub fn acceptor(config: &TlsConfig, http: bool) -> Result<TlsAcceptor, String> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(config.cert_pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())?;
@@ -20,6 +21,8 @@ pub fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, String> {
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(|error| error.to_string())?;
-    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if http {
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    }
     Ok(TlsAcceptor::from(Arc::new(server)))
 }

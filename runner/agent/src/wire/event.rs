@@ -92,6 +92,23 @@ pub enum Event {
         /// The cause.
         why: String,
     },
+    /// Stub: a message was taken.
+    StubMail {
+        /// The stub's name.
+        stub: String,
+        /// The port it came to.
+        port: u16,
+        /// The client's address.
+        from: IpAddr,
+        /// The message's number.
+        id: u64,
+        /// The sender of its envelope.
+        sender: String,
+        /// The first recipients of its envelope.
+        recipients: Vec<String>,
+        /// Its bytes.
+        size: usize,
+    },
     /// Relay: a connection to its destination ended.
     Relayed {
         /// The relay's name.

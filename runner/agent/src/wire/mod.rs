@@ -2,8 +2,10 @@
 
 mod ask;
 mod config;
+mod dns;
 mod event;
 mod gateway;
+mod mail;
 mod net;
 mod relay;
 mod store;
@@ -11,8 +13,10 @@ mod stub;
 
 pub use ask::Ask;
 pub use config::{DnsFront, KeeperConfig, LinkConfig, PortRange, SandboxConfig};
+pub use dns::{DnsRecord, Resolved};
 pub use event::{DeniedWhy, Event, LogKind, Ready};
 pub use gateway::{GATEWAY_PORT, GatewayRoute, PathKind};
+pub use mail::{Mail, MailConfig, MailLine};
 pub use net::{Cidr, CidrError};
 pub use relay::{RelayConfig, RelayPort};
 pub use store::{StoreAsk, StoreConfig, StoreKind, StoreReply, StoreRequest, StoredContent};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::MailConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,6 +38,9 @@ pub struct ListenConfig {
     /// A fixed behaviour instead of HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawConfig>,
+    /// SMTP instead of HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailConfig>,
 }
 
 /// A certificate chain and its key.

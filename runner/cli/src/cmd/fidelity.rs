@@ -8,13 +8,15 @@ use prodmirror_engine::bus::Sink;
 use prodmirror_engine::run::Observer;
 use prodmirror_model::diag::{Problem, Problems};
 use prodmirror_model::event::What;
-use prodmirror_model::fidelity::{Fidelity, Severity};
+use prodmirror_model::fidelity::{Fidelity, Record, Severity};
+use prodmirror_model::flags::apply_to_mirror;
 use prodmirror_model::mirror::Mirror;
 use prodmirror_model::plan::{Observation, Plan, read_back_stack};
 use prodmirror_model::project::FidelityGate;
 use prodmirror_model::redact::Redactor;
 
 use super::Session;
+use super::flagged::Flagged;
 use crate::exit::Exit;
 use crate::open::Opened;
 
@@ -50,11 +52,25 @@ impl Book {
         opened: &Opened,
         plan: &Plan,
         file: Option<PathBuf>,
+        flagged: &Flagged,
     ) -> Result<(Arc<Self>, std::io::Result<()>), Problems> {
         let stack = opened.stack().ok_or_else(Problems::default)?;
-        let mirror = stack.with_values(&opened.project, &opened.values(stack)?)?;
+        let mut mirror = stack.with_values(&opened.project, &opened.values(stack)?)?;
+        let plan = match flagged.plans.get(&flagged.observed_key()) {
+            Some(plan) => plan,
+            None => plan,
+        };
+        if let Some(set) = &opened.flags.set {
+            apply_to_mirror(&mut mirror, set, &flagged.observed);
+        }
+        let mut fidelity = planned(opened, plan);
+        // The run knows in which cases.
+        let told = |r: &Record| flagged.records.iter().any(|f| f.object == r.object);
+        fidelity.records.retain(|r| !told(r));
+        fidelity.add(flagged.records.iter().cloned());
+        fidelity.accept(&opened.project.fidelity);
         let book = Self {
-            fidelity: Mutex::new(planned(opened, plan)),
+            fidelity: Mutex::new(fidelity),
             gate: opened.project.fidelity.clone(),
             mirror,
             plan: plan.clone(),

@@ -24,12 +24,13 @@ use prodmirror_model::redact::Redactor;
 use prodmirror_model::secret::Secret;
 
 use super::Session;
+use super::flagged::Flagged;
 use super::planned::images_of;
 use crate::args::{Keep, RunArgs};
 use crate::exit::Exit;
 
 /// How long a stack may take to start.
-const START: Duration = Duration::from_secs(300);
+pub const START: Duration = Duration::from_secs(300);
 
 /// What is played, and with what.
 pub struct Play<'a> {
@@ -45,6 +46,8 @@ pub struct Play<'a> {
     pub engine: Engine,
     /// What each stack consists of.
     pub plan: Arc<Plan>,
+    /// And those whose feature flags differ.
+    pub flagged: Flagged,
     /// What images are pinned to.
     pub lock: Option<Lock>,
     /// Certificates (DER) of the authorities that steps trust.
@@ -140,6 +143,8 @@ impl Play<'_> {
         EngineStacks {
             engine: self.engine.clone(),
             plan: self.plan.clone(),
+            flag_plans: self.flagged.plans.clone(),
+            observed: self.flagged.observed_key(),
             run: self.run.to_owned(),
             sink: self.sink.clone(),
             keep: match self.args.keep {
@@ -188,7 +193,7 @@ pub fn cases(
         }
         for program in programs {
             let options = CaseOptions {
-                rerun: Some(rerun(&session.global, program, options.seed)),
+                rerun: Some(rerun(&session.global, args, program, options.seed)),
                 repetition: (times > 1).then_some((turn, times)),
                 ..options.clone()
             };
@@ -256,7 +261,8 @@ impl Played {
     }
 }
 
-fn verdict(end: &RunEnd) -> Exit {
+/// What a run of cases came to.
+pub fn verdict(end: &RunEnd) -> Exit {
     let c = &end.counts;
     if end.lost.is_some() {
         Exit::Engine
@@ -272,7 +278,7 @@ fn verdict(end: &RunEnd) -> Exit {
 }
 
 /// The command that runs just one scenario again.
-fn rerun(global: &crate::args::Global, program: &Program, seed: u64) -> String {
+fn rerun(global: &crate::args::Global, args: &RunArgs, program: &Program, seed: u64) -> String {
     let case = program.case();
     let mut command = String::from("prodmirror run");
     if let Some(project) = &global.project {
@@ -285,6 +291,9 @@ fn rerun(global: &crate::args::Global, program: &Program, seed: u64) -> String {
     ));
     for image in &global.image {
         command.push_str(&format!(" --image {}", quoted(image)));
+    }
+    for flag in &args.flags {
+        command.push_str(&format!(" --flag {}", quoted(flag)));
     }
     command.push_str(&format!(" --seed {seed}"));
     command

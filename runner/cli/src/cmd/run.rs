@@ -1,12 +1,18 @@
 //! `run`: scenarios against fresh stacks, with reports.
 
+mod affected;
+mod kept;
+mod seen;
+mod shape;
+mod watch;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prodmirror_engine::bus::{Bus, BusOptions, Sink};
+use prodmirror_engine::bus::{Bus, BusOptions, Sink, Subscriber};
 use prodmirror_engine::docker::Engine;
-use prodmirror_engine::run::{Case, CaseOptions, Outside};
+use prodmirror_engine::run::{Case, CaseOptions, Inspector, Outside, Window};
 use prodmirror_engine::step::Program;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::What;
@@ -19,6 +25,8 @@ use super::Session;
 use super::data;
 use super::engine::host_arch;
 use super::fidelity::Book;
+use super::flagged::Flagged;
+use super::pause::{self, Pause};
 use super::planned::plan_of;
 use super::play::{self, Play};
 use crate::args::{Keep, RunArgs};
@@ -35,6 +43,7 @@ const REPORTS: Duration = Duration::from_secs(20);
 /// Runs scenarios.
 pub async fn run(session: &Session, args: &RunArgs) -> Exit {
     match prepare(session, args).await {
+        Ok(Some(ready)) if args.inner.watch => ready.watch(session, args).await,
         Ok(Some(ready)) => ready.go(session, args).await,
         Ok(None) => Exit::Ok,
         Err(exit) => exit,
@@ -46,6 +55,7 @@ struct Ready {
     opened: Opened,
     engine: Engine,
     plan: Plan,
+    flagged: Flagged,
     roots: Vec<Vec<u8>>,
     programs: Vec<Program>,
     files: Vec<Arc<prodmirror_model::source::SourceFile>>,
@@ -59,20 +69,25 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let vars = parse_all(session, &args.vars, variable)?
         .into_iter()
         .collect();
-    let (opened, scenarios) = open(session, args, host_arch())?;
+    pause::refuse(session, args).map_err(|p| session.fail(p))?;
+    if args.inner.watch && args.jobs != 1 {
+        let what =
+            "with `--watch` all scenarios share one stack, one after the other: leave --jobs out";
+        return Err(session.fail(Problem::new(ProblemKind::InvalidValue, what)));
+    }
+    let fixed = parse_all(session, &args.flags, crate::flags::fixed)?;
+    let (opened, scenarios) = open(session, args, &fixed, host_arch())?;
     let filter = filter(session, args, &opened)?;
     let programs = filter.apply(scenarios.programs);
     if programs.is_empty() {
         return Err(session.fail(nothing_selected(args, scenarios.files.len())));
     }
-    if !args.allow_shell
-        && let Some(place) = programs.iter().find_map(|p| p.first_of("shell"))
-    {
-        let text = "a `shell` step runs a program on this machine, and that was not allowed";
-        return Err(session.fail(
-            Problem::at(ProblemKind::Forbidden, &place, text)
-                .help("run with --allow-shell, or use `exec` or `container`"),
-        ));
+    check_window(args, &programs).map_err(|problems| {
+        session.tell(&problems, &opened.redactor);
+        Exit::Invalid
+    })?;
+    if let Some(p) = refuse_shell(args, &programs) {
+        return Err(session.fail(p));
     }
     if args.dry_run {
         for p in &programs {
@@ -85,16 +100,18 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let opened = if engine.facts().arch == host_arch() {
         opened
     } else {
-        open(session, args, &engine.facts().arch)?.0
+        open(session, args, &fixed, &engine.facts().arch)?.0
     };
     super::lock::gate(session, &opened, &engine, (args.locked, args.offline)).await?;
     let (plan, roots) = plan_of(session, &opened, &engine).await?;
+    let flagged = Flagged::of(&plan, &opened.flags, &programs).map_err(|p| session.fail(p))?;
     let seed = args.seed.unwrap_or_else(drawn_seed);
     let files = scenarios.files;
     Ok(Some(Ready {
         opened,
         engine,
         plan,
+        flagged,
         roots,
         programs,
         files,
@@ -102,6 +119,42 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
         vars,
         seed,
     }))
+}
+
+/// Programs on this machine are run only where that is allowed.
+fn refuse_shell(args: &RunArgs, programs: &[Program]) -> Option<Problem> {
+    if args.allow_shell {
+        return None;
+    }
+    let place = programs.iter().find_map(|p| p.first_of("shell"))?;
+    let text = "a `shell` step runs a program on this machine, and that was not allowed";
+    let p = Problem::at(ProblemKind::Forbidden, &place, text);
+    Some(p.help("run with --allow-shell, or use `exec` or `container`"))
+}
+
+/// Which steps of scenarios are done.
+fn window(args: &RunArgs) -> Window {
+    Window {
+        from: args.inner.from.clone(),
+        until: args.inner.until.clone(),
+    }
+}
+
+/// Each scenario has the steps that `--from` and `--until` name, but for those that are there
+/// only because others need them.
+fn check_window(args: &RunArgs, programs: &[Program]) -> Result<(), Problems> {
+    let window = window(args);
+    let needed: Vec<_> = programs.iter().flat_map(Program::needs).collect();
+    let problems: Vec<Problem> = programs
+        .iter()
+        .filter(|p| !needed.contains(&&p.case()))
+        .filter_map(|p| window.check(p).err())
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Problems(problems))
+    }
 }
 
 fn nothing_selected(args: &RunArgs, files: usize) -> Problem {
@@ -133,8 +186,17 @@ fn nothing_selected(args: &RunArgs, files: usize) -> Problem {
         .help("write one in scenarios/ beside mirror.yaml, or name a file or directory")
 }
 
-fn open(session: &Session, args: &RunArgs, arch: &str) -> Result<(Opened, Scenarios), Exit> {
-    let opened = session.open(arch)?;
+fn open(
+    session: &Session,
+    args: &RunArgs,
+    fixed: &[(String, serde_json::Value)],
+    arch: &str,
+) -> Result<(Opened, Scenarios), Exit> {
+    let mut opened = session.open(arch)?;
+    if let Err(problems) = opened.set_flags(fixed) {
+        session.tell(&problems, &opened.redactor);
+        return Err(Exit::Invalid);
+    }
     let scenarios = opened.scenarios(&args.scenarios, &session.context.cwd);
     let mut problems = opened.problems.clone();
     problems.0.extend(scenarios.problems.0.clone());
@@ -178,15 +240,11 @@ impl Ready {
             Ok(dir) => dir,
             Err(e) => return cannot(&runs.dir().display().to_string(), &e),
         };
+        let stop = signals::stop();
+        let pause = Pause::of(session, args, &dir.id, &self.opened.redactor, &stop);
         let options = CaseOptions {
-            seed: self.seed,
-            vars: self.vars.clone(),
-            allow_shell: args.allow_shell,
-            outside: Outside {
-                update_snapshots: args.update_snapshots,
-                ..Outside::default()
-            },
-            ..CaseOptions::default()
+            inspector: pause.clone().map(|p| p as Arc<dyn Inspector>),
+            ..self.options(args)
         };
         let outside = options.outside.clone();
         let (ready, programs) = self.without_programs();
@@ -206,7 +264,7 @@ impl Ready {
             &programs,
         );
         let file = Some(dir.path.join("fidelity.json"));
-        let (book, written) = match Book::open(&ready.opened, &ready.plan, file) {
+        let (book, written) = match Book::open(&ready.opened, &ready.plan, file, &ready.flagged) {
             Ok(book) => book,
             Err(problems) => {
                 session.tell(&problems, &ready.opened.redactor);
@@ -220,7 +278,9 @@ impl Ready {
             Ok((bus, reports)) => (Arc::new(bus), reports),
             Err(e) => return cannot(&dir.path.display().to_string(), &e),
         };
-        let stop = signals::stop();
+        if let Some(pause) = &pause {
+            pause.after(&bus);
+        }
         bus.emit(ready.started(&dir, &cases));
         let sink: Arc<dyn Sink> = bus.clone();
         let play = Play {
@@ -230,6 +290,7 @@ impl Ready {
             dir: &dir.path,
             engine: ready.engine,
             plan: Arc::new(ready.plan),
+            flagged: ready.flagged,
             lock: ready.opened.lock,
             roots: ready.roots,
             secrets: ready.opened.secrets,
@@ -276,6 +337,20 @@ impl Ready {
         played.exit
     }
 
+    fn options(&self, args: &RunArgs) -> CaseOptions {
+        CaseOptions {
+            seed: self.seed,
+            vars: self.vars.clone(),
+            allow_shell: args.allow_shell,
+            window: window(args),
+            outside: Outside {
+                update_snapshots: args.update_snapshots,
+                ..Outside::default()
+            },
+            ..CaseOptions::default()
+        }
+    }
+
     fn without_programs(mut self) -> (Self, Vec<Program>) {
         let programs = std::mem::take(&mut self.programs);
         (self, programs)
@@ -304,7 +379,8 @@ impl Ready {
         }
         let problems = reports.problems();
         let terminal = terminal::Terminal::new(terminal::Options {
-            live: context.live(),
+            // Lines that are drawn again would run over a question.
+            live: context.live() && !args.inner.asks() && !args.inner.watch,
             colour: context.colour(),
             width: terminal::width(),
             reports: named,
@@ -313,7 +389,14 @@ impl Ready {
         let mut options = BusOptions::new(self.opened.redactor.clone())
             .events_file(&dir.path.join("events.jsonl"))?
             .subscriber("reports", Box::new(reports))
-            .subscriber("terminal", Box::new(terminal));
+            .subscriber(
+                "terminal",
+                if args.inner.watch {
+                    Box::new(watch::Brief(terminal)) as Box<dyn Subscriber>
+                } else {
+                    Box::new(terminal)
+                },
+            );
         for file in &self.files {
             options = options.source(file);
         }

@@ -42,11 +42,20 @@ impl Session {
 
     /// The project's running mirror: the one that `up` started before any other.
     pub async fn standing(&self) -> Result<Standing, Exit> {
+        self.standing_of(None).await
+    }
+
+    /// As [`Self::standing`], of one run where it is named.
+    pub async fn standing_of(&self, run: Option<&str>) -> Result<Standing, Exit> {
         let project = self.stack_project()?;
         let engine = self.engine().await?;
         let stacks = standing(&engine, Some(&project))
             .await
             .map_err(|p| self.fail(p))?;
+        let stacks: Vec<Standing> = stacks
+            .into_iter()
+            .filter(|s| run.is_none_or(|run| s.run == run))
+            .collect();
         let named_up = |s: &&Standing| s.stack == super::up::STACK;
         let position = stacks.iter().position(|s| named_up(&s)).unwrap_or(0);
         stacks.into_iter().nth(position).ok_or_else(|| {

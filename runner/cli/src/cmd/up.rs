@@ -18,6 +18,7 @@ use prodmirror_model::redact::Redactor;
 
 use super::Session;
 use super::fidelity::Book;
+use super::flagged::Flagged;
 use super::{data, engine::host_arch, forward};
 use crate::args::UpArgs;
 use crate::exit::Exit;
@@ -71,7 +72,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         .map_err(|e| session.fail(Problem::new(ProblemKind::Start, e.to_string())))?;
     let bus = Arc::new(bus);
     let sink: Arc<dyn Sink> = bus.clone();
-    let (book, _) = Book::open(&opened, &plan, None).map_err(|problems| {
+    let (book, _) = Book::open(&opened, &plan, None, &Flagged::default()).map_err(|problems| {
         session.tell(&problems, &opened.redactor);
         Exit::Invalid
     })?;

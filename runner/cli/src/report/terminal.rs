@@ -91,6 +91,11 @@ impl Terminal {
         }
     }
 
+    /// Takes an event without a word about it.
+    pub fn learn(&mut self, event: &Event) {
+        self.summary.apply(event);
+    }
+
     fn show(&mut self, event: &Event) {
         match &event.what {
             What::RunStarted { .. } => self.run_started(),

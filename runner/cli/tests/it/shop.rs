@@ -63,6 +63,19 @@ fn what_a_laptop_hides_is_named() {
     orders("mounts[/srv/rates]", None, rates);
     // Another time zone: 2.5.0-times.
     orders("time zone", Some("Europe/Berlin"), None);
+    // A level of the log: 2.5.0-quiet.
+    orders("environment.LOG_LEVEL", Some("INFO"), Some("DEBUG"));
+    // A cache: 2.5.0-probes.
+    let cache = Some("*** (a secret, from REDIS_PASSWORD)");
+    orders("environment.CACHE_URL", cache, None);
+    // A limit at which a worker is killed: 2.5.0-labels.
+    differs(
+        &found,
+        "service:worker",
+        "limits.memory",
+        Some("128 MiB"),
+        None,
+    );
 }
 
 #[test]

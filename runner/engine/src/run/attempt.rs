@@ -13,22 +13,32 @@ use super::race::RaceEnd;
 use super::steps::{Flow, Player};
 use crate::step::{Context, Done, Sessions, StepError, Trail};
 
+/// As good as no limit.
+const UNHURRIED: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// How a step ended.
 #[derive(Debug, Clone)]
-pub(super) struct StepEnd {
+pub struct StepEnd {
+    /// How.
     pub outcome: Outcome,
+    /// How long it took.
     pub took: Duration,
+    /// How often it was tried.
     pub attempts: u32,
+    /// What was expected and did not hold.
     pub mismatches: Vec<Mismatch>,
+    /// Why there is no result, or why it was not done.
     pub error: Option<String>,
+    /// What was sent and what came.
     pub evidence: Vec<Evidence>,
+    /// Its result.
     pub document: Option<Arc<Document>>,
     /// No further attempt can change it.
     pub settled: bool,
 }
 
 impl StepEnd {
-    pub fn skipped() -> Self {
+    pub(super) fn skipped() -> Self {
         Self {
             outcome: Outcome::Skipped,
             took: Duration::ZERO,
@@ -41,12 +51,25 @@ impl StepEnd {
         }
     }
 
-    pub fn failed(m: Mismatch) -> Self {
+    pub(super) fn failed(m: Mismatch) -> Self {
         Self {
             outcome: Outcome::Failed,
             mismatches: vec![m],
             ..Self::skipped()
         }
+    }
+
+    /// All that is said of why it did not pass.
+    pub(super) fn said(&self) -> String {
+        let mut text = self.error.clone().unwrap_or_default();
+        for m in &self.mismatches {
+            let hint = m.hint.as_deref().unwrap_or_default();
+            for part in [&m.expectation, &m.expected, &m.actual, hint] {
+                text.push('\n');
+                text.push_str(part);
+            }
+        }
+        text
     }
 
     /// One line that says why it did not pass.
@@ -190,6 +213,11 @@ impl Player<'_> {
         let begun = Instant::now();
         let mut trail = Trail::default();
         let mut limit = plan.timeout.unwrap_or_else(|| self.limit(plan));
+        if self.inspector.is_some() && !matches!(plan.body, Body::Kind { .. } | Body::Again { .. })
+        {
+            // People who look at the steps inside are not hurried.
+            limit = limit.max(UNHURRIED);
+        }
         if let Some(left) = left {
             // The last attempt may still take as long as a quick answer needs.
             limit = limit.min(left.max(Duration::from_secs(1)));

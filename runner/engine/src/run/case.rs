@@ -9,10 +9,12 @@ use prodmirror_model::scenario::Step;
 use prodmirror_model::template::Scope;
 use serde_json::Value as Json;
 
+use super::inspect::Inspector;
 use super::seed::Seed;
 use super::snapshots::Outside;
 use super::steps::{Flow, Player, Trouble};
 use super::stop::Stop;
+use super::window::Window;
 use crate::bus::Sink;
 use crate::step::world::World;
 use crate::step::{Marks, Program, Sessions};
@@ -21,6 +23,8 @@ use crate::step::{Marks, Program, Sessions};
 const LONGEST: Duration = Duration::from_secs(600);
 /// How long `finally` may take in all.
 const FINALLY: Duration = Duration::from_secs(60);
+/// As good as no limit: somebody looks on.
+const UNHURRIED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How a scenario is played.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +41,10 @@ pub struct CaseOptions {
     pub allow_shell: bool,
     /// What expectations do outside of their values; shared by the cases of a run.
     pub outside: Outside,
+    /// Which of its steps are done.
+    pub window: Window,
+    /// Who looks on.
+    pub inspector: Option<Arc<dyn Inspector>>,
 }
 
 impl CaseOptions {
@@ -164,10 +172,15 @@ async fn run(
     }
     let mut player = Player::new(program, world, sink, case, seed);
     player.allow_shell = options.allow_shell;
+    player.window = options.window.clone();
+    player.inspector = options.inspector.as_deref();
     let sessions = Sessions::default();
     let scenario = &program.scenario;
 
-    let limit = scenario.timeout.unwrap_or(LONGEST);
+    let limit = match options.inspector {
+        Some(_) => UNHURRIED,
+        None => scenario.timeout.unwrap_or(LONGEST),
+    };
     let mut first = tokio::select! {
         biased;
         t = player.body(&mut flow, &sessions) => t,
@@ -210,7 +223,7 @@ async fn finish(
             player.abandon(&t);
             Some(t)
         }
-        () = tokio::time::sleep(FINALLY) => {
+        () = tokio::time::sleep(if player.inspector.is_some() { UNHURRIED } else { FINALLY }) => {
             let text = format!("`finally` took longer than {}", humantime::format_duration(FINALLY));
             let t = Trouble::new(Outcome::TimedOut, text);
             player.abandon(&t);
@@ -226,6 +239,12 @@ fn variables(program: &Program, options: &CaseOptions, scope: &mut Scope) -> Res
             None => data.render(scope).map_err(|p| p.to_string())?,
         };
         scope.set(name, value);
+    }
+    if options.window.from.is_some() {
+        // They may stand for what steps that are left out would have captured.
+        for (name, value) in &options.vars {
+            scope.set(name, value.clone());
+        }
     }
     Ok(())
 }

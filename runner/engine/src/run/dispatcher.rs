@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use prodmirror_model::event::{CaseId, Outcome, What};
+use prodmirror_model::flags::OverrideKey;
 use prodmirror_model::scenario::Isolation;
 use tokio::sync::Notify;
 
@@ -55,6 +56,8 @@ pub struct Need {
     pub cases: Vec<CaseId>,
     /// Snapshots of data volumes, by volume.
     pub data: BTreeMap<String, String>,
+    /// Feature flags by which it differs from production.
+    pub flags: OverrideKey,
 }
 
 /// A stack that could not be had. The factory has emitted `StackFailed`.

@@ -104,7 +104,7 @@ impl Player<'_> {
             }
         }
         // A fragment is of no depth that is known here.
-        let first = Box::pin(self.sections(&u.fragment, &mut own, sessions, false)).await;
+        let first = Box::pin(self.sections(&u.fragment, &mut own, sessions)).await;
         let last = Box::pin(self.every(&u.fragment.finally, &mut own, sessions)).await;
         if let Some(t) = first.or(last) {
             return failed("the fragment passes", t);
@@ -131,6 +131,9 @@ pub(super) fn given(scenario: &Scenario, seed: &Seed, scope: &mut Scope) {
     for (name, fake) in &scenario.fake {
         let mut seed = seed.part(&format!("fake {name}"));
         scope.set(name, fake.draw(seed.below(u64::MAX)));
+    }
+    if !scenario.flag_values.is_empty() {
+        scope.set("flags", Json::Object(scenario.flag_values.clone()));
     }
     for (name, value) in scenario.load.iter().chain(&scenario.matrix) {
         scope.set(name, value.clone());

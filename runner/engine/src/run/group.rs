@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prodmirror_model::flags::{OverrideKey, key_of};
 use prodmirror_model::scenario::Isolation;
 
 use super::dispatcher::{Case, Need};
@@ -21,11 +22,15 @@ impl Group {
     }
 }
 
+/// What cases have in common that share a stack: their file (or none), the data and the flags
+/// that it starts with, and the repetition.
+type Key = (Option<String>, String, OverrideKey, u32);
+
 /// Groups of cases by the stack that they share, in the order of their first case.
 pub(super) fn group(cases: Vec<Case>) -> Vec<Group> {
     let cases = in_order(cases);
     let mut groups: Vec<Group> = Vec::new();
-    let mut open: BTreeMap<(Option<String>, String, u32), usize> = BTreeMap::new();
+    let mut open: BTreeMap<Key, usize> = BTreeMap::new();
     for case in cases {
         let scenario = &case.program.scenario;
         let data: BTreeMap<String, String> = scenario
@@ -35,11 +40,13 @@ pub(super) fn group(cases: Vec<Case>) -> Vec<Group> {
             .collect();
         // A repetition starts from where the first one did.
         let turn = case.options.repetition.map_or(0, |(i, _)| i);
-        let key = match scenario.isolation {
+        let flags = key_of(&scenario.flags);
+        let file = match scenario.isolation {
             Isolation::Scenario => None,
-            Isolation::File => Some((Some(scenario.file.name.clone()), format!("{data:?}"), turn)),
-            Isolation::Shared => Some((None, format!("{data:?}"), turn)),
+            Isolation::File => Some(Some(scenario.file.name.clone())),
+            Isolation::Shared => Some(None),
         };
+        let key = file.map(|file| (file, format!("{data:?}"), flags.clone(), turn));
         let at = key.as_ref().and_then(|k| open.get(k).copied());
         match at {
             Some(i) => {
@@ -56,6 +63,7 @@ pub(super) fn group(cases: Vec<Case>) -> Vec<Group> {
                         isolation: scenario.isolation,
                         cases: vec![case.id()],
                         data,
+                        flags,
                     },
                     cases: vec![case],
                 });

@@ -8,6 +8,7 @@ mod case;
 mod dispatcher;
 mod flow;
 mod group;
+mod inspect;
 mod on_engine;
 mod pulse;
 mod queue;
@@ -17,14 +18,18 @@ mod seed;
 mod snapshots;
 mod steps;
 mod stop;
+mod window;
 
+pub use attempt::StepEnd;
 pub use case::{CaseEnd, CaseOptions, play};
 pub use dispatcher::{
     Case, Counts, Dispatcher, Finished, Limits, Need, RunEnd, Stack, StackFactory, StackRefused,
 };
-pub use on_engine::{EngineStacks, Keep, Observer};
+pub use inspect::{Halt, Inspector};
+pub use on_engine::{EngineStacks, FlagPlans, Keep, Observer};
 pub use pulse::pulse;
 pub use read_back::ReadBack;
 pub use seed::Seed;
 pub use snapshots::{Outside, Written};
 pub use stop::Stop;
+pub use window::Window;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use prodmirror_model::diag::ProblemKind;
 use prodmirror_model::event::What;
+use prodmirror_model::flags::OverrideKey;
 use prodmirror_model::plan::{Observation, Plan};
 use prodmirror_model::secret::Secret;
 use tokio::task::JoinHandle;
@@ -40,12 +41,19 @@ pub enum Keep {
 /// Takes what the engine shows of the stack of this name.
 pub type Observer = Arc<dyn Fn(&str, Observation) + Send + Sync>;
 
+/// Plans of stacks whose feature flags differ from production's, by what differs.
+pub type FlagPlans = BTreeMap<OverrideKey, Arc<Plan>>;
+
 /// Starts stacks of one plan on one engine.
 pub struct EngineStacks {
     /// The engine.
     pub engine: Engine,
     /// What each stack consists of.
     pub plan: Arc<Plan>,
+    /// The same with other values of feature flags.
+    pub flag_plans: FlagPlans,
+    /// The flags of the stacks that are read back; they are of one plan.
+    pub observed: OverrideKey,
     /// The run that they belong to.
     pub run: String,
     /// Where facts go.
@@ -58,7 +66,7 @@ pub struct EngineStacks {
     pub secrets: BTreeMap<String, Secret>,
     /// How long a start may take.
     pub timeout: Duration,
-    /// Is told what the engine shows of the first stack that is ready. (All are of one plan.)
+    /// Is told what the engine shows of the first stack with the flags `observed` that is ready.
     pub observer: Option<Observer>,
     /// Whether it was told.
     pub read_back: Arc<ReadBack>,
@@ -69,18 +77,32 @@ pub struct EngineStacks {
 }
 
 impl EngineStacks {
+    /// The plan of a stack with these flags.
+    fn plan_of(&self, flags: &OverrideKey) -> Option<&Arc<Plan>> {
+        if flags.is_empty() {
+            return Some(&self.plan);
+        }
+        self.flag_plans.get(flags)
+    }
+
     async fn bring_up(&self, need: &Need, stop: &Stop) -> Result<LiveStack, StackRefused> {
         let mut options = (self.options)(UpOptions::new(self.run.clone(), need.stack.clone()));
         options.timeout = self.timeout;
         options.data.clone_from(&self.data);
         options.snapshots.clone_from(&need.data);
+        let Some(plan) = self.plan_of(&need.flags) else {
+            return Err(StackRefused {
+                reason: "nothing was planned for its feature flags".to_owned(),
+                lost: false,
+            });
+        };
         let cancel = options.cancel.clone();
         let began = Instant::now();
         self.sink.emit(What::StackStarting {
             stack: need.stack.clone(),
-            services: services(&self.plan),
+            services: services(plan),
         });
-        let start = up(&self.engine, self.plan.clone(), options, self.sink.clone());
+        let start = up(&self.engine, plan.clone(), options, self.sink.clone());
         tokio::pin!(start);
         let started = tokio::select! {
             started = &mut start => started,
@@ -98,8 +120,11 @@ impl EngineStacks {
     }
 
     /// Reads the first stack back that can be, beside whatever runs on it.
-    fn observe(&self, live: &Arc<LiveStack>) -> Option<JoinHandle<()>> {
-        let observer = self.observer.clone()?;
+    fn observe(&self, need: &Need, live: &Arc<LiveStack>) -> Option<JoinHandle<()>> {
+        let observer = self
+            .observer
+            .clone()
+            .filter(|_| need.flags == self.observed)?;
         let read_back = self.read_back.clone();
         if !read_back.begin() {
             return None;
@@ -145,10 +170,13 @@ impl StackFactory for EngineStacks {
         Box::pin(async move {
             let live = self.bring_up(need, stop).await?;
             let live = Arc::new(live);
-            let world = StackWorld::new(live.clone(), &self.plan)
-                .with_roots(self.roots.clone())
-                .with_secrets(self.secrets.clone());
-            let observing = self.observe(&live);
+            let world = StackWorld::new(
+                live.clone(),
+                self.plan_of(&need.flags).unwrap_or(&self.plan),
+            )
+            .with_roots(self.roots.clone())
+            .with_secrets(self.secrets.clone());
+            let observing = self.observe(need, &live);
             let stack = Running {
                 live,
                 observing,

@@ -11,7 +11,9 @@ use prodmirror_model::scenario::{Scenario, Step};
 use prodmirror_model::template::{Document, Scope};
 
 use super::attempt::StepEnd;
+use super::inspect::Inspector;
 use super::seed::Seed;
+use super::window::Window;
 use crate::bus::Sink;
 use crate::step::world::World;
 use crate::step::{Marks, Program, Sessions};
@@ -73,6 +75,10 @@ pub(super) struct Player<'a> {
     pub seed: Seed,
     /// Whether steps may run programs on this machine.
     pub allow_shell: bool,
+    /// Which of the scenario's steps are done.
+    pub window: Window,
+    /// Who looks on.
+    pub inspector: Option<&'a dyn Inspector>,
     /// Steps that were told to have begun and not yet to have ended.
     running: Mutex<Vec<(String, Instant)>>,
     /// Turns of loops so far.
@@ -94,6 +100,8 @@ impl<'a> Player<'a> {
             case,
             seed,
             allow_shell: false,
+            window: Window::default(),
+            inspector: None,
             running: Mutex::default(),
             turns: AtomicU64::new(0),
         }
@@ -101,17 +109,40 @@ impl<'a> Player<'a> {
 
     /// `setup` and `steps`.
     pub async fn body(&self, flow: &mut Flow, sessions: &Sessions) -> Option<Trouble> {
-        self.sections(&self.program.scenario, flow, sessions, true)
+        let scenario = &self.program.scenario;
+        let (before, steps, behind) = self.window.split(&scenario.steps);
+        if let Some(t) = self
+            .until_trouble(&scenario.setup, flow, sessions, false)
             .await
+        {
+            return Some(t);
+        }
+        self.leave_out(before, "--from begins behind it", flow);
+        let trouble = self.until_trouble(steps, flow, sessions, true).await;
+        if trouble.is_none() {
+            self.leave_out(behind, "--until ends before it", flow);
+        }
+        trouble
     }
 
-    /// `setup` and `steps` of a scenario or fragment.
+    /// Tells of steps that they are not done.
+    fn leave_out(&self, steps: &[Step], why: &str, flow: &Flow) {
+        for step in steps {
+            self.begin(step, flow, None);
+            let end = StepEnd {
+                error: Some(why.to_owned()),
+                ..StepEnd::skipped()
+            };
+            self.end(step, flow, end);
+        }
+    }
+
+    /// `setup` and `steps` of a fragment.
     pub async fn sections(
         &self,
         scenario: &Scenario,
         flow: &mut Flow,
         sessions: &Sessions,
-        invariants: bool,
     ) -> Option<Trouble> {
         if let Some(t) = self
             .until_trouble(&scenario.setup, flow, sessions, false)
@@ -119,7 +150,7 @@ impl<'a> Player<'a> {
         {
             return Some(t);
         }
-        self.until_trouble(&scenario.steps, flow, sessions, invariants)
+        self.until_trouble(&scenario.steps, flow, sessions, false)
             .await
     }
 
@@ -173,13 +204,14 @@ impl<'a> Player<'a> {
 
     /// One step, told.
     async fn step(&self, step: &Step, flow: &mut Flow, sessions: &Sessions) -> Option<Trouble> {
+        self.halt_before(step, flow, sessions).await;
         self.begin(step, flow, None);
         if let Some(id) = &step.id {
             flow.marks
                 .steps
                 .insert(id.value.clone(), self.world.log_end());
         }
-        let end = match self.applies(step, flow) {
+        let mut end = match self.applies(step, flow) {
             Ok(None) => self.perform(step, flow, sessions).await,
             Ok(Some(reason)) => StepEnd {
                 error: reason,
@@ -187,6 +219,9 @@ impl<'a> Player<'a> {
             },
             Err(m) => StepEnd::failed(m),
         };
+        self.window
+            .explain(&self.program.scenario.steps, &flow.scope, &mut end);
+        self.halt_after(step, flow, sessions, &mut end).await;
         let trouble = self.trouble(step, flow, &end);
         self.end(step, flow, end);
         trouble
@@ -213,7 +248,10 @@ impl<'a> Player<'a> {
         sessions: &Sessions,
     ) -> Option<Trouble> {
         for step in &self.program.scenario.invariants {
-            let end = self.perform(step, flow, sessions).await;
+            let mut end = self.perform(step, flow, sessions).await;
+            if end.outcome != Outcome::Passed {
+                self.halt_after(step, flow, sessions, &mut end).await;
+            }
             if end.outcome != Outcome::Passed {
                 self.begin(step, flow, Some(&after.path));
                 let trouble = self.trouble(step, flow, &end);

@@ -9,9 +9,11 @@ mod container;
 mod context;
 mod credentials;
 mod data;
+mod dns;
 mod evidence;
 mod exec;
 mod fields;
+mod file;
 mod files;
 mod filter;
 #[cfg(feature = "grpc")]
@@ -22,6 +24,7 @@ mod inbox;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod logs;
+mod mail;
 mod metrics;
 #[cfg(feature = "mqtt")]
 mod mqtt;
@@ -57,7 +60,7 @@ use prodmirror_model::yaml::Node;
 
 pub use context::{Context, Marks};
 pub use evidence::{Trail, cut};
-pub use program::{Program, compile, compile_all};
+pub use program::{Program, compile, compile_all, compile_with_flags};
 pub use session::Sessions;
 pub use stack::StackWorld;
 pub use target::{Known, Target, TargetKind, check_targets};
@@ -103,6 +106,9 @@ pub static KINDS: &[&Kind] = &[
     &wait::KIND,
     &metrics::KIND,
     &container::KIND,
+    &file::KIND,
+    &mail::KIND,
+    &dns::KIND,
     &shell::KIND,
     &service::PROCESS,
     &service::RESTART,

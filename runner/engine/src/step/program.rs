@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use prodmirror_model::check::{Expectation, Expr};
 use prodmirror_model::diag::Problem;
 use prodmirror_model::event::CaseId;
+use prodmirror_model::flags::Choices;
 use prodmirror_model::scenario::{Body, Files, Reading, Scenario, Section, Step, read_with};
 use prodmirror_model::source::{SourceFile, Span};
 
@@ -53,8 +54,19 @@ pub fn compile(file: &Arc<SourceFile>) -> (Vec<Program>, Vec<Problem>) {
 
 /// Reads and compiles files, problems in the order of the files.
 pub fn compile_all(files: &[Arc<SourceFile>]) -> (Vec<Program>, Vec<Problem>) {
+    compile_files(files, Files::default())
+}
+
+/// As [`compile_all`], of a project with these feature flags.
+pub fn compile_with_flags(
+    files: &[Arc<SourceFile>],
+    flags: Arc<Choices>,
+) -> (Vec<Program>, Vec<Problem>) {
+    compile_files(files, Files::with_flags(flags))
+}
+
+fn compile_files(files: &[Arc<SourceFile>], mut read: Files) -> (Vec<Program>, Vec<Problem>) {
     let infos = super::infos();
-    let mut read = Files::default();
     let mut programs = Vec::new();
     let mut problems = Vec::new();
     for file in files {

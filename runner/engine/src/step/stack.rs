@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prodmirror_agent::wire::StubConfig;
 use prodmirror_model::diag::Problem;
-use prodmirror_model::plan::Plan;
+use prodmirror_model::plan::{FileContent, Plan};
 use prodmirror_model::secret::Secret;
 
 use super::world::{
-    Connection, Cursor, DataDone, ExecOutput, ExecRequest, Later, LogLine, OneOff, OneOffOutput,
-    Process, Replicas, ServiceFile, World,
+    Connection, Cursor, DataDone, ExecOutput, ExecRequest, FileRequest, Later, LogLine, Lookup,
+    MailStub, OneOff, OneOffOutput, Process, Replicas, Resolved, ServiceFile, World,
 };
 use crate::live::LiveStack;
 
@@ -22,6 +23,7 @@ pub struct StackWorld {
     env: BTreeMap<String, BTreeMap<String, Secret>>,
     secrets: BTreeMap<String, Secret>,
     roots: Vec<Vec<u8>>,
+    mail: Vec<MailStub>,
 }
 
 impl StackWorld {
@@ -32,6 +34,7 @@ impl StackWorld {
             env: environments(plan),
             secrets: BTreeMap::new(),
             roots: Vec::new(),
+            mail: mail_stubs(plan),
         }
     }
 
@@ -76,6 +79,26 @@ fn environments(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Secret>> {
         all.insert(c.service.clone(), env);
     }
     all
+}
+
+/// The stubs that take mail: their configuration says so.
+fn mail_stubs(plan: &Plan) -> Vec<MailStub> {
+    let stubs = plan.containers.iter().filter(|c| c.is_stand_in());
+    stubs
+        .filter_map(|c| {
+            let config = c.files.iter().find_map(|f| match &f.content {
+                FileContent::Text(text) => serde_json::from_str::<StubConfig>(text).ok(),
+                // With a certificate and its key.
+                FileContent::Secret(text) => serde_json::from_str(text.expose()).ok(),
+                _ => None,
+            })?;
+            let takes = config.listen.iter().any(|l| l.mail.is_some());
+            takes.then(|| MailStub {
+                host: config.name,
+                service: c.service.clone(),
+            })
+        })
+        .collect()
 }
 
 fn exposed(values: &BTreeMap<String, Secret>) -> BTreeMap<String, String> {
@@ -160,10 +183,17 @@ impl World for StackWorld {
 
     fn read_file<'a>(
         &'a self,
-        service: &'a str,
-        path: &'a str,
+        ask: &'a FileRequest,
     ) -> Later<'a, Result<Option<ServiceFile>, Problem>> {
-        Box::pin(self.stack.read_file(service, path))
+        Box::pin(self.stack.read_file(ask))
+    }
+
+    fn resolve<'a>(&'a self, ask: &'a Lookup) -> Later<'a, Result<Resolved, Problem>> {
+        Box::pin(self.stack.resolve(ask))
+    }
+
+    fn mail_stubs(&self) -> Vec<MailStub> {
+        self.mail.clone()
     }
 
     fn roots(&self) -> Vec<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! Names of services and hosts that steps use, checked before anything starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prodmirror_model::diag::{Problem, ProblemKind, nearest};
 use prodmirror_model::source::Span;
@@ -34,6 +34,8 @@ pub struct Known {
     pub services: BTreeSet<String>,
     /// Other host names: aliases, container names, stubs, declared names.
     pub hosts: BTreeSet<String>,
+    /// The ports of declared names: nothing answers on any other.
+    pub ports: BTreeMap<String, BTreeSet<u16>>,
 }
 
 /// Reports every name that the stack will not have.
@@ -43,6 +45,7 @@ pub fn check_targets(targets: &[Target], known: &Known) -> Vec<Problem> {
         let there = known.services.contains(&t.name)
             || (t.kind == TargetKind::Host && known.hosts.contains(&t.name));
         if there {
+            problems.extend(wrong_port(t, known));
             continue;
         }
         let (what, all): (&str, Vec<&str>) = match t.kind {
@@ -74,4 +77,54 @@ pub fn check_targets(targets: &[Target], known: &Known) -> Vec<Problem> {
         });
     }
     problems
+}
+
+/// A port on which a declared name does not answer. What services listen on is not known before
+/// they run.
+fn wrong_port(t: &Target, known: &Known) -> Option<Problem> {
+    let ports = known.ports.get(&t.name)?;
+    let port = t.port.filter(|p| !ports.contains(p))?;
+    let all: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let text = format!(
+        "`{}` is declared with port {}, and not {port}",
+        t.name,
+        all.join(", ")
+    );
+    Some(
+        Problem::at(ProblemKind::UnknownReference, &t.span, text).help(format!(
+            "use that port, or declare `{}:{port}` under `egress` of mirror.yaml",
+            t.name
+        )),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_not_declared_is_told_and_one_of_a_service_is_not() {
+        let target = |name: &str, port| Target {
+            name: name.into(),
+            port: Some(port),
+            kind: TargetKind::Host,
+            span: Span::generated(),
+        };
+        let known = Known {
+            services: ["db".to_owned()].into(),
+            hosts: ["api.example".to_owned()].into(),
+            ports: [("api.example".to_owned(), [443].into())].into(),
+        };
+        let targets = [
+            target("db", 1),
+            target("api.example", 443),
+            target("api.example", 80),
+        ];
+        let problems = check_targets(&targets, &known);
+        let said: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
+        assert_eq!(
+            said,
+            ["`api.example` is declared with port 443, and not 80"]
+        );
+    }
 }

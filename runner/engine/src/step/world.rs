@@ -6,16 +6,26 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use prodmirror_agent::wire::Resolved;
 use prodmirror_model::diag::{Problem, ProblemKind};
 
 pub use crate::live::{
-    Cursor, DataDone, ExecOutput, ExecRequest, LogLine, OneOff, OneOffOutput, Process, Replicas,
-    ServiceFile,
+    Cursor, DataDone, ExecOutput, ExecRequest, FileKind, FileRequest, LogLine, Lookup, OneOff,
+    OneOffOutput, Process, Replicas, ServiceFile,
 };
 pub use crate::reach::{Conn, Connection};
 
 /// A future that can be sent.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A stub that takes mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailStub {
+    /// The host for which it stands.
+    pub host: String,
+    /// The service that plays it.
+    pub service: String,
+}
 
 /// The stack that a scenario runs against, as its steps see it.
 ///
@@ -98,19 +108,29 @@ pub trait World: Send + Sync {
         Box::pin(async { Err(no("place for a container")) })
     }
 
-    /// A file of a service as it is at present, behind links; nothing where there is none.
+    /// A file of a service as it is at present; nothing where there is none.
     fn read_file<'a>(
         &'a self,
-        service: &'a str,
-        path: &'a str,
+        ask: &'a FileRequest,
     ) -> Later<'a, Result<Option<ServiceFile>, Problem>> {
-        let _ = (service, path);
+        let _ = ask;
         Box::pin(async {
             Err(Problem::new(
                 ProblemKind::Unsupported,
                 "this stack has no files that could be read",
             ))
         })
+    }
+
+    /// What a service is told about a name.
+    fn resolve<'a>(&'a self, ask: &'a Lookup) -> Later<'a, Result<Resolved, Problem>> {
+        let _ = ask;
+        Box::pin(async { Err(no("resolver that could be asked")) })
+    }
+
+    /// Its stubs that take mail.
+    fn mail_stubs(&self) -> Vec<MailStub> {
+        Vec::new()
     }
 
     /// Certificates (DER) of the authorities that steps trust: those that sign the stack's

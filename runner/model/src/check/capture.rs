@@ -204,7 +204,12 @@ fn unknown(key: &str, span: &Span, fields: &[&str]) -> Problem {
         span,
         format!("unknown key `{key}` in a capture"),
     );
-    match nearest(key, known.iter().copied()) {
+    let other = match key {
+        "path" | "json_path" => Some("jsonpath"),
+        "filter" | "pipe" => Some("filters"),
+        _ => nearest(key, known.iter().copied()),
+    };
+    match other {
         Some(n) => p.help(format!("did you mean `{n}`?")),
         None => p.help(format!("known here: {}", known.join(", "))),
     }

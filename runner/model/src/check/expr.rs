@@ -39,6 +39,9 @@ impl Expr {
         if let Some(p) = template_inside(source, span) {
             return Err(p);
         }
+        if let Some(p) = too_deep(source, span) {
+            return Err(p);
+        }
         match PrattParser::new().parse(source) {
             Ok(ast) => match unknown_function(&ast) {
                 Some(name) => Err(no_function(&name, source, span)),
@@ -55,6 +58,11 @@ impl Expr {
     /// As it was written.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Its parts.
+    pub(super) fn ast(&self) -> &IdedExpr {
+        &self.ast
     }
 
     /// Where it stands.
@@ -154,6 +162,53 @@ impl Expr {
             to.push((name, place));
         });
     }
+}
+
+/// Brackets inside of each other at most: the parser and the evaluator go down into each.
+const DEEPEST: usize = 32;
+/// Operators, selections and calls of one expression at most: a chain of them is as deep as it
+/// is long.
+const MOST_PARTS: usize = 400;
+
+/// An expression so deep that reading it could overflow the stack.
+fn too_deep(source: &str, span: &Span) -> Option<Problem> {
+    let (mut depth, mut deepest, mut parts) = (0usize, 0, 0);
+    let mut quote = None;
+    let mut escaped = false;
+    for c in source.chars() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(q) if c == q => quote = None,
+            Some(_) => {}
+            None => match c {
+                '"' | '\'' => quote = Some(c),
+                '(' | '[' | '{' => {
+                    depth += 1;
+                    parts += 1;
+                    deepest = deepest.max(depth);
+                }
+                ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                '+' | '-' | '*' | '/' | '%' | '!' | '?' | '.' | '&' | '|' | '<' | '>' | '=' => {
+                    parts += 1;
+                }
+                _ => {}
+            },
+        }
+    }
+    // `in` is an operator that is a word.
+    parts += source.matches(" in ").count();
+    let what = if deepest > DEEPEST {
+        format!("brackets are {deepest} deep in this expression; at most {DEEPEST} are read")
+    } else if parts > MOST_PARTS {
+        format!("this expression has {parts} operators and brackets; at most {MOST_PARTS} are read")
+    } else {
+        return None;
+    };
+    Some(
+        Problem::at(ProblemKind::TooLarge, span, what)
+            .help("make it several expectations: all of a list must hold"),
+    )
 }
 
 /// Functions of the standard library and the extensions, for the nearest name.

@@ -1,7 +1,7 @@
 //! Matchers: a source and what is asked of it.
 
 use super::filter::Filters;
-use super::predicate::{self, Asked, Finding, read_all};
+use super::predicate::{self, Asked, Finding};
 use super::source::{Source, all_sources, is_source};
 use crate::diag::{Problem, ProblemKind, nearest};
 use crate::event::{Mismatch, Place};
@@ -62,7 +62,8 @@ impl Matcher {
                     Ok(s) => {
                         if let Source::Field(_) | Source::Bytes = &s {
                             let alone = map.keys().all(|k| k == key || k == "filters");
-                            read_field(&entry.node, alone, &mut asked, &mut problems);
+                            let (node, to) = (&entry.node, &mut asked);
+                            read_field(node, alone, &mut filters, to, &mut problems);
                         }
                         source = Some(s);
                     }
@@ -180,29 +181,43 @@ impl Matcher {
 }
 
 /// `body: {contains: x}`; any value that is no mapping means `equals`. A field that stands
-/// beside predicates has no value of its own (`{ body:, contains: x }`).
-fn read_field(node: &Node, alone: bool, asked: &mut Vec<Asked>, problems: &mut Vec<Problem>) {
-    if !alone && node.is_null() {
+/// beside predicates needs no value of its own (`{ bytes: true, size: 3 }`).
+fn read_field(
+    node: &Node,
+    alone: bool,
+    filters: &mut Filters,
+    asked: &mut Vec<Asked>,
+    problems: &mut Vec<Problem>,
+) {
+    if !alone && (node.is_null() || node.as_bool() == Some(true)) {
         return;
     }
-    let read = match node.as_map() {
-        Some(m) if m.keys().all(|k| predicate::kind(k).is_some()) && !m.is_empty() => read_all(m),
-        Some(m) => {
-            // Keys that are nearly predicates are meant as such.
-            match m.0.iter().find(|(k, _)| predicate::kind(k).is_none()) {
-                Some((k, e)) => {
-                    Err(vec![predicate::unknown(k, &e.key).help_if_none(
-                        "to compare with an object, write `equals: { … }`",
-                    )])
-                }
-                None => Ok(Vec::new()),
-            }
+    let Some(map) = node.as_map() else {
+        match Asked::read("equals", &node.span, node) {
+            Ok(a) => asked.push(a),
+            Err(p) => problems.extend(p),
         }
-        None => Asked::read("equals", &node.span, node).map(|a| vec![a]),
+        return;
     };
-    match read {
-        Ok(a) => asked.extend(a),
-        Err(p) => problems.extend(p),
+    for (key, entry) in &map.0 {
+        if key == "filters" {
+            match Filters::read(&entry.node) {
+                Ok(f) => *filters = f,
+                Err(p) => problems.extend(p),
+            }
+        } else if predicate::kind(key).is_some() {
+            match Asked::read(key, &entry.key, &entry.node) {
+                Ok(a) => asked.push(a),
+                Err(p) => problems.extend(p),
+            }
+        } else {
+            // Keys that are nearly predicates are meant as such.
+            problems.push(
+                predicate::unknown(key, &entry.key)
+                    .help_if_none("to compare with an object, write `equals: { … }`"),
+            );
+            return;
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod show;
 pub mod snapshot;
 mod source;
 mod subject;
+mod types;
 mod unparse;
 mod xpath;
 

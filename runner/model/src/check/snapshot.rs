@@ -224,16 +224,14 @@ impl Snapshot {
                         ));
                     }
                     let plain = !is_own_source(k, fields) || k == "bytes";
-                    if plain && !entry.node.is_null() {
+                    if plain && !entry.node.is_null() && entry.node.as_bool() != Some(true) {
                         problems.push(
                             Problem::at(
                                 ProblemKind::Conflict,
                                 &entry.node.span,
                                 "the snapshot says what is expected",
                             )
-                            .help(format!(
-                                "write `{k}:` without a value, or an expectation of its own"
-                            )),
+                            .help(format!("write `{k}: true`, or an expectation of its own")),
                         );
                     }
                     match Source::read(k, &entry.node, fields) {

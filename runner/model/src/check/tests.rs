@@ -7,6 +7,7 @@ use crate::source::SourceFile;
 use crate::template::{Document, Scope};
 use crate::yaml::parse_one;
 
+mod hostile;
 mod sources;
 mod values;
 

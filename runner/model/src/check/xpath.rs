@@ -92,8 +92,20 @@ impl XPath {
     fn evaluate(&self, document: &Document<'_>, text: &str) -> Result<Option<Json>, String> {
         let built = build(&self.0)?;
         let mut context = Context::new();
-        for (prefix, uri) in namespaces(text) {
-            context.set_namespace(&prefix, &uri);
+        let declared = namespaces(text);
+        for (prefix, uri) in &declared {
+            context.set_namespace(prefix, uri);
+        }
+        // The library does not survive an unknown one.
+        if let Some(unknown) = prefixes(&self.0).find(|p| !declared.iter().any(|(d, _)| d == p)) {
+            let known: Vec<&str> = declared.iter().map(|(p, _)| p.as_str()).collect();
+            return Err(match known.as_slice() {
+                [] => format!("the text has no namespaces, and so no prefix `{unknown}`"),
+                some => format!(
+                    "the text has no prefix `{unknown}`; it has {}",
+                    some.join(", ")
+                ),
+            });
         }
         let value = built
             .evaluate(&context, document.root())
@@ -125,8 +137,25 @@ fn build(source: &str) -> Result<Built, String> {
     match Factory::new().build(source) {
         Ok(Some(built)) => Ok(built),
         Ok(None) => Err("it is empty".into()),
-        Err(e) => Err(e.to_string()),
+        Err(e) => Err(in_words(&e.to_string())),
     }
+}
+
+/// The library names its errors only: `EmptyPredicate` becomes `empty predicate`.
+fn in_words(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 8);
+    let plain = name.chars().all(char::is_alphanumeric);
+    for c in name.chars() {
+        if plain && c.is_uppercase() {
+            if !words.is_empty() {
+                words.push(' ');
+            }
+            words.extend(c.to_lowercase());
+        } else {
+            words.push(c);
+        }
+    }
+    words
 }
 
 /// Whole numbers without a fraction.
@@ -174,6 +203,31 @@ fn is_html(text: &str) -> bool {
         "<span",
     ];
     WORDS.iter().any(|w| starts(rest, w))
+}
+
+/// The prefixes that a query uses: names before a single colon, outside of texts.
+fn prefixes(query: &str) -> impl Iterator<Item = String> {
+    let mut found = Vec::new();
+    let mut name = String::new();
+    let mut chars = query.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' | '"' => {
+                chars.by_ref().find(|d| *d == c);
+                name.clear();
+            }
+            ':' => {
+                let axis = chars.next_if_eq(&':').is_some();
+                if !axis && !name.is_empty() {
+                    found.push(std::mem::take(&mut name));
+                }
+                name.clear();
+            }
+            c if c.is_alphanumeric() || matches!(c, '_' | '-' | '.') => name.push(c),
+            _ => name.clear(),
+        }
+    }
+    found.into_iter()
 }
 
 /// The prefixes that the text declares; the first default namespace is `_`.
@@ -357,8 +411,16 @@ mod tests {
             find("//a", " "),
             Err("the text is empty, not XML or HTML".into())
         );
-        let why = find("//nope:a", "<a/>").unwrap_err();
-        assert!(why.contains("nope"), "{why}");
+        assert_eq!(
+            find("child::a[. = 'x:y']/nope:b", "<a/>"),
+            Err("the text has no namespaces, and so no prefix `nope`".into())
+        );
+        assert_eq!(
+            find("//nope:a", "<a xmlns:s='urn:s' xmlns='urn:a'/>"),
+            Err("the text has no prefix `nope`; it has s, _".into())
+        );
+        assert!(find("nope()", "<a/>").is_err());
+        assert!(find("$nope", "<a/>").is_err());
     }
 
     #[test]
@@ -385,7 +447,7 @@ mod tests {
     #[test]
     fn mistakes_in_a_query() {
         let p = XPath::new("//a[", &Span::generated()).unwrap_err();
-        assert!(p.message.starts_with("invalid XPath: "), "{}", p.message);
+        assert_eq!(p.message, "invalid XPath: empty predicate");
         let p = XPath::new("$.a", &Span::generated());
         // `$` begins a variable in XPath, so that only the help can tell.
         if let Err(p) = p {

@@ -145,7 +145,7 @@ impl Files<'_> {
             .collect();
         paths.extend(project.production.iter().flat_map(|s| s.files.clone()));
         let named = project.env_files.iter().chain(&project.template);
-        let named = named.chain(project.flags.iter().map(|f| &f.file));
+        let named = named.chain(project.flags.iter().filter_map(|f| f.file.as_ref()));
         paths.extend(named.map(|p| p.path.clone()));
         let egress = node.get("egress").and_then(Node::as_map);
         for (_, fate) in egress.into_iter().flat_map(|m| m.iter()) {

@@ -100,7 +100,8 @@ fn groups(project: &Project) -> Vec<Group<'_>> {
 
 /// Whether two stubs answer alike, wherever they are written.
 fn same(a: &Stub, b: &Stub) -> bool {
-    a.agent_config("", &[]) == b.agent_config("", &[])
+    a.mail == b.mail
+        && a.agent_config("", &[]) == b.agent_config("", &[])
         && a.raw.as_ref().map(|r| (r.kind, &r.text)) == b.raw.as_ref().map(|r| (r.kind, &r.text))
 }
 

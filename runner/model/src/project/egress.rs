@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::decode::keep;
 use super::path;
-use super::stub::{self, Stub};
+use super::stub::{self, Stub, TLS_PORTS};
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::source::SourceFile;
 use crate::yaml::{Node, Spanned, from_node, parse_one};
@@ -115,7 +115,8 @@ pub enum Fate {
     Stub {
         /// What it answers.
         stub: Box<Stub>,
-        /// Whether it speaks TLS; by default it does on 443, 465, 636, 993, 995 and 8443.
+        /// Whether it speaks TLS; by default it does on 443, 465, 636, 993, 995 and 8443, and
+        /// one that takes mail on 587, where the client begins it.
         tls: bool,
     },
     /// The traffic really leaves the mirror.
@@ -138,8 +139,6 @@ struct Written {
     #[serde(default)]
     because: Option<String>,
 }
-
-const TLS_PORTS: [u16; 6] = [443, 465, 636, 993, 995, 8443];
 
 /// Reads one entry of `egress`.
 pub(super) fn read(
@@ -201,6 +200,7 @@ fn stub_fate(
 ) -> Option<Fate> {
     let node = written.stub.as_ref()?;
     let stub = match node.as_str() {
+        Some("mail") => Stub::takes_mail(),
         Some(text) => {
             let written = Spanned::new(text.to_owned(), node.span.clone());
             let file = keep(path::existing(root, &written), problems)?;
@@ -231,7 +231,9 @@ fn stub_fate(
     let tls = match (&written.tls, &stub.tls) {
         (Some(t), _) => t.value,
         (None, Some(t)) => *t,
-        (None, None) => stub.raw.is_none() && TLS_PORTS.contains(&to.port),
+        (None, None) => {
+            stub.raw.is_none() && (TLS_PORTS.contains(&to.port) || stub.starts_tls(to.port))
+        }
     };
     let stub = Box::new(stub);
     Some(Fate::Stub { stub, tls })

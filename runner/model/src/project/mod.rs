@@ -4,6 +4,7 @@ pub mod allow;
 mod audit;
 mod decode;
 pub mod egress;
+mod flags;
 pub mod path;
 mod sections;
 mod snapshots;
@@ -21,6 +22,7 @@ pub use allow::{Allow, Permit};
 pub use audit::{AuditOptions, Off};
 pub use decode::{Named, find};
 pub use egress::{Egress, Endpoint, Fate};
+pub use flags::{Flags, Matrix};
 pub use path::{ProjectPath, ProjectSource};
 pub use snapshots::{From as SnapshotFrom, Grow, Recipe, Subset};
 pub use stub::Stub;
@@ -106,13 +108,6 @@ pub enum SecretSource {
     Env(String),
     /// A file in the project, whose last newline is not part of the value.
     File(PathBuf),
-}
-
-/// Feature flags.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Flags {
-    /// The file that holds production's flags.
-    pub file: ProjectPath,
 }
 
 /// When differences from production close the gate.

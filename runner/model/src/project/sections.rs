@@ -9,7 +9,7 @@ use super::decode::{Named, entries, keep, known_keys, mapping, one_or_many, unde
 use super::snapshots::Recipe;
 use super::{
     Data, Egress, Flags, Images, Project, ProjectPath, ProjectSource, SecretSource, allow, egress,
-    is_variable, path, snapshots,
+    flags, is_variable, path, snapshots,
 };
 use crate::diag::{Problem, ProblemKind, Problems};
 use crate::secret::Secret;
@@ -266,14 +266,8 @@ impl Reader<'_> {
     }
 
     fn flags(&mut self) -> Option<Flags> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields, expecting = "a mapping")]
-        struct Written {
-            file: Spanned<String>,
-        }
-        let written: Written = value(self.map, "flags", self.problems)?;
-        let file = keep(path::existing(self.root, &written.file), self.problems)?;
-        Some(Flags { file })
+        let node = self.map.get("flags").filter(|n| !n.is_null())?;
+        flags::read(self.root, node, self.problems)
     }
 
     fn supply(&mut self) -> Mapping {

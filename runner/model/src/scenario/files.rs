@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::read::Reader;
 use crate::diag::{Problem, ProblemKind};
+use crate::flags::Choices;
 use crate::source::SourceFile;
 use crate::yaml::{Entry, Node, parse_all, parse_one};
 
@@ -16,17 +17,29 @@ const MOST_ROWS: usize = 100_000;
 
 /// Files that were read, so that a fragment that many scenarios use is read once.
 #[derive(Debug, Default)]
-pub struct Files(HashMap<PathBuf, Read>);
+pub struct Files {
+    read: HashMap<PathBuf, Read>,
+    /// The project's feature flags; absent when files are read without their project.
+    pub(super) flags: Option<Arc<Choices>>,
+}
 
 /// A file with its documents, or why there is none.
 type Read = Result<(Arc<SourceFile>, Arc<Vec<Node>>), Problem>;
 
 impl Files {
+    /// For the scenarios of a project with these feature flags.
+    pub fn with_flags(flags: Arc<Choices>) -> Self {
+        Self {
+            read: HashMap::new(),
+            flags: Some(flags),
+        }
+    }
+
     /// A file of YAML documents that another file names.
     pub(super) fn documents(&mut self, from: &SourceFile, relative: &str) -> Read {
         let path = from.beside(relative);
         let name = from.name_beside(relative);
-        self.0
+        self.read
             .entry(path.clone())
             .or_insert_with(|| {
                 let file = SourceFile::read(&path, name)?;

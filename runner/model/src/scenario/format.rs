@@ -21,16 +21,26 @@ pub struct Formatted {
 }
 
 /// Keys of a scenario, in the order in which they are read best.
-const ENVELOPE: [&str; 13] = [
+const ENVELOPE: [&str; 23] = [
     "scenario",
+    "fragment",
     "description",
     "labels",
+    "skip",
     "isolation",
     "timeout",
     "requires",
+    "needs",
+    "lock",
     "x-",
     "data",
+    "flags",
+    "matrix",
+    "params",
+    "load",
+    "fake",
     "vars",
+    "outputs",
     "invariants",
     "setup",
     "steps",
@@ -38,26 +48,22 @@ const ENVELOPE: [&str; 13] = [
 ];
 
 /// Keys of a step; the kind, and what is not known here, stands between these two.
-const BEFORE_KIND: [&str; 16] = [
+const BEFORE_KIND: [&str; 12] = [
     "id",
     "name",
     "if",
     "<<",
     "x-",
     "skip",
-    "needs",
-    "lock",
-    "matrix",
     "for_each",
     "repeat",
-    "with",
     "soft",
     "retry",
     "eventually",
     "timeout",
 ];
 /// See [`BEFORE_KIND`].
-const AFTER_KIND: [&str; 2] = ["expect", "capture"];
+const AFTER_KIND: [&str; 3] = ["with", "expect", "capture"];
 
 /// Formats a file.
 ///

@@ -7,6 +7,7 @@
 mod duration;
 mod fake;
 mod files;
+mod flags;
 mod flow;
 mod format;
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(super) fn check(s: &Scenario, kinds: &[KindInfo], problems: &mut Vec<Problem
         .known
         .names
         .extend(given.chain(s.fake.keys()).cloned());
+    if !s.flag_values.is_empty() {
+        checker.known.names.insert("flags".to_owned());
+    }
     if let Some(e) = s.skip.as_ref().and_then(|k| k.condition.as_ref()) {
         // Before the scenario begins only what stands in the file is known.
         let mut scoped = checker.known.clone();

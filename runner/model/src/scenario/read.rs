@@ -10,6 +10,7 @@ use super::names;
 use super::types::{Isolation, KindInfo, Requires, Scenario, Section, Step};
 use crate::check::Expectation;
 use crate::diag::{Problem, ProblemKind, nearest};
+use crate::flags::{Choice, Choices, title as flag_title};
 use crate::snapshot::DataNeed;
 use crate::source::{SourceFile, Span};
 use crate::template::{Data, is_reserved};
@@ -25,13 +26,14 @@ pub struct Reading {
 }
 
 /// Keys of a scenario.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "scenario",
     "fragment",
     "description",
     "labels",
     "data",
     "matrix",
+    "flags",
     "params",
     "load",
     "fake",
@@ -83,7 +85,9 @@ pub fn read_with(file: &Arc<SourceFile>, kinds: &[KindInfo], files: &mut Files) 
                 combinations
             }
         };
-        if let Some(s) = reader.scenario(node, combinations.first()) {
+        let flags = reader.flag_combinations(node, combinations.len());
+        let cases = cases(&combinations, &flags);
+        if let Some(s) = reader.scenario(node, cases[0]) {
             match seen.get(&s.base_name) {
                 Some(first) => reader.problems.push(
                     Problem::at(
@@ -107,11 +111,9 @@ pub fn read_with(file: &Arc<SourceFile>, kinds: &[KindInfo], files: &mut Files) 
         }
         reading.problems.append(&mut reader.problems);
         // The same steps with other values; what is wrong with them has been told.
-        for combination in combinations.iter().skip(1) {
+        for case in cases.iter().skip(1) {
             let mut reader = Reader::new(file, kinds, files);
-            reading
-                .scenarios
-                .extend(reader.scenario(node, Some(combination)));
+            reading.scenarios.extend(reader.scenario(node, *case));
         }
     }
     if documents.is_empty() {
@@ -126,6 +128,19 @@ pub fn read_with(file: &Arc<SourceFile>, kinds: &[KindInfo], files: &mut Files) 
         );
     }
     reading
+}
+
+/// What one case of a scenario has of its matrix and of its flags.
+pub(super) type CaseOf<'c> = (Option<&'c Combination>, &'c [Choice]);
+
+/// Every combination of the matrix with every one of the flags; at least one case.
+fn cases<'c>(matrix: &'c [Combination], flags: &'c [Vec<Choice>]) -> Vec<CaseOf<'c>> {
+    let mut rows: Vec<Option<&Combination>> = matrix.iter().map(Some).collect();
+    if rows.is_empty() {
+        rows.push(None);
+    }
+    let each = |row| flags.iter().map(move |f| (row, f.as_slice()));
+    rows.into_iter().flat_map(each).collect()
 }
 
 /// Reads one document.
@@ -182,7 +197,7 @@ impl<'k> Reader<'k> {
     pub(super) fn scenario(
         &mut self,
         node: &Node,
-        combination: Option<&Combination>,
+        (combination, flags): CaseOf<'_>,
     ) -> Option<Scenario> {
         let Some(map) = node.as_map() else {
             self.problem(
@@ -223,7 +238,7 @@ impl<'k> Reader<'k> {
         let steps = self.section(map, Section::Steps);
         let finally = self.section(map, Section::Finally);
         self.invariants_expect(&invariants);
-        let mistyped = |k: &str| nearest(k, KEYS[..21].iter().copied()) == Some("steps");
+        let mistyped = |k: &str| nearest(k, KEYS[..22].iter().copied()) == Some("steps");
         if !map.contains_key("steps") && !map.keys().any(mistyped) {
             self.problem(
                 Problem::at(
@@ -239,6 +254,10 @@ impl<'k> Reader<'k> {
             Some(c) => Spanned::new(format!("{base_name} [{}]", title(c)), name.span),
             None => name,
         };
+        let name = match flags {
+            [] => name,
+            flags => Spanned::new(format!("{} [{}]", name.value, flag_title(flags)), name.span),
+        };
         let mut sources = std::mem::take(&mut self.sources);
         let mut names = std::collections::HashSet::new();
         sources.retain(|f| names.insert(f.name.clone()));
@@ -253,6 +272,13 @@ impl<'k> Reader<'k> {
             params,
             outputs: self.outputs(map),
             matrix: combination.cloned().unwrap_or_default(),
+            flags: flags.to_vec(),
+            // A fragment is read once for all that use it: it is given what it needs.
+            flag_values: match &self.files.flags {
+                _ if is_fragment => serde_json::Map::new(),
+                Some(choices) => choices.values(flags),
+                None => Choices::default().values(flags),
+            },
             load,
             fake,
             needs: self.texts(map.get("needs"), "needs"),
@@ -286,7 +312,7 @@ impl<'k> Reader<'k> {
                 continue;
             }
             self.problems
-                .push(self.unknown_key(key, &entry.key, "a scenario", &KEYS[..21]));
+                .push(self.unknown_key(key, &entry.key, "a scenario", &KEYS[..22]));
         }
     }
 
@@ -395,7 +421,7 @@ impl<'k> Reader<'k> {
 
     /// What makes sense only for what is run by itself.
     fn not_in_fragments(&mut self, map: &Mapping) {
-        const OWN: [&str; 8] = [
+        const OWN: [&str; 9] = [
             "scenario",
             "data",
             "isolation",
@@ -403,6 +429,7 @@ impl<'k> Reader<'k> {
             "needs",
             "lock",
             "matrix",
+            "flags",
             "invariants",
         ];
         for key in OWN {

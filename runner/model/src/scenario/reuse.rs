@@ -46,7 +46,7 @@ impl Reader<'_> {
         inner.stack.push((document.0.name.clone(), document.2));
         inner.steps_read = self.steps_read;
         inner.turns = self.turns;
-        let fragment = inner.scenario(&document.1, None);
+        let fragment = inner.scenario(&document.1, (None, &[]));
         if let Some(f) = &fragment {
             super::names::check(f, self.kinds, &mut inner.problems);
         }

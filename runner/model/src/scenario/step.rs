@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::read::{Id, Reader, start};
 use super::types::{Body, Eventually, Retry, Step};
-use crate::check::{Capture, Expr, read_expectations};
+use crate::check::{Capture, Expectation, Expr, read_expectations};
 use crate::diag::{Problem, ProblemKind, nearest};
 use crate::source::Span;
 use crate::yaml::{Entry, Mapping, Node, Spanned};
@@ -93,6 +93,11 @@ impl Reader<'_> {
                 Vec::new()
             }),
         };
+        for e in &expect {
+            if let Expectation::Expr(e) = e {
+                self.problems.extend(e.impossible(body.kind()));
+            }
+        }
         let eventually = self.eventually(map);
         if eventually.is_some() && !map.contains_key("expect") && !self.waits_itself(&body) {
             let span = map

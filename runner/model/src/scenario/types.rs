@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use crate::check::{Capture, Expectation, Expr};
 use crate::event::Mismatch;
+use crate::flags::Choice;
 use crate::snapshot::DataNeed;
 use crate::source::{SourceFile, Span};
 use crate::template::{Data, Document, Scope};
@@ -45,6 +46,10 @@ pub struct Scenario {
     pub outputs: Vec<(String, Expr)>,
     /// The values of this combination of the matrix.
     pub matrix: IndexMap<String, Json>,
+    /// The feature flags of this case that are varied or set.
+    pub flags: Vec<Choice>,
+    /// The values of all feature flags of the project, for templates and expressions.
+    pub flag_values: serde_json::Map<String, Json>,
     /// What data files hold, by name.
     pub load: IndexMap<String, Json>,
     /// Values that are drawn by the seed.

@@ -47,6 +47,12 @@ pub(super) const ENVELOPE: &[Arg] = &[
     either("labels", "Words for selection", TEXTS).eg("[\"checkout\"]"),
     map("data", "Snapshots of data volumes, by volume", &Shape::Text)
         .eg("{\"orders-db\": \"orders-2026-11\"}"),
+    map(
+        "flags",
+        "Feature flags: a value that this scenario is run with, or a list of those that it is run with in turn",
+        &Shape::Any,
+    )
+    .eg("{\"checkout_v2\": [\"on\", \"off\"]}"),
     any(
         "matrix",
         "Names with lists of values: the scenario is run for each combination, without `exclude`, with `include`",

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::DIALECT;
 use super::shape::{
-    Arg, Shape, any, arg, definitions, duration, either, flag, integer, list, map, object, of_keys,
-    text, word,
+    Arg, Shape, any, arg, choice, definitions, duration, either, flag, integer, list, map, object,
+    of_keys, text, word,
 };
 use crate::snapshot::Mask;
 
@@ -79,7 +79,7 @@ const STUB: &[Arg] = &[
         "raw",
         "A stub below HTTP",
         &[
-            super::shape::choice(
+            choice(
                 "kind",
                 "What it does with a connection",
                 &["close", "echo", "sink", "bytes"],
@@ -87,6 +87,17 @@ const STUB: &[Arg] = &[
             .required(),
             text("text", "What `bytes` sends"),
             word("base64", "What `bytes` sends, in base64"),
+        ],
+    ),
+    either(
+        "mail",
+        "A stub that takes mail and keeps it for `mail` steps",
+        &[
+            Shape::Flag,
+            Shape::Object(&[flag(
+                "starttls",
+                "Whether TLS begins when the client asks for it; by default on port 587",
+            )]),
         ],
     ),
     integer(
@@ -272,7 +283,38 @@ pub const KEYS: &[Arg] = &[
     object(
         "flags",
         "Feature flags",
-        &[word("file", "The file that holds production's flags").required()],
+        &[
+            word("file", "The file that holds production's flags")
+                .eg("\"production/flags.json\""),
+            choice(
+                "format",
+                "Its format; found out unless said",
+                &["flagd", "env", "launchdarkly", "unleash"],
+            ),
+            word("environment", "Unleash's environment that is production's")
+                .eg("\"production\""),
+            word("prefix", "Flags are variables of services whose names begin so")
+                .eg("\"FEATURE_\""),
+            list("names", "Flags are these variables of services", &Shape::Word),
+            list("services", "The services that read them; all to which they are given unless said", &Shape::Word),
+            either(
+                "matrix",
+                "The flags that every scenario is run with both ways: all pairs, not all combinations",
+                &[
+                    Shape::Choice(&["changed", "all"]),
+                    Shape::List(&Shape::Word),
+                    Shape::Map(&Shape::Either(&[
+                        Shape::Flag,
+                        Shape::Word,
+                        Shape::Number(i64::MIN),
+                        Shape::List(&Shape::Any),
+                    ])),
+                ],
+            )
+            .eg("[\"checkout_v2\"]"),
+            word("since", "The revision that `matrix: changed` compares with; HEAD unless said")
+                .eg("\"origin/main\""),
+        ],
     ),
     object(
         "fidelity",

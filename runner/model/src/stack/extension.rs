@@ -234,8 +234,9 @@ pub struct StubSpec {
     pub host: String,
     /// Ports that it answers on.
     pub ports: Vec<u16>,
-    /// Those of them that speak TLS. Each run puts certificates of its own authority into the
-    /// configuration (`listen[].tls`); plain Compose has none, so there they speak plain text.
+    /// Those of them that speak TLS, from the beginning or when the client asks for it. Each
+    /// run puts certificates of its own authority into the configuration (`listen[].tls`);
+    /// plain Compose has none, so there they speak plain text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tls: Vec<u16>,
     /// Key of the configuration file, in `configs`.

@@ -119,11 +119,12 @@ pub fn run(session: &Session, args: &CheckArgs) -> Exit {
     if session.global.format == Format::Human {
         let services = opened.compiled.production.services.len();
         session.note(&format!(
-            "{} scenario{} in {} file{}, {services} services of production: nothing is wrong\n{}",
+            "{} scenario{} in {} file{}, {services} service{} of production: nothing is wrong\n{}",
             scenarios.programs.len(),
             plural(scenarios.programs.len()),
             scenarios.files.len(),
             plural(scenarios.files.len()),
+            plural(services),
             super::fidelity::line(&opened.compiled.fidelity),
         ));
     }

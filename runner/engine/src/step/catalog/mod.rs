@@ -7,6 +7,7 @@
 
 mod data;
 mod http;
+mod inside;
 mod messages;
 mod network;
 mod pages;
@@ -120,6 +121,9 @@ static CATALOG: &[&Entry] = &[
     &services::PROCESS,
     &services::RESTART,
     &services::SCALE,
+    &inside::FILE,
+    &inside::MAIL,
+    &inside::DNS,
     &stores::SNAPSHOT,
     &stores::RESTORE,
 ];

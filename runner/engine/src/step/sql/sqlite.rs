@@ -18,7 +18,7 @@ use super::outcome::{
 use super::split::split;
 use crate::step::StepError;
 use crate::step::context::reach_error;
-use crate::step::world::World;
+use crate::step::world::{FileKind, FileRequest, World};
 
 /// How often the files are read until two copies are the same.
 const TRIES: u32 = 6;
@@ -74,8 +74,16 @@ pub(super) async fn copy(
 
 async fn read(world: &Arc<dyn World>, service: &str, path: &str) -> Result<Files, StepError> {
     let file = |path: String| async move {
-        let read = world.read_file(service, &path);
-        read.await.map_err(reach_error)
+        let read = world.read_file(&FileRequest::new(service, &path)).await;
+        let read = read.map_err(reach_error)?;
+        if read.as_ref().is_some_and(|f| f.kind != FileKind::File) {
+            let message = format!("could not read {path} of `{service}`: it is no file");
+            return Err(StepError::from(Problem::new(
+                ProblemKind::WrongType,
+                message,
+            )));
+        }
+        Ok(read)
     };
     let Some(database) = file(path.to_owned()).await? else {
         return Err(StepError::transport(format!(
@@ -180,7 +188,7 @@ fn one(connection: &Connection, query: &str, params: &[Json]) -> Result<Rows, Fa
             .raw_bind_parameter(i + 1, param(p))
             .map_err(failure)?;
     }
-    let columns = names(statement.column_names().into_iter().map(Cow::from));
+    let columns = names(statement.column_names().map(Cow::from));
     let mut got = Vec::new();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(failure)? {

@@ -29,15 +29,23 @@ fn the_examples_of_all_kinds_compile() {
 /// Blocks marked `yaml` are whole files, or steps, or keys of a step or of an envelope.
 #[test]
 fn the_examples_of_the_reference_compile() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/scenario.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let mut examples = 0;
-    for block in page.split("```yaml\n").skip(1) {
-        let block = block.split("```").next().unwrap();
-        examples += 1;
-        assert_eq!(problems(&whole(block)), [""; 0], "{}", whole(block));
+    for (page, least) in [
+        ("reference/scenario.md", 15),
+        ("tutorial.md", 1),
+        ("cookbook.md", 10),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../docs")
+            .join(page);
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut examples = 0;
+        for block in text.split("```yaml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            examples += 1;
+            assert_eq!(problems(&whole(block)), [""; 0], "{page}: {}", whole(block));
+        }
+        assert!(examples >= least, "only {examples} examples in {page}");
     }
-    assert!(examples >= 15, "only {examples} examples");
 }
 
 /// The examples of a kind's page compile in a file, beside the files that they name.
@@ -92,7 +100,7 @@ fn whole(block: &str) -> String {
     };
     let vars = "vars: { sku: A1, order_id: 1, want: 3 }";
     let order = "  - id: order\n    http: { url: \"http://gateway/orders\" }\n    capture: { token: json.token }\n";
-    if block.starts_with("scenario:") || block.starts_with("# yaml") {
+    if block.starts_with("scenario:") || block.starts_with('#') {
         block.to_owned()
     } else if block.starts_with("- ") {
         format!("scenario: it\n{vars}\nsteps:\n{order}{}", lines("  "))

@@ -9,6 +9,7 @@ mod grpc;
 mod grpc_server;
 mod http;
 mod http_more;
+mod inside;
 mod kafka;
 mod language;
 mod local;
@@ -18,6 +19,7 @@ mod mqtt;
 mod mysql;
 #[cfg(feature = "nats")]
 mod nats;
+mod outside;
 mod s3;
 mod services;
 mod site;

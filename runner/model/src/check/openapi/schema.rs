@@ -61,7 +61,7 @@ impl Schemas {
         };
         for e in validator.iter_errors(value).take(MOST) {
             let path = format!("{at}{}", pointer(&e.instance_path().to_string()));
-            out.push(Finding::new(path, cut(&e.to_string()), show(&e.instance())));
+            out.push(Finding::new(path, cut(&e.to_string()), show(e.instance())));
         }
     }
 

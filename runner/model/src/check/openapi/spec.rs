@@ -49,10 +49,13 @@ impl std::fmt::Display for Operation {
     }
 }
 
+/// Names of parameters with their values, as a request has them.
+pub(super) type Values = Vec<(String, String)>;
+
 /// Which operation a request is, or what is next to it.
 pub(super) enum Found<'s> {
     /// This one, with the values of the path's parameters.
-    Operation(&'s Operation, Vec<(String, String)>),
+    Operation(&'s Operation, Values),
     /// The path has other methods only.
     Methods(Vec<&'s Operation>),
     /// No path is like it.
@@ -193,7 +196,7 @@ impl Spec {
     /// parameters.
     pub(super) fn find(&self, method: &str, path: &str) -> Found<'_> {
         let mut others = Vec::new();
-        let mut best: Option<(usize, &Operation, Vec<(String, String)>)> = None;
+        let mut best: Option<(usize, &Operation, Values)> = None;
         for base in &self.bases {
             let Some(rest) = path.strip_prefix(base.as_str()) else {
                 continue;
@@ -224,7 +227,7 @@ impl Spec {
 }
 
 /// Whether a path is of a template: how many of its characters are literal, and the values.
-fn fits(template: &str, path: &str) -> Option<(usize, Vec<(String, String)>)> {
+fn fits(template: &str, path: &str) -> Option<(usize, Values)> {
     let (t, p): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
     if t.len() != p.len() {
         return None;
@@ -238,7 +241,7 @@ fn fits(template: &str, path: &str) -> Option<(usize, Vec<(String, String)>)> {
 }
 
 /// `{id}`, `report.{format}`, `{from}-{to}`.
-fn segment(template: &str, part: &str, values: &mut Vec<(String, String)>) -> Option<usize> {
+fn segment(template: &str, part: &str, values: &mut Values) -> Option<usize> {
     let Some((before, rest)) = template.split_once('{') else {
         let decoded = percent_decode_str(part).decode_utf8_lossy();
         return (template == part || template == decoded).then_some(template.len());

@@ -469,6 +469,24 @@ fn files_that_cannot_be_used() {
 }
 
 #[test]
+fn a_file_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.yaml");
+    std::fs::write(&file, "expect:\n- openapi: nowhere.yaml\n").unwrap();
+    let node = parse_one(&SourceFile::read(&file, "a/s.yaml").unwrap()).unwrap();
+    let problems = read_expectations(node.get("expect").unwrap(), &["request"]).unwrap_err();
+    assert_eq!(
+        problems[0].message,
+        "cannot read a/nowhere.yaml: no such file or directory"
+    );
+    let problems = read_expectations(node.get("expect").unwrap(), &["rows"]).unwrap_err();
+    assert_eq!(
+        problems[0].message,
+        "this step sends no HTTP request that an OpenAPI file could describe"
+    );
+}
+
+#[test]
 fn paths_with_several_parameters() {
     let text = "openapi: 3.0.0\npaths: { '/r/{from}-{to}.{ext}': { get: { operationId: r, responses: { '204': {} } } } }";
     assert_eq!(

@@ -100,11 +100,17 @@ impl Predicate for Containment {
         let part = self.part.render(scope)?;
         let digits = part.as_str().and_then(unhex);
         let Some(piece) = digits else {
-            out.push(Finding::new(
-                "",
-                format!("bytes with the hexadecimal digits {}", show(&part)),
-                show_bytes(bytes),
-            ));
+            let hint = part
+                .is_number()
+                .then(|| "write the digits in quotes".to_owned());
+            out.push(
+                Finding::new(
+                    "",
+                    format!("bytes with the hexadecimal digits {}", show(&part)),
+                    show_bytes(bytes),
+                )
+                .hint(hint),
+            );
             return Ok(());
         };
         let there = piece.is_empty() || bytes.windows(piece.len()).any(|w| w == piece);

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::{Finding, Predicate};
 use crate::check::diff::{Mode, diff, equal};
 use crate::check::show::show;
+use crate::check::subject::hex;
 use crate::diag::Problem;
 use crate::source::Span;
 use crate::template::{Data, Scope};
@@ -73,6 +74,23 @@ impl Predicate for Equality {
             Way::OneOf => one(expected, actual, out),
             Way::Unordered => permutation(expected, actual, out),
             Way::Differs => {}
+        }
+        Ok(())
+    }
+
+    fn check_bytes(
+        &self,
+        bytes: &[u8],
+        scope: &Scope,
+        out: &mut Vec<Finding>,
+    ) -> Result<(), Problem> {
+        let before = out.len();
+        self.check(Some(&Json::from(hex(bytes))), scope, out)?;
+        // Some digits are a number to YAML, which no bytes can be.
+        if self.0.plain().is_some_and(Json::is_number) {
+            for f in &mut out[before..] {
+                f.hint = Some("write the hexadecimal digits in quotes".into());
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::{Finding, Predicate};
 use crate::check::show::{kind, show};
 use crate::diag::{Problem, ProblemKind};
 use crate::source::Span;
-use crate::template::{Data, Scope};
+use crate::template::{Scope, Text};
 use crate::yaml::Node;
 
 /// A regular expression: checked when it is read, built when it is first used.
@@ -117,7 +117,7 @@ impl Predicate for Matches {
 }
 
 #[derive(Debug)]
-struct Affix(Data, bool);
+struct Affix(Text, bool);
 
 pub(super) fn starts_with(node: &Node) -> Result<Box<dyn Predicate>, Vec<Problem>> {
     Ok(Box::new(Affix(text(node)?, true)))
@@ -127,10 +127,12 @@ pub(super) fn ends_with(node: &Node) -> Result<Box<dyn Predicate>, Vec<Problem>>
     Ok(Box::new(Affix(text(node)?, false)))
 }
 
-fn text(node: &Node) -> Result<Data, Vec<Problem>> {
-    match node.as_str() {
-        Some(_) => Data::new(node),
-        None => Err(super::wrong_type(node, "a text is expected")),
+/// Digits alone are a number to YAML, and meant as they are written.
+fn text(node: &Node) -> Result<Text, Vec<Problem>> {
+    let is_flag = node.is_null() || node.as_bool().is_some();
+    match node.scalar_text() {
+        Some(s) if !is_flag => Text::new(s, &node.span).map_err(|p| vec![p]),
+        _ => Err(super::wrong_type(node, "a text is expected")),
     }
 }
 
@@ -141,7 +143,7 @@ impl Predicate for Affix {
         scope: &Scope,
         out: &mut Vec<Finding>,
     ) -> Result<(), Problem> {
-        let part = self.0.render_text(scope)?;
+        let part = self.0.render(scope)?;
         let Some(actual) = value else { return Ok(()) };
         let holds = actual.as_str().is_some_and(|s| {
             if self.1 {

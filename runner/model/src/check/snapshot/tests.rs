@@ -262,7 +262,7 @@ fn mistakes() {
         ),
         (
             "- { snapshot: a, status: 201 }",
-            "the snapshot says what is expected (write `status:` without a value, or an expectation of its own)",
+            "the snapshot says what is expected (write `status: true`, or an expectation of its own)",
         ),
     ] {
         assert_eq!(refused(expect), [said], "{expect}");

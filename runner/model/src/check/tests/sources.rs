@@ -92,24 +92,34 @@ fn regex_bytes_and_certificate() {
         "- { regex: 'Bill (\\d+)', equals: \"42\" }",
         "regex Bill (\\d+): expected is exactly this value, got nothing is there (the body does not match)",
     );
-    holds("- { bytes:, size: 50, starts_with: 3c68 }");
+    holds("- { bytes: true, size: 50, starts_with: 3c68 }");
     holds("- { bytes: { length: 50, contains: 68746d6c } }");
     let mut binary = page();
     binary.set("body", "\u{fffd}\u{fffd}");
     binary.raw = Some(Arc::from([0_u8, 159, 146, 150].as_slice()));
     assert_eq!(
         told_of(
-            "- { bytes:, equals: 009f9296, size: 4, contains: 9f92 }",
+            "- { bytes: true, equals: 009f9296, size: 4, contains: 9f92 }",
             &binary
         ),
         [""; 0]
     );
     assert_eq!(
-        told_of("- { bytes:, contains: f929 }", &binary),
+        told_of("- { bytes: { equals: 12e4 } }", &binary),
+        ["bytes: expected 12e+4, got \"009f9296\" (write the hexadecimal digits in quotes)"]
+    );
+    assert_eq!(
+        told_of("- { bytes: { contains: 9296, starts_with: 009 } }", &binary),
+        [
+            "bytes: expected bytes with the hexadecimal digits 9296, got 4 bytes 009f9296 (write the digits in quotes)"
+        ]
+    );
+    assert_eq!(
+        told_of("- { bytes: true, contains: f929 }", &binary),
         ["bytes: expected bytes with f929, got 4 bytes 009f9296"]
     );
     assert_eq!(
-        told_of("- { bytes:, sha256: 0000000000000000000000000000000000000000000000000000000000000000 }", &binary).len(),
+        told_of("- { bytes: true, sha256: 0000000000000000000000000000000000000000000000000000000000000000 }", &binary).len(),
         1
     );
     holds("- { certificate: subject, contains: gateway }");
@@ -132,7 +142,7 @@ fn regex_bytes_and_certificate() {
 fn a_name_that_is_a_field_and_a_predicate() {
     holds("- { size: 50 }");
     holds("- { size: { gt: 10 } }");
-    holds("- { body:, size: 50 }");
+    holds("- { body: true, size: 50 }");
     fails("- { size: 51 }", "size: expected 51, got 50");
 }
 
@@ -140,8 +150,8 @@ fn a_name_that_is_a_field_and_a_predicate() {
 fn filters_before_predicates() {
     holds("- { header: location, filters: [ { regex: 'orders/(\\d+)' }, to_int ], gt: 41 }");
     holds("- { header: location, filters: { url_param: page }, equals: \"3\" }");
-    holds("- { body:, filters: [ { xpath: //h1 }, { split: ' ' }, last ], equals: \"42\" }");
-    holds("- { bytes:, filters: sha256, length: 64 }");
+    holds("- { body: { filters: [ { xpath: //h1 }, { split: ' ' }, last ], equals: \"42\" } }");
+    holds("- { bytes: true, filters: sha256, length: 64 }");
     holds("- { xpath: //h2, filters: { default: none }, equals: none }");
     fails(
         "- { header: location, filters: [ { regex: 'bills/(\\d+)' }, to_int ], gt: 41 }",
@@ -200,7 +210,7 @@ fn captures_with_filters() {
     );
     assert_eq!(taken("{ xpath: //p }"), Ok(json!(["one", "two"])));
     assert_eq!(
-        taken("{ bytes:, filters: sha256 }").map(|v| v.as_str().unwrap().len()),
+        taken("{ bytes: true, filters: sha256 }").map(|v| v.as_str().unwrap().len()),
         Ok(64)
     );
     assert_eq!(taken("{ certificate: subject }"), Ok(json!("CN=gateway")));
@@ -223,7 +233,7 @@ fn captures_with_filters() {
         )
     );
     assert_eq!(
-        taken("{ body:, filters: [ { split: x }, { nth: 9 } ] }"),
+        taken("{ body: true, filters: [ { split: x }, { nth: 9 } ] }"),
         Err("expected a value at body, got `nth`: the list has 2 items".into())
     );
     assert_eq!(

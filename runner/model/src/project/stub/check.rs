@@ -16,8 +16,16 @@ pub(super) fn check(stub: &Stub, node: &Node, problems: &mut Problems) {
     if let Some(default) = &stub.default {
         check_respond(default, problems);
     }
+    let speaks_http = !stub.routes.is_empty() || stub.default.is_some();
+    if stub.mail.is_some() && (speaks_http || stub.raw.is_some()) {
+        problems.push(Problem::at(
+            ProblemKind::Conflict,
+            &node.span,
+            "a stub that takes mail (`mail`) speaks SMTP and nothing else: no `routes`, `default`, `raw`",
+        ));
+    }
     if let Some(raw) = &stub.raw {
-        if !stub.routes.is_empty() || stub.default.is_some() {
+        if speaks_http {
             problems.push(Problem::at(
                 ProblemKind::Conflict,
                 &node.span,

@@ -22,6 +22,9 @@ pub const KEEP_DEFAULT: u32 = 200;
 /// The longest delay of an answer.
 pub const MAX_DELAY: Duration = Duration::from_secs(3600);
 
+/// Ports on which a stub speaks TLS unless it says otherwise.
+pub(super) const TLS_PORTS: [u16; 6] = [443, 465, 636, 993, 995, 8443];
+
 /// What a stub answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stub {
@@ -33,6 +36,8 @@ pub struct Stub {
     pub default: Option<Respond>,
     /// A stub that does not speak HTTP.
     pub raw: Option<Raw>,
+    /// A stub that takes mail.
+    pub mail: Option<Mail>,
     /// How many requests are kept for `GET /__prodmirror/requests`.
     pub keep: u32,
 }
@@ -93,6 +98,15 @@ pub struct Respond {
     pub template: bool,
 }
 
+/// A stub that takes mail and keeps it for `mail` steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping")]
+pub struct Mail {
+    /// Whether TLS begins when the client asks for it; absent = on port 587.
+    #[serde(default)]
+    pub starttls: Option<bool>,
+}
+
 /// A stub below HTTP.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a mapping")]
@@ -144,7 +158,7 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Stub> {
         }
         return None;
     };
-    let known = ["tls", "routes", "default", "raw", "keep"];
+    let known = ["tls", "routes", "default", "raw", "mail", "keep"];
     known_keys(map, &known, "a stub", problems);
     let mut routes: Vec<Route> = Vec::new();
     if let Some(n) = map.get("routes") {
@@ -165,6 +179,10 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Stub> {
         routes,
         default: value(map, "default", problems),
         raw: value(map, "raw", problems),
+        mail: match map.get("mail") {
+            Some(n) if n.as_bool().is_some() => n.as_bool()?.then(Mail::default),
+            _ => value(map, "mail", problems),
+        },
         keep: value(map, "keep", problems).unwrap_or(KEEP_DEFAULT),
     };
     check(&stub, node, problems);
@@ -172,18 +190,39 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Stub> {
 }
 
 impl Stub {
+    /// A stub that takes mail, by its one word in `mirror.yaml`.
+    pub fn takes_mail() -> Self {
+        Self {
+            tls: None,
+            routes: Vec::new(),
+            default: None,
+            raw: None,
+            mail: Some(Mail::default()),
+            keep: KEEP_DEFAULT,
+        }
+    }
+
+    /// Whether TLS begins on this port when the client asks for it.
+    pub fn starts_tls(&self, port: u16) -> bool {
+        let wanted = |m: Mail| m.starttls.unwrap_or(port == 587);
+        self.mail.is_some_and(wanted) && !TLS_PORTS.contains(&port)
+    }
+
     /// The agent's configuration of this stub on these ports, without
     /// certificates: the engine half gives each TLS port its own.
     pub fn agent_config(&self, name: &str, ports: &[u16]) -> Json {
         let listen: Vec<Json> = ports
             .iter()
-            .map(|port| match &self.raw {
-                Some(raw) => json!({"port": port, "raw": raw.to_json()}),
-                None => json!({"port": port}),
+            .map(|port| match (&self.raw, &self.mail) {
+                (Some(raw), _) => json!({"port": port, "raw": raw.to_json()}),
+                (None, Some(_)) => {
+                    json!({"port": port, "mail": {"starttls": self.starts_tls(*port)}})
+                }
+                (None, None) => json!({"port": port}),
             })
             .collect();
         let mut config = json!({"name": name, "listen": listen, "keep": self.keep});
-        if self.raw.is_none() {
+        if self.raw.is_none() && self.mail.is_none() {
             config["routes"] = self.routes.iter().map(Route::to_json).collect();
             config["default"] = match &self.default {
                 Some(d) => d.to_json(),
@@ -300,6 +339,29 @@ mod tests {
             json!({"name": "smtp", "keep": 200,
                 "listen": [{"port": 25, "raw": {"kind": "bytes", "text": "220 ready\r\n"}}]})
         );
+    }
+
+    #[test]
+    fn a_stub_that_takes_mail() {
+        let s = stub("mail: true").unwrap();
+        assert_eq!(s, Stub::takes_mail());
+        assert_eq!(
+            s.agent_config("mx", &[25, 465, 587]),
+            json!({"name": "mx", "keep": 200, "listen": [
+                {"port": 25, "mail": {"starttls": false}},
+                {"port": 465, "mail": {"starttls": false}},
+                {"port": 587, "mail": {"starttls": true}},
+            ]})
+        );
+        let s = stub("mail: { starttls: true }").unwrap();
+        assert!(s.starts_tls(25) && !s.starts_tls(465));
+        assert!(stub("mail: false\nroutes: []").unwrap().mail.is_none());
+        let bad = stub("mail: { tls: true }").unwrap_err().to_string();
+        assert!(bad.contains("unknown key `tls`"), "{bad}");
+        let bad = stub("mail: yes please").unwrap_err().to_string();
+        assert!(bad.contains("expected a mapping"), "{bad}");
+        let bad = stub("mail: true\nraw: { kind: echo }").unwrap_err();
+        assert!(bad.to_string().contains("nothing else"), "{bad}");
     }
 
     #[test]

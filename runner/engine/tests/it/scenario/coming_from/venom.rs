@@ -43,7 +43,9 @@ fn the_counterparts_of_other_keys_are_steps() {
             .map_or_else(|| format!("{{ {step} }}"), |inner| format!("{{ {inner} }}"));
         let text = format!("scenario: it\nvars: {{ order_id: 1 }}\nsteps:\n  - {step}\n");
         let (_, problems) = compile(&SourceFile::new("s.yaml", text.clone()));
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        // What a row captures is used by the reader's next step.
+        let errors = problems.iter().filter(|p| p.is_error());
+        let told: Vec<String> = errors.map(ToString::to_string).collect();
         assert_eq!(told, [""; 0], "{text}");
     }
 }
@@ -137,10 +139,10 @@ fn actual(path: &str, answer: &Answer) -> Result<Actual, String> {
                 .then(|| answer.kind().to_owned());
             given.or(own).map(Json::from)
         }
-        "bodyjson" => dumped(
-            &serde_json::from_str(&text).map_err(|e| e.to_string())?,
-            rest,
-        ),
+        // A body that is no JSON has none.
+        "bodyjson" => serde_json::from_str(&text)
+            .ok()
+            .and_then(|json| dumped(&json, rest)),
         _ => return Err(format!("no such result: {path}")),
     })
 }
