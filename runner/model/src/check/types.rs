@@ -89,24 +89,20 @@ impl Expr {
 type Side<'e> = (&'e IdedExpr, Type);
 
 fn walk(e: &IdedExpr, kind: &str, tell: &mut dyn FnMut(Side<'_>, Side<'_>)) {
-    match &e.expr {
-        Ast::Call(c) => {
-            if let (true, [a, b]) = (is_comparison(&c.func_name), c.args.as_slice()) {
-                for (a, b) in [(a, b), (b, a)] {
-                    if let Ast::Ident(name) = &a.expr
-                        && let (Some(of_field), Some(of_literal)) = (field(kind, name), literal(b))
-                        && of_field != of_literal
-                    {
-                        tell((a, of_field), (b, of_literal));
-                    }
-                }
+    // Inside of a macro a name may be the macro's own.
+    let Ast::Call(c) = &e.expr else { return };
+    if let (true, [a, b]) = (is_comparison(&c.func_name), c.args.as_slice()) {
+        for (a, b) in [(a, b), (b, a)] {
+            if let Ast::Ident(name) = &a.expr
+                && let (Some(of_field), Some(of_literal)) = (field(kind, name), literal(b))
+                && of_field != of_literal
+            {
+                tell((a, of_field), (b, of_literal));
             }
-            c.target.iter().for_each(|t| walk(t, kind, tell));
-            c.args.iter().for_each(|a| walk(a, kind, tell));
         }
-        // Inside of a macro a name may be the macro's own.
-        _ => {}
     }
+    c.target.iter().for_each(|t| walk(t, kind, tell));
+    c.args.iter().for_each(|a| walk(a, kind, tell));
 }
 
 fn is_comparison(name: &str) -> bool {

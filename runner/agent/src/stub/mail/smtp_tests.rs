@@ -241,7 +241,7 @@ fn messages_without_end_are_bounded() {
     assert_eq!(talk.store.last(), 0);
     talk.say(begin);
     let mut said = String::new();
-    for _ in 0..=2 * LARGEST >> 20 {
+    for _ in 0..=(2 * LARGEST) >> 20 {
         said = talk.codes(&piece);
     }
     assert_eq!((said.as_str(), talk.next), ("421", Next::Close));

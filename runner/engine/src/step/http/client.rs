@@ -97,7 +97,7 @@ pub(super) struct Http {
 /// A client: cloned only where it is not one of the plain ones.
 pub(super) enum Picked<'h> {
     Plain(&'h HyperClient),
-    Other(HyperClient),
+    Other(Box<HyperClient>),
 }
 
 impl std::ops::Deref for Picked<'_> {
@@ -121,11 +121,11 @@ impl Http {
         if wire.trust.is_some() || wire.told {
             let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(client) = others.get(wire) {
-                return Ok(Picked::Other(client.clone()));
+                return Ok(Picked::Other(Box::new(client.clone())));
             }
             let client = make(wire, world, connect_timeout)?;
             others.insert(wire.clone(), client.clone());
-            return Ok(Picked::Other(client));
+            return Ok(Picked::Other(Box::new(client)));
         }
         let slot = &self.plain[wire.protocol as usize * 2 + usize::from(!wire.verify)];
         if let Some(client) = slot.get() {

@@ -18,6 +18,9 @@ use tokio_rustls::client::TlsStream;
 use crate::step::files;
 use crate::step::world::Connection;
 
+/// A certificate with its chain, and its key, as PEM.
+type CertAndKey = (Arc<[u8]>, Arc<[u8]>);
+
 /// What a connection trusts beside the stack's own authority, and who it is itself. The
 /// bytes are PEM.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -25,7 +28,7 @@ pub(in crate::step) struct Trust {
     /// Authorities.
     pub ca: Option<Arc<[u8]>>,
     /// A certificate with its chain, and the key to it.
-    pub client: Option<(Arc<[u8]>, Arc<[u8]>)>,
+    pub client: Option<CertAndKey>,
 }
 
 impl fmt::Debug for Trust {
