@@ -168,10 +168,10 @@ impl Watch<'_> {
                 // It was told what is wrong.
                 Err(_) => continue,
             };
-            if let Some(chosen) = self.scenarios(ready, &changes, whole, &mut known) {
-                if !chosen.is_empty() {
-                    self.turn(ready, chosen, changes.saved, began).await;
-                }
+            if let Some(chosen) = self.scenarios(ready, &changes, whole, &mut known)
+                && !chosen.is_empty()
+            {
+                self.turn(ready, chosen, changes.saved, began).await;
             }
             seen.watch(self.files(ready, &known));
         }
