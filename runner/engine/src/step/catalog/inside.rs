@@ -68,11 +68,7 @@ pub(super) static MAIL: Entry = Entry {
         text("from", "Messages from this sender"),
         text("subject_contains", "Messages with this text in the subject"),
         integer("count", "So many must come; 0 = none", 0, MANY).or("at least one"),
-        word(
-            "since",
-            "Since a step began (its id), or the `stack`",
-        )
-        .or("the scenario began"),
+        word("since", "Since a step began (its id), or the `stack`").or("the scenario began"),
         duration("within", "How long they may take to come").or("10 s; with `count: 0`, 1 s"),
     ]),
     notes: "\nMessages that services sent to a [stub that takes mail](../mirror-yaml.md#mail). `to` is a recipient of the envelope, so that \
