@@ -31,6 +31,9 @@ pub fn title(choices: &[Choice]) -> String {
     format!("flag {}", each.join(", "))
 }
 
+/// A flag of the matrix: its name, the place that asks for it, and the values that are named.
+type Asked = (String, Span, Vec<(Json, Span)>);
+
 /// The flags of a project, and which of them are varied or set for all scenarios.
 #[derive(Debug, Clone, Default)]
 pub struct Choices {
@@ -69,7 +72,7 @@ impl Choices {
             return (choices, problems);
         };
         let all = |set: &FlagSet| set.flags.keys().cloned().collect::<Vec<_>>();
-        let asked: Vec<(String, Span, Vec<(Json, Span)>)> = match &wanted.matrix {
+        let asked: Vec<Asked> = match &wanted.matrix {
             Matrix::Nothing => Vec::new(),
             Matrix::All(span) => {
                 let names = set.map(all).unwrap_or_default().into_iter();

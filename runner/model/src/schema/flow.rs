@@ -122,7 +122,7 @@ pub(super) const ENVELOPE: &[Arg] = &[
 ];
 
 /// Keys of the envelope that a fragment does not have.
-pub(super) const NOT_IN_FRAGMENTS: [&str; 7] = [
+pub(super) const NOT_IN_FRAGMENTS: [&str; 8] = [
     "data",
     "isolation",
     "requires",
@@ -130,6 +130,7 @@ pub(super) const NOT_IN_FRAGMENTS: [&str; 7] = [
     "lock",
     "matrix",
     "invariants",
+    "flags",
 ];
 
 /// Keys of the envelope that take steps.

@@ -35,8 +35,7 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
     let mut own: BTreeSet<String> = BTreeSet::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut used: Vec<Given> = Vec::new();
-    for i in 0..steps.len() {
-        let step = &mut steps[i];
+    for (i, step) in steps.iter_mut().enumerate() {
         let path = split_url(&step.url).1.to_owned();
         let mut take = |text: &str, key: &str| -> Option<String> {
             // `qty: 1` is not the id 1 of an answer.
