@@ -105,7 +105,7 @@ pub(super) static DNS: Entry = Entry {
     shape: Shape::Object(&[
         text("name", "The name")
             .required()
-            .eg("api.payments.example"),
+            .eg("\"api.payments.example\""),
         word("from", "The service that asks").required(),
         choice(
             "type",
