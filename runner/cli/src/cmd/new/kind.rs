@@ -122,7 +122,7 @@ fn fitted(kind: &str, example: &str, hosts: &Hosts) -> String {
     let Some((service, _)) = by_image.or_else(|| hosts.services.first()) else {
         return text;
     };
-    let key = ["service: ", "beside: ", "host: "]
+    let key = ["service: ", "beside: ", "host: ", "from: "]
         .into_iter()
         .find(|k| text.contains(k));
     if let Some((key, at)) = key.and_then(|k| Some((k, text.find(k)?))) {

@@ -44,7 +44,7 @@ fn every_kind_has_a_first_step_that_is_accepted() {
     let (text, _) = made(&p, &["--kind", "container"]);
     assert!(text.contains("beside: gateway"), "{text}");
     let (text, _) = made(&p, &["--kind", "grpc"]);
-    assert!(text.contains("service: \"db:50051\""), "{text}");
+    assert!(text.contains("service: \"gateway:50051\""), "{text}");
 }
 
 #[test]
