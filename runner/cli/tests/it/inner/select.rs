@@ -106,7 +106,8 @@ fn again_and_again_until_it_fails() {
         .start(&["run", "--until-fail", "9", "--allow-shell"], &[])
         .end(RUN);
     said.is(1, &["worn [3-9]", "2 passed, 1 failed"]);
-    let count = project.path().join("count");
+    // A `shell` step runs beside its scenario.
+    let count = project.path().join("scenarios/count");
     assert_eq!(std::fs::read_to_string(count).unwrap(), "x\nx\nx\n");
     clean_within(&project.run_id(), Duration::ZERO);
 }
