@@ -421,7 +421,7 @@ fn json_is_for_programs() {
 }
 
 #[test]
-fn flags_have_no_effect_yet() {
+fn a_file_of_flags_in_no_known_format() {
     let project = Project::with(&[
         (
             "mirror.yaml",
@@ -429,7 +429,11 @@ fn flags_have_no_effect_yet() {
         ),
         ("flags.json", "{}"),
     ]);
-    project
-        .run(&["check"])
-        .is(0, &["`flags` has no effect yet", "mirror.yaml:2:16"]);
+    project.run(&["check"]).is(
+        2,
+        &[
+            "flags.json is in no format of flags that is known",
+            "flags.json:1:1",
+        ],
+    );
 }
