@@ -320,6 +320,8 @@ mod tests {
             header.set_entry_type(*kind);
             header.set_mode(0o104_640);
             header.set_uid(7);
+            header.set_gid(7);
+            header.set_mtime(0);
             header.set_size(bytes.len() as u64);
             builder.append_data(&mut header, path, *bytes).unwrap();
         }

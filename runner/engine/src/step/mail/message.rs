@@ -35,6 +35,8 @@ impl Message {
     pub fn read(mail: &Mail) -> Result<Self, String> {
         let bytes = STANDARD.decode(&mail.data).map_err(|e| e.to_string())?;
         let parsed = MessageParser::default().parse(&bytes);
+        // The library takes it for granted that a message has a part.
+        let parsed = parsed.filter(|m| !m.parts.is_empty());
         let parsed = parsed.unwrap_or_default();
         let from = parsed.from().and_then(|a| a.first()?.address());
         let subject = cut(parsed.subject().unwrap_or_default(), LONGEST_HEADER);
