@@ -35,9 +35,11 @@ impl Message {
     pub fn read(mail: &Mail) -> Result<Self, String> {
         let bytes = STANDARD.decode(&mail.data).map_err(|e| e.to_string())?;
         let parsed = MessageParser::default().parse(&bytes);
+        let mut parsed = parsed.unwrap_or_default();
         // The library takes it for granted that a message has a part.
-        let parsed = parsed.filter(|m| !m.parts.is_empty());
-        let parsed = parsed.unwrap_or_default();
+        if parsed.parts.is_empty() {
+            parsed.parts.push(mail_parser::MessagePart::default());
+        }
         let from = parsed.from().and_then(|a| a.first()?.address());
         let subject = cut(parsed.subject().unwrap_or_default(), LONGEST_HEADER);
         let mut headers = Map::new();
