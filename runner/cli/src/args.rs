@@ -231,8 +231,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1000", conflicts_with = "repeat")]
     pub until_fail: Option<u32>,
     /// Run in another order, drawn by SEED [default: the run's seed]
-    #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "0")]
-    pub shuffle: Option<u64>,
+    #[arg(long, value_name = "SEED", num_args = 0..=1)]
+    pub shuffle: Option<Option<u64>>,
     /// Run everything N times, each time as a case of its own (`checkout [2-5]`)
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub repeat: u32,

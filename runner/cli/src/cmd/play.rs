@@ -185,7 +185,7 @@ pub fn cases(
     for turn in 1..=times {
         let mut programs: Vec<&Arc<Program>> = programs.iter().collect();
         if let Some(seed) = args.shuffle {
-            let seed = if seed == 0 { options.seed } else { seed };
+            let seed = seed.unwrap_or(options.seed);
             shuffle(
                 &mut programs,
                 &Seed::new(seed).part(&format!("shuffle {turn}")),

@@ -437,3 +437,18 @@ fn a_file_of_flags_in_no_known_format() {
         ],
     );
 }
+
+#[test]
+fn a_secret_that_only_scenarios_use_is_no_mistake() {
+    let scenario = "scenario: it\nsteps:\n  - print: \"{{ secrets.TOKEN }}\"\n";
+    let project = Project::with(&[
+        (
+            "mirror.yaml",
+            "production: [compose.yaml]\nsecrets: { TOKEN: { stub: a-stand-in-token }, OTHER: { stub: another-stand-in } }\n",
+        ),
+        ("scenarios/a.yaml", scenario),
+    ]);
+    let said = project.run(&["check"]);
+    said.is(0, &["production asks for no secret `OTHER`"]);
+    assert!(!said.err.contains("`TOKEN`"), "{}", said.err);
+}

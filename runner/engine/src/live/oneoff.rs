@@ -15,8 +15,6 @@ use crate::docker::{NewContainer, OutputFrom};
 
 /// Bytes of each output that are kept.
 const KEEP: usize = 16 << 20;
-/// Bytes of a file that is taken out.
-const LARGEST: usize = 64 << 20;
 
 /// A container that runs once, in the network of a service.
 #[derive(Debug, Clone, Default)]
@@ -137,7 +135,7 @@ impl LiveStack {
         }
         let output = self.followed(id).await.map_err(|e| e.problem(&doing))?;
         let taken = match &one.take {
-            Some(path) => self.taken(id, path).await.map_err(|e| e.problem(&doing))?,
+            Some(path) => self.file_of(id, path, &doing).await?.map(|f| f.bytes),
             None => None,
         };
         let gone = ctx.engine.remove_container(id).await;
@@ -165,33 +163,6 @@ impl LiveStack {
         // The output may end before the program does.
         done.exit_code = engine.wait_container(id).await?;
         Ok(done)
-    }
-
-    async fn taken(
-        &self,
-        id: &str,
-        path: &str,
-    ) -> Result<Option<Vec<u8>>, crate::docker::EngineError> {
-        let mut archive = Vec::new();
-        let mut pieces = std::pin::pin!(self.engine().get_archive(id, path));
-        while let Some(piece) = pieces.next().await {
-            match piece {
-                Ok(p) if archive.len() + p.len() > LARGEST => return Ok(None),
-                Ok(p) => archive.extend_from_slice(&p),
-                Err(e) if e.is_missing() => return Ok(None),
-                Err(e) => return Err(e),
-            }
-        }
-        let first = || -> std::io::Result<Option<Vec<u8>>> {
-            let mut reader = tar::Archive::new(&archive[..]);
-            let Some(entry) = reader.entries()?.next() else {
-                return Ok(None);
-            };
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut entry?, &mut bytes)?;
-            Ok(Some(bytes))
-        };
-        first().map_err(|e| crate::docker::EngineError::Garbled(e.to_string()))
     }
 }
 

@@ -118,15 +118,8 @@ impl LiveStack {
         let mut path = ask.path.clone();
         let mut link = None;
         for _ in 0..LINKS {
-            let mut found = match self.look(&id, &path).await {
-                Ok(found) => found,
-                Err(Unread::Missing) => return Ok(None),
-                Err(Unread::Engine(e)) => return Err(e.problem(doing)),
-                Err(Unread::TooLarge(most)) => {
-                    let why = format!("it has more than {} MiB", most >> 20);
-                    return Err(fail(ProblemKind::TooLarge, &why));
-                }
-                Err(Unread::Archive(e)) => return Err(fail(ProblemKind::Engine, &e.to_string())),
+            let Some(mut found) = self.file_of(&id, &path, &doing).await? else {
+                return Ok(None);
             };
             if found.kind != FileKind::Link || ask.link_itself {
                 found.path = path;
@@ -140,7 +133,27 @@ impl LiveStack {
         Err(fail(ProblemKind::Cycle, "its links lead nowhere"))
     }
 
-    /// What stands at a path itself.
+    /// What stands at a path of a container itself, links not followed; nothing where there is
+    /// nothing. `doing` is what failed, in words, when it does.
+    pub(super) async fn file_of(
+        &self,
+        id: &str,
+        path: &str,
+        doing: &str,
+    ) -> Result<Option<ServiceFile>, Problem> {
+        let fail = |kind, why: &str| Problem::new(kind, format!("could not {doing}: {why}"));
+        match self.look(id, path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Unread::Missing) => Ok(None),
+            Err(Unread::Engine(e)) => Err(e.problem(doing)),
+            Err(Unread::TooLarge(most)) => {
+                let why = format!("{path} has more than {} MiB", most >> 20);
+                Err(fail(ProblemKind::TooLarge, &why))
+            }
+            Err(Unread::Archive(e)) => Err(fail(ProblemKind::Engine, &e.to_string())),
+        }
+    }
+
     async fn look(&self, id: &str, path: &str) -> Result<ServiceFile, Unread> {
         let mut pieces = std::pin::pin!(self.engine().get_archive(id, path));
         let (give, from) = mpsc::channel(4);

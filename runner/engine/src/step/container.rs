@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::context::reach_error;
 use super::exec::{document, environment, shown, words};
-use super::fields::{Pairs, args, lossy, service};
+use super::fields::{Pairs, args, lossy};
 use super::files;
 use super::target::Target;
 use super::world::OneOff;
@@ -165,7 +165,10 @@ impl ContainerAct {
         let tests = match (&self.junit, &done.taken) {
             (None, _) => Json::Null,
             (Some(path), None) => {
-                let text = format!("the container left no report at {}", path.source());
+                let text = format!(
+                    "the container left no report at {}: `junit` is the path at which its program writes one",
+                    path.source()
+                );
                 return Err(StepError::transport(text));
             }
             (Some(path), Some(xml)) => {
@@ -288,7 +291,7 @@ impl Act for ContainerAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(service(&self.beside));
+        to.push(Target::service(&self.beside));
     }
 
     fn limit(&self) -> Duration {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::context::reach_error;
-use super::fields::{args, service};
+use super::fields::args;
 use super::target::Target;
 use super::world::Lookup;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
@@ -158,7 +158,7 @@ impl Act for DnsAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(service(&self.from));
+        to.push(Target::service(&self.from));
     }
 
     fn run<'a>(&'a self, context: &'a mut Context<'_>) -> Later<'a, Result<Done, StepError>> {

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::context::reach_error;
 use super::evidence::cut;
-use super::fields::{Pairs, args, lossy, service};
+use super::fields::{Pairs, args, lossy};
 use super::target::Target;
 use super::world::ExecRequest;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
@@ -175,7 +175,7 @@ impl Act for ExecAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(service(&self.service));
+        to.push(Target::service(&self.service));
     }
 
     fn limit(&self) -> Duration {

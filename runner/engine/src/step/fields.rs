@@ -3,11 +3,9 @@
 use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::scenario::read_duration;
 use prodmirror_model::template::{Data, Text};
-use prodmirror_model::yaml::{Node, Spanned, from_node};
+use prodmirror_model::yaml::{Node, from_node};
 use serde::Deserialize;
 use std::time::Duration;
-
-use super::target::{Target, TargetKind};
 
 /// Decodes the arguments of a kind.
 pub(super) fn args<T: for<'n> Deserialize<'n>>(
@@ -71,16 +69,6 @@ impl<'de> Deserialize<'de> for Pairs {
             pairs.push((name, data));
         }
         Ok(Pairs(pairs))
-    }
-}
-
-/// The service that a step names.
-pub(super) fn service(name: &Spanned<String>) -> Target {
-    Target {
-        name: name.value.clone(),
-        port: None,
-        kind: TargetKind::Service,
-        span: name.span.clone(),
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::context::reach_error;
 use super::evidence::cut;
-use super::fields::{args, service};
+use super::fields::args;
 use super::target::Target;
 use super::world::{FileKind, FileRequest, ServiceFile};
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
@@ -165,7 +165,7 @@ impl Act for FileAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(service(&self.service));
+        to.push(Target::service(&self.service));
     }
 
     fn run<'a>(&'a self, context: &'a mut Context<'_>) -> Later<'a, Result<Done, StepError>> {

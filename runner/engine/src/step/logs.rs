@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 pub(super) use self::select::{Entry, Select};
-use super::fields::{Time, args, service};
+use super::fields::{Time, args};
 use super::target::Target;
 use super::world::{Cursor, World};
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
@@ -319,7 +319,7 @@ impl Act for LogsAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(service(&self.service));
+        to.push(Target::service(&self.service));
     }
 
     fn limit(&self) -> Duration {

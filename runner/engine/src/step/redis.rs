@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::context::reach_error;
 use super::credentials::Environment;
 use super::fields::args;
-use super::target::{Target, TargetKind};
+use super::target::Target;
 use super::world::World;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
@@ -313,12 +313,7 @@ impl Act for RedisAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(Target {
-            name: self.service.value.clone(),
-            port: Some(self.port),
-            kind: TargetKind::Host,
-            span: self.service.span.clone(),
-        });
+        to.push(Target::host(&self.service, self.port));
     }
 
     fn run<'a>(&'a self, context: &'a mut Context<'_>) -> Later<'a, Result<Done, StepError>> {

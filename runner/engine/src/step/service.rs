@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::context::reach_error;
-use super::fields::{args, service};
+use super::fields::args;
 use super::target::Target;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
@@ -158,7 +158,7 @@ impl Act for ServiceAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(service(self.service()));
+        to.push(Target::service(self.service()));
     }
 
     fn limit(&self) -> Duration {

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prodmirror_model::diag::{Problem, ProblemKind, nearest};
 use prodmirror_model::source::Span;
+use prodmirror_model::template::Text;
+use prodmirror_model::yaml::Spanned;
+use url::Url;
 
 /// What a name must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,45 @@ pub struct Target {
     pub kind: TargetKind,
     /// Where it stands.
     pub span: Span,
+}
+
+impl Target {
+    /// A service, whose containers are meant.
+    pub(super) fn service(name: &Spanned<String>) -> Self {
+        Self {
+            name: name.value.clone(),
+            port: None,
+            kind: TargetKind::Service,
+            span: name.span.clone(),
+        }
+    }
+
+    /// A host, and perhaps the port of it that is meant.
+    pub(super) fn host(name: &Spanned<String>, port: impl Into<Option<u16>>) -> Self {
+        Self {
+            name: name.value.clone(),
+            port: port.into(),
+            kind: TargetKind::Host,
+            span: name.span.clone(),
+        }
+    }
+
+    /// The host of a URL, where no template stands in its place: one in the path leaves the
+    /// host plain.
+    pub(super) fn of_url(url: &Text) -> Option<Self> {
+        let (scheme, rest) = url.source().split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains("{{") {
+            return None;
+        }
+        let parsed = Url::parse(&format!("{scheme}://{authority}/")).ok()?;
+        Some(Self {
+            name: parsed.host_str()?.trim_matches(['[', ']']).to_owned(),
+            port: parsed.port_or_known_default(),
+            kind: TargetKind::Host,
+            span: url.span().clone(),
+        })
+    }
 }
 
 /// The names that a stack will have.

@@ -28,12 +28,24 @@ pub enum Expectation {
 /// # Errors
 /// All that is wrong, and a value that expects nothing.
 pub fn read(node: &Node, fields: &[&str]) -> Result<Vec<Expectation>, Vec<Problem>> {
+    read_under("expect", node, fields)
+}
+
+/// As [`read`], of the value of another key.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_under(
+    key: &str,
+    node: &Node,
+    fields: &[&str],
+) -> Result<Vec<Expectation>, Vec<Problem>> {
     let nothing = || {
         vec![
             Problem::at(
                 ProblemKind::Missing,
                 &node.span,
-                "`expect` is empty, so this step would pass whatever comes",
+                format!("`{key}` is empty, so this step would pass whatever comes"),
             )
             .help("say what must hold, such as `- status == 200`, or remove the key"),
         ]

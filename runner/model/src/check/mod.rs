@@ -29,7 +29,9 @@ mod xpath;
 mod tests;
 
 pub use capture::Capture;
-pub use expectation::{Expectation, read as read_expectations};
+pub use expectation::{
+    Expectation, read as read_expectations, read_under as read_expectations_under,
+};
 pub use expr::Expr;
 pub use filter::Filters;
 pub use hooks::Hooks;
@@ -40,7 +42,7 @@ pub use source::Source;
 #[cfg(test)]
 pub(crate) use source::all_sources as sources;
 pub(crate) use source::{CERTIFICATE, is_own_source};
-pub use subject::Subject;
+pub use subject::{Subject, hex};
 pub use xpath::{Markup, XPath};
 
 use crate::diag::Problem;

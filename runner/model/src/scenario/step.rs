@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::read::{Id, Reader, start};
 use super::types::{Body, Eventually, Retry, Step};
-use crate::check::{Capture, Expectation, Expr, read_expectations};
+use crate::check::{Capture, Expectation, Expr, read_expectations_under};
 use crate::diag::{Problem, ProblemKind, nearest};
 use crate::source::Span;
 use crate::yaml::{Entry, Mapping, Node, Spanned};
@@ -78,18 +78,14 @@ impl Reader<'_> {
         }
         let id = self.id(map, path, &fields);
         // What is asserted stands under the kind itself.
-        let asserted = matches!(body, Body::Assert)
-            .then(|| map.get("assert"))
-            .flatten();
-        let expect = match asserted.or_else(|| map.get("expect")) {
+        let key = match body {
+            Body::Assert => "assert",
+            _ => "expect",
+        };
+        let expect = match map.get(key) {
             None => Vec::new(),
-            Some(n) => read_expectations(n, &fields).unwrap_or_else(|mut problems| {
-                if asserted.is_some() {
-                    for p in &mut problems {
-                        p.message = p.message.replace("`expect` is empty", "`assert` is empty");
-                    }
-                }
-                self.problems.extend(problems);
+            Some(n) => read_expectations_under(key, n, &fields).unwrap_or_else(|p| {
+                self.problems.extend(p);
                 Vec::new()
             }),
         };

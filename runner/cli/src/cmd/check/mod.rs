@@ -6,11 +6,13 @@ mod rules;
 mod sarif;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::fidelity::Fidelity;
 use prodmirror_model::project::Project;
 use prodmirror_model::redact::Redactor;
+use prodmirror_model::source::SourceFile;
 
 use super::Session;
 use super::engine::host_arch;
@@ -71,6 +73,21 @@ impl Paths {
     }
 }
 
+/// Whether a doubt is about a declared secret that production does not ask for, and a scenario
+/// does: `{{ secrets.TOKEN }}`.
+fn is_of_a_secret_that_is_used(
+    problem: &Problem,
+    project: &Project,
+    files: &[Arc<SourceFile>],
+) -> bool {
+    let mut secrets = project.secrets.iter();
+    let secret = secrets.find(|s| problem.span.as_ref() == Some(&s.name.span));
+    secret.filter(|_| !problem.is_error()).is_some_and(|s| {
+        let used = format!("secrets.{}", s.name.as_str());
+        files.iter().any(|f| f.text.contains(&used))
+    })
+}
+
 /// Checks everything and says all that is wrong at once.
 pub fn run(session: &Session, args: &CheckArgs) -> Exit {
     let cwd = &session.context.cwd;
@@ -91,6 +108,9 @@ pub fn run(session: &Session, args: &CheckArgs) -> Exit {
     };
     let scenarios = opened.scenarios(&args.scenarios, cwd);
     let mut problems = opened.problems.clone();
+    problems
+        .0
+        .retain(|p| !is_of_a_secret_that_is_used(p, &opened.project, &scenarios.files));
     problems
         .0
         .extend(opened.redactor.unsafe_secrets().iter().map(|s| {

@@ -21,7 +21,7 @@ use serde_json::Value as Json;
 
 use self::connect::{Pool, Who};
 use super::fields::{Pairs, Time, args};
-use super::target::{Target, TargetKind};
+use super::target::Target;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
 /// Messages that a step may take.
@@ -567,12 +567,7 @@ impl Act for AmqpAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(Target {
-            name: self.service.value.clone(),
-            port: Some(self.port),
-            kind: TargetKind::Host,
-            span: self.service.span.clone(),
-        });
+        to.push(Target::host(&self.service, self.port));
     }
 
     fn limit(&self) -> Duration {

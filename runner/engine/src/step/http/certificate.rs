@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use prodmirror_model::check::hex;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
@@ -11,15 +12,6 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// A certificate in DER as a field of a result; null where it cannot be read.
 pub(super) fn document(der: &[u8]) -> Json {
     facts(der).unwrap_or(Json::Null)
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, b| {
-        use std::fmt::Write;
-        let _ = write!(text, "{b:02x}");
-        text
-    })
 }
 
 fn facts(der: &[u8]) -> Option<Json> {

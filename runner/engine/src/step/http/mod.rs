@@ -35,7 +35,7 @@ pub(super) use self::plain::{Plain, exchange};
 use self::request::{Prepared, method, parse_url};
 use self::response::{More, Wanted};
 use super::fields::{Pairs, Time, args};
-use super::target::{Target, TargetKind};
+use super::target::Target;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
 /// Redirects that are followed unless the step says otherwise.
@@ -389,26 +389,7 @@ impl Act for HttpAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        // A template in the path leaves the host plain.
-        let source = self.url.source();
-        let Some((scheme, rest)) = source.split_once("://") else {
-            return;
-        };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if authority.contains("{{") {
-            return;
-        }
-        let Ok(url) = Url::parse(&format!("{scheme}://{authority}/")) else {
-            return;
-        };
-        if let Some(host) = url.host_str() {
-            to.push(Target {
-                name: host.trim_matches(['[', ']']).to_owned(),
-                port: url.port_or_known_default(),
-                kind: TargetKind::Host,
-                span: self.url.span().clone(),
-            });
-        }
+        to.extend(Target::of_url(&self.url));
     }
 
     fn limit(&self) -> Duration {

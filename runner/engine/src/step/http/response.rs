@@ -286,7 +286,10 @@ impl More {
             d.set("encoded_size", response.encoded_size);
         }
         if self.wanted.sha256 {
-            d.set("sha256", certificate::hex(&Sha256::digest(&response.body)));
+            d.set(
+                "sha256",
+                prodmirror_model::check::hex(&Sha256::digest(&response.body)),
+            );
         }
         if self.wanted.remote {
             let host = url.host_str().unwrap_or_default();

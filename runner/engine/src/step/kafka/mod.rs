@@ -22,7 +22,7 @@ use serde_json::{Map, Value as Json};
 use self::args::{Consume, Create, From, KafkaAct, Operation, Produce};
 use self::client::{Brokers, Mark, Pool, Positions, Who, is_unknown, partition_of, refusal};
 use super::logs::Entry;
-use super::target::{Target, TargetKind};
+use super::target::Target;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
 /// Messages that a step may take.
@@ -475,12 +475,7 @@ impl Act for KafkaAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(Target {
-            name: self.service.value.clone(),
-            port: Some(self.port),
-            kind: TargetKind::Host,
-            span: self.service.span.clone(),
-        });
+        to.push(Target::host(&self.service, self.port));
     }
 
     fn limit(&self) -> Duration {

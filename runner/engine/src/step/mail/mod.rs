@@ -16,7 +16,7 @@ use self::message::Message;
 use super::context::reach_error;
 use super::fields::{Time, args};
 use super::logs::Since;
-use super::target::{Target, TargetKind};
+use super::target::Target;
 use super::world::{Cursor, ExecRequest, MailStub, World};
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
@@ -336,12 +336,7 @@ impl Act for MailAct {
 
     fn targets(&self, to: &mut Vec<Target>) {
         if let Some(stub) = &self.stub {
-            to.push(Target {
-                name: stub.value.clone(),
-                port: None,
-                kind: TargetKind::Host,
-                span: stub.span.clone(),
-            });
+            to.push(Target::host(stub, None));
         }
     }
 

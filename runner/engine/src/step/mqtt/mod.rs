@@ -17,7 +17,7 @@ use super::fields::{Time, args};
 use super::filter::Where;
 use super::inbox::{Subscriptions, Wanted};
 use super::payload::{Payload, Sent};
-use super::target::{Target, TargetKind};
+use super::target::Target;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
 /// The kind.
@@ -394,12 +394,7 @@ impl Act for MqttAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(Target {
-            name: self.service.value.clone(),
-            port: Some(self.port),
-            kind: TargetKind::Host,
-            span: self.service.span.clone(),
-        });
+        to.push(Target::host(&self.service, self.port));
     }
 
     fn limit(&self) -> Duration {

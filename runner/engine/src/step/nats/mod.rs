@@ -19,7 +19,7 @@ use self::connect::{Link, Pool, Who, optional};
 use self::message::{Args, Declare, Get, Message, Publish, Request, Subscribe};
 use super::fields::args;
 use super::inbox::{Inbox, Subscriptions, Wanted};
-use super::target::{Target, TargetKind};
+use super::target::Target;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
 /// The kind.
@@ -438,12 +438,7 @@ impl Act for NatsAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        to.push(Target {
-            name: self.service.value.clone(),
-            port: Some(self.port),
-            kind: TargetKind::Host,
-            span: self.service.span.clone(),
-        });
+        to.push(Target::host(&self.service, self.port));
     }
 
     fn limit(&self) -> Duration {

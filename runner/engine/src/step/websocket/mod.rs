@@ -23,7 +23,7 @@ use super::filter::Where;
 use super::http::{cookie_header, tls};
 use super::inbox::Wanted;
 use super::payload::Payload;
-use super::target::{Target, TargetKind};
+use super::target::Target;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
 
 /// The kind.
@@ -438,26 +438,7 @@ impl Act for WebsocketAct {
     }
 
     fn targets(&self, to: &mut Vec<Target>) {
-        let Some(door) = &self.door else { return };
-        // A template in the path leaves the host plain.
-        let Some((scheme, rest)) = door.url.source().split_once("://") else {
-            return;
-        };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if authority.contains("{{") {
-            return;
-        }
-        let Ok(url) = Url::parse(&format!("{scheme}://{authority}/")) else {
-            return;
-        };
-        if let Some(host) = url.host_str() {
-            to.push(Target {
-                name: host.to_owned(),
-                port: url.port_or_known_default(),
-                kind: TargetKind::Host,
-                span: door.url.span().clone(),
-            });
-        }
+        to.extend(self.door.iter().filter_map(|d| Target::of_url(&d.url)));
     }
 
     fn limit(&self) -> Duration {
