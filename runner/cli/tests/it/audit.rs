@@ -267,6 +267,6 @@ fn placeholders_are_shown() {
 fn rules_are_listed() {
     let said = Project::with(&[]).run(&["audit", "--list"]);
     assert!(said.out.contains("floating-tag") && said.code == 0);
-    let said = Project::with(&[]).run(&["check", "--format", "sarif"]);
-    said.is(2, &["formats of `audit`"]);
+    let said = Project::with(&[]).run(&["render", "--format", "sarif"]);
+    said.is(2, &["formats of `audit` and `check`"]);
 }

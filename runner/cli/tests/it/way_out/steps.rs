@@ -33,7 +33,10 @@ fn redirects_variables_and_proxies_lead_nowhere_else() {
             "by variable",
             &format!("  - http: {{ url: 'http://api.example/host' }}\n    capture: {{ host: json.host }}\n  - http: {{ url: 'http://{{{{ host }}}}:{port}/' }}\n"),
         ),
-        case("another port", &format!("  - http: {{ url: 'http://api.example:{port}/' }}\n")),
+        case(
+            "another port",
+            &format!("  - set: {{ port: {port} }}\n  - http: {{ url: 'http://api.example:{{{{ port }}}}/' }}\n"),
+        ),
     ]
     .join("---\n");
     let project = Project::with(&[
