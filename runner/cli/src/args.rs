@@ -5,13 +5,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod bundle;
 mod files;
 mod inner;
 mod look;
 mod snapshot;
 
+pub use bundle::{BundleArgs, BundleWhen, ReproArgs};
 pub use files::{FmtArgs, NewArgs, SchemaArgs, SchemaOf};
-pub use inner::InnerArgs;
+pub use inner::{InnerArgs, PauseOn};
 pub use look::{AuditArgs, DiffArgs, FailOn};
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
 
@@ -54,6 +56,23 @@ pub struct Global {
     /// Volume of the engine that holds the snapshots
     #[arg(long, global = true, env = "PRODMIRROR_STORE", value_name = "VOLUME", default_value = prodmirror_engine::store::STORE, hide_env_values = true)]
     pub store: String,
+    /// A stack that was rendered before, which runs in the place of the project's own
+    #[arg(skip)]
+    pub stack: Option<GivenStack>,
+}
+
+/// A stack that was rendered before.
+#[derive(Debug, Clone)]
+pub struct GivenStack {
+    /// Its text.
+    pub text: String,
+    /// What messages call it.
+    pub name: String,
+    /// The variables that it asks for, each the name of a secret of the project.
+    pub variables: Vec<String>,
+    /// For one that somebody else wrote: the destinations outside (`host:port`) that it may
+    /// reach. Anything else that leads out of it is refused.
+    pub untrusted: Option<Vec<String>>,
 }
 
 /// How output is written.
@@ -113,6 +132,8 @@ pub enum Verb {
     Snapshot(SnapshotArgs),
     /// Build or list the images that recipes in `images/` describe
     Images(ImagesArgs),
+    /// Run a failure again from the file that it left, and say whether it is the same
+    Repro(ReproArgs),
     /// Make reports again from a run's events
     Report(ReportArgs),
     /// Write a first project file here
@@ -248,6 +269,9 @@ pub struct RunArgs {
     /// Write annotations for GitHub Actions
     #[arg(long)]
     pub github: bool,
+    /// What failures are run again from
+    #[command(flatten)]
+    pub bundle: BundleArgs,
     /// Write snapshots that are missing or differ, instead of failing
     #[arg(long)]
     pub update_snapshots: bool,
@@ -266,6 +290,9 @@ pub struct RunArgs {
     /// Again at every save, and step by step
     #[command(flatten)]
     pub inner: InnerArgs,
+    /// Only these cases, by name: what `repro` and `bisect` run
+    #[arg(skip)]
+    pub only: Option<Vec<String>>,
 }
 
 /// When a stack is left running after its scenario.

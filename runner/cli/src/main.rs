@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod args;
 mod bounded;
+mod bundle;
 mod cmd;
 mod context;
 mod exit;

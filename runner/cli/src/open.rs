@@ -18,7 +18,7 @@ use prodmirror_model::source::io_reason;
 use prodmirror_model::stack::Variable;
 use prodmirror_model::yaml::Spanned;
 
-use crate::args::Global;
+use crate::args::{GivenStack, Global};
 use crate::context::Context;
 use crate::flags;
 use crate::manifests;
@@ -101,6 +101,9 @@ impl Opened {
         let mut compiled = compile(&project, &inputs)?;
         let redactor = Redactor::new();
         let mut problems = compiled.problems.clone();
+        if let Some(given) = &global.stack {
+            problems = put(given, &project, &mut compiled)?;
+        }
         let (choices, found) = flags::choices(&project, compiled.flags.as_ref(), &[]);
         problems.0.extend(found.0);
         if let Some(set) = &choices.set {
@@ -258,6 +261,22 @@ impl Opened {
             problems,
         }
     }
+}
+
+/// Puts a stack that was rendered before in the place of the project's own, and says what is
+/// wrong with it: what is wrong with the project's own matters no more.
+fn put(given: &GivenStack, project: &Project, compiled: &mut Compiled) -> Result<Problems, Problems> {
+    let variable = |name: &String| {
+        let source = project.secret(name).map(|s| s.value.clone());
+        let source = source.unwrap_or_else(|| SecretSource::Env(name.clone()));
+        let secret = name.clone();
+        (name.clone(), Variable::Declared { secret, source })
+    };
+    let variables = given.variables.iter().map(variable).collect();
+    let stack = Stack::of_text(project, &given.name, given.text.clone(), variables)?;
+    let dangers = given.untrusted.as_ref().map(|allowed| stack.dangers(project, allowed));
+    compiled.stack = Some(stack);
+    Ok(dangers.unwrap_or_default())
 }
 
 /// Volumes that a scenario names data for and that the stack does not have.

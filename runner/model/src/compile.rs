@@ -4,6 +4,7 @@
 //! verb that needs a stack (`check`, `render`, `run`, `up`) takes this way, so what is checked
 //! is what runs.
 
+mod given;
 mod stand_ins;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 //! Nothing here talks to an engine, reads the clock or the environment, or prints.
 
 pub mod audit;
+pub mod bundle;
 pub mod check;
 pub mod compare;
 pub mod compile;

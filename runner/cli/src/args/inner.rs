@@ -20,6 +20,9 @@ pub struct InnerArgs {
     /// Stop after a step that does not pass, before anything is removed, and ask
     #[arg(long, value_enum, value_name = "WHEN")]
     pub pause_on: Option<PauseOn>,
+    /// Stop before the step at this position and ask: what `repro --until` does
+    #[arg(skip)]
+    pub at: Option<String>,
 }
 
 /// When a run stops and asks.
@@ -32,6 +35,6 @@ pub enum PauseOn {
 impl InnerArgs {
     /// Whether a run may stop and ask.
     pub fn asks(&self) -> bool {
-        self.step || self.pause_on.is_some()
+        self.step || self.pause_on.is_some() || self.at.is_some()
     }
 }

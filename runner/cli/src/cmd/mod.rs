@@ -38,6 +38,7 @@ mod play;
 mod probe;
 mod render;
 mod report;
+mod repro;
 mod run;
 mod schema;
 mod snapshot;
@@ -112,6 +113,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Explain(args) => explain::run(&session, &args),
         Verb::Render => render::run(&session),
         Verb::Report(args) => report::run(&session, &args),
+        Verb::Repro(args) => with_runtime(repro::run(&session, &args)),
         Verb::Images(args) => with_runtime(images::run(&session, &args)),
         Verb::Snapshot(args) => with_runtime(snapshot::run(&session, &args)),
         Verb::Run(args) => with_runtime(run::run(&session, &args)),

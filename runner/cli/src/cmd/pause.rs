@@ -41,6 +41,8 @@ pub struct Pause {
     stepping: AtomicBool,
     /// After a step that did not pass.
     on_fail: AtomicBool,
+    /// Before the step at this position.
+    at: Option<String>,
     input: tokio::sync::Mutex<Input>,
     stop: Stop,
     bus: OnceLock<Told>,
@@ -104,6 +106,7 @@ impl Pause {
             Arc::new(Self {
                 stepping: args.inner.step.into(),
                 on_fail: args.inner.pause_on.is_some().into(),
+                at: args.inner.at.clone(),
                 input: tokio::sync::Mutex::new(Input::start(session.context.stdin_tty)),
                 stop: stop.clone(),
                 bus: OnceLock::new(),
@@ -143,7 +146,8 @@ impl Pause {
         } else {
             &self.stepping
         };
-        if !due.load(Ordering::Relaxed) || self.stop.is_stopping() {
+        let here = !failed && self.at.as_ref().is_some_and(|at| *at == halt.path());
+        if !(here || due.load(Ordering::Relaxed)) || self.stop.is_stopping() {
             return;
         }
         self.settle().await;

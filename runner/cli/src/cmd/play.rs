@@ -11,7 +11,7 @@ use prodmirror_engine::image::provide_all;
 use prodmirror_engine::live::UpOptions;
 use prodmirror_engine::live::lease::{Hold, Lease, LeaseOptions};
 use prodmirror_engine::run::{
-    Case, CaseOptions, Dispatcher, EngineStacks, Keep as KeepStacks, Limits, Observer, RunEnd,
+    Aftermath, Case, CaseOptions, Dispatcher, EngineStacks, Keep as KeepStacks, Limits, Observer, RunEnd,
     Seed, Stop, pulse,
 };
 use prodmirror_engine::step::Program;
@@ -64,6 +64,8 @@ pub struct Play<'a> {
     pub stop: Stop,
     /// Who gives clones of snapshots.
     pub data: Option<Arc<Clones>>,
+    /// Is told of cases that do not pass.
+    pub aftermath: Option<Arc<dyn Aftermath>>,
 }
 
 impl Play<'_> {
@@ -111,7 +113,10 @@ impl Play<'_> {
         };
         let stacks = Arc::new(self.stacks());
         let read_back = stacks.read_back.clone();
-        let dispatcher = Dispatcher::new(stacks, sink.clone(), limits, stop.clone());
+        let mut dispatcher = Dispatcher::new(stacks, sink.clone(), limits, stop.clone());
+        if let Some(aftermath) = &self.aftermath {
+            dispatcher = dispatcher.with_aftermath(aftermath.clone());
+        }
         let end = dispatcher.run(cases.to_vec()).await;
         if let Some(data) = &self.data {
             data.close().await;

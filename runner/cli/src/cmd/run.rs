@@ -1,6 +1,7 @@
 //! `run`: scenarios against fresh stacks, with reports.
 
 mod affected;
+mod bundles;
 mod kept;
 mod seen;
 mod shape;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use prodmirror_engine::bus::{Bus, BusOptions, Sink, Subscriber};
 use prodmirror_engine::docker::Engine;
-use prodmirror_engine::run::{Case, CaseOptions, Inspector, Outside, Window};
+use prodmirror_engine::run::{Aftermath, Case, CaseOptions, Inspector, Outside, Window};
 use prodmirror_engine::step::Program;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::What;
@@ -29,7 +30,8 @@ use super::flagged::Flagged;
 use super::pause::{self, Pause};
 use super::planned::plan_of;
 use super::play::{self, Play};
-use crate::args::{Keep, RunArgs};
+use crate::args::{BundleWhen, Keep, RunArgs};
+use crate::bundle::Bundler;
 use crate::exit::Exit;
 use crate::open::{Opened, Scenarios};
 use crate::report::{ReportProblems, Reports, Wanted, github::Github, terminal};
@@ -64,6 +66,17 @@ struct Ready {
     seed: u64,
 }
 
+/// `run` with these arguments, as the command line would give them.
+pub fn arguments(given: &[String]) -> RunArgs {
+    use clap::{Args as _, FromArgMatches as _};
+    let command = RunArgs::augment_args(clap::Command::new("run").no_binary_name(true));
+    let matches = command.get_matches_from(given);
+    match RunArgs::from_arg_matches(&matches) {
+        Ok(args) => args,
+        Err(e) => e.exit(),
+    }
+}
+
 async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exit> {
     let reports = parse_all(session, &args.report, Wanted::parse)?;
     let vars = parse_all(session, &args.vars, variable)?
@@ -78,7 +91,10 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let fixed = parse_all(session, &args.flags, crate::flags::fixed)?;
     let (opened, scenarios) = open(session, args, &fixed, host_arch())?;
     let filter = filter(session, args, &opened)?;
-    let programs = filter.apply(scenarios.programs);
+    let mut programs = filter.apply(scenarios.programs);
+    if let Some(only) = &args.only {
+        programs.retain(|p| only.contains(&p.case().name));
+    }
     if programs.is_empty() {
         return Err(session.fail(nothing_selected(args, scenarios.files.len())));
     }
@@ -247,7 +263,7 @@ impl Ready {
             ..self.options(args)
         };
         let outside = options.outside.clone();
-        let (ready, programs) = self.without_programs();
+        let (mut ready, programs) = self.without_programs();
         let programs: Vec<Arc<Program>> = programs.into_iter().map(Arc::new).collect();
         let realism = data::Realism::of(session, &ready.engine, &ready.plan, &programs).await;
         let realism = match realism {
@@ -283,18 +299,21 @@ impl Ready {
         }
         bus.emit(ready.started(&dir, &cases));
         let sink: Arc<dyn Sink> = bus.clone();
+        let bundler = (args.bundle.when == BundleWhen::OnFailure).then(|| Arc::new(Bundler::default()));
+        let aftermath = bundler.clone().map(|b| b as Arc<dyn Aftermath>);
         let play = Play {
             session,
             args,
             run: &dir.id,
             dir: &dir.path,
-            engine: ready.engine,
-            plan: Arc::new(ready.plan),
-            flagged: ready.flagged,
-            lock: ready.opened.lock,
-            roots: ready.roots,
-            secrets: ready.opened.secrets,
-            redactor: ready.opened.redactor,
+            engine: ready.engine.clone(),
+            plan: Arc::new(ready.plan.clone()),
+            flagged: std::mem::take(&mut ready.flagged),
+            lock: ready.opened.lock.clone(),
+            roots: std::mem::take(&mut ready.roots),
+            secrets: ready.opened.secrets.clone(),
+            redactor: ready.opened.redactor.clone(),
+            aftermath,
             observer: book.observer(sink.clone()),
             sink,
             stop,
@@ -327,6 +346,9 @@ impl Ready {
         }
         shut.tell(session);
         tell_outside(session, &outside);
+        if let Some(bundler) = bundler.filter(|_| played.exit == Exit::Failed || played.exit == Exit::Stack) {
+            ready.bundles(session, args, &dir, (&bundler, &programs)).await;
+        }
         // Last of all, so that whatever happens before, somebody completes the reports.
         match played.lease {
             // What could not be removed is left to those who can wait.
@@ -335,6 +357,33 @@ impl Ready {
             None => {}
         }
         played.exit
+    }
+
+    /// Leaves a file for each case that did not pass, from which it is run again.
+    async fn bundles(
+        &self,
+        session: &Session,
+        args: &RunArgs,
+        dir: &RunDir,
+        (bundler, programs): (&Bundler, &[Arc<Program>]),
+    ) {
+        let scratch = match tempfile::tempdir_in(&dir.path) {
+            Ok(scratch) => scratch,
+            Err(e) => {
+                session.note(&format!("warning: no bundle was written: {}\n", io_reason(&e)));
+                return;
+            }
+        };
+        let facts = self.bundle_facts(session, args, dir, scratch.path()).await;
+        for written in bundler.write(dir, &self.opened, programs, &facts) {
+            match written {
+                Ok(path) => {
+                    let shown = path.strip_prefix(&session.context.cwd).unwrap_or(&path);
+                    session.note(&format!("to run it again anywhere: prodmirror repro {}\n", shown.display()));
+                }
+                Err(p) => session.note(&format!("warning: {p}\n")),
+            }
+        }
     }
 
     fn options(&self, args: &RunArgs) -> CaseOptions {

@@ -229,6 +229,39 @@ impl Engine {
         serde_json::to_value(&shown).map_err(|e| EngineError::Garbled(e.to_string()))
     }
 
+    /// What a container has otherwise than its image, as `docker diff` prints it.
+    pub async fn container_changes(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        let changes = self.client().container_changes(id).await?;
+        let all = changes.unwrap_or_default().into_iter().map(|c| {
+            // <https://docs.docker.com/reference/api/engine/version/v1.41/#operation/ContainerChanges>
+            let kind = match c.kind as i64 {
+                1 => 'A',
+                2 => 'D',
+                _ => 'C',
+            };
+            format!("{kind} {}", c.path)
+        });
+        Ok(all.collect())
+    }
+
+    /// What a container uses of the machine at this moment.
+    ///
+    /// # Errors
+    /// 404 = there is no such container.
+    pub async fn container_usage(&self, id: &str) -> Result<Value, EngineError> {
+        let options = query::StatsOptionsBuilder::default()
+            .stream(false)
+            .one_shot(true)
+            .build();
+        let mut stats = std::pin::pin!(self.client().stats(id, Some(options)));
+        match stats.next().await {
+            Some(usage) => {
+                serde_json::to_value(usage?).map_err(|e| EngineError::Garbled(e.to_string()))
+            }
+            None => Err(EngineError::Garbled("no statistics came".to_owned())),
+        }
+    }
+
     /// Unpacks a tar archive below a directory of a container (which need not run).
     pub async fn put_archive(&self, id: &str, dir: &str, tar: Bytes) -> Result<(), EngineError> {
         let options = query::UploadToContainerOptionsBuilder::default()

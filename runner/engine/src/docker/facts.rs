@@ -36,6 +36,8 @@ pub struct HostFacts {
     pub host: String,
     /// Operating system of the engine's host, as it calls itself.
     pub system: String,
+    /// Its kernel.
+    pub kernel: String,
     /// Whether the engine seems to share this host's kernel and network, so that a
     /// container's address can be reached from here. A hint: it is tried on each network.
     pub local: bool,
@@ -93,6 +95,7 @@ impl HostFacts {
             rootless,
             host,
             system,
+            kernel: info.kernel_version.unwrap_or_default(),
             clock_ahead_ms,
         })
     }

@@ -280,6 +280,34 @@ impl Engine {
         Ok(())
     }
 
+    /// Images as one tar archive, as `docker save` makes it.
+    pub fn save_images(
+        &self,
+        names: &[&str],
+    ) -> impl Stream<Item = Result<Bytes, EngineError>> + use<> {
+        let all = self.client().export_images(names);
+        all.map(|b| b.map_err(EngineError::from))
+    }
+
+    /// Takes images from a tar archive, as `docker load` does.
+    ///
+    /// # Errors
+    /// The archive is none, or the engine's.
+    pub async fn load_images(
+        &self,
+        tar: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let options = query::ImportImageOptionsBuilder::default().quiet(true).build();
+        let body = bollard::body_try_stream(tar);
+        let mut answer = std::pin::pin!(self.client().import_image(options, body, None));
+        while let Some(step) = answer.next().await {
+            if let Some(error) = step?.error_detail {
+                return Err(refused(error.message));
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a name from an image, and removes it when that was its last one.
     ///
     /// # Errors

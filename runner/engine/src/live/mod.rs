@@ -1,6 +1,7 @@
 //! A plan made live on the engine, and removed again.
 
 mod again;
+mod autopsy;
 mod board;
 mod body;
 mod context;
@@ -41,6 +42,7 @@ mod upload;
 mod watch;
 
 pub use again::Replicas;
+pub use autopsy::Remains;
 pub use board::{Phase, Status};
 pub(crate) use copy::pack;
 pub use data::DataDone;

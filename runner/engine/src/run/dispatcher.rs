@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use prodmirror_model::event::{CaseId, Outcome, What};
@@ -17,8 +17,12 @@ use super::group::{Group, group};
 use super::queue::{Next, Queue};
 use super::stop::Stop;
 use crate::bus::Sink;
+use crate::live::Remains;
 use crate::step::Program;
 use crate::step::world::{Later, World};
+
+/// How long what is left of a stack is looked at.
+const LOOKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A scenario to play.
 #[derive(Clone)]
@@ -94,8 +98,20 @@ pub trait Stack: Send + Sync {
     /// The stack as steps see it.
     fn world(&self) -> Arc<dyn World>;
 
+    /// What is left of it after a case that did not pass.
+    fn autopsy(&self) -> Later<'_, Vec<Remains>> {
+        Box::pin(async { Vec::new() })
+    }
+
     /// Removes it, unless it is to be kept. `passed` says whether all of its cases passed.
     fn finish(self: Box<Self>, passed: bool) -> Later<'static, Finished>;
+}
+
+/// Is told of cases that did not pass, before their stacks are removed.
+pub trait Aftermath: Send + Sync {
+    /// A case did not pass, in its last try; its stack was looked at. Nothing waits for more
+    /// than the return of this.
+    fn failed(&self, case: &CaseId, remains: Vec<Remains>);
 }
 
 /// How many at once, how often again, and when to stop.
@@ -159,6 +175,7 @@ pub struct Dispatcher {
     sink: Arc<dyn Sink>,
     limits: Limits,
     stop: Stop,
+    aftermath: Option<Arc<dyn Aftermath>>,
 }
 
 #[derive(Default)]
@@ -173,6 +190,7 @@ struct Shared {
     sink: Arc<dyn Sink>,
     limits: Limits,
     stop: Stop,
+    aftermath: Option<Arc<dyn Aftermath>>,
     queue: Mutex<Queue>,
     /// Is told whenever a group ends.
     ended: Notify,
@@ -192,7 +210,15 @@ impl Dispatcher {
             sink,
             limits,
             stop,
+            aftermath: None,
         }
+    }
+
+    /// Tells somebody of every case that does not pass.
+    #[must_use]
+    pub fn with_aftermath(mut self, aftermath: Arc<dyn Aftermath>) -> Self {
+        self.aftermath = Some(aftermath);
+        self
     }
 
     /// Plays all cases and returns when every stack is removed.
@@ -207,6 +233,7 @@ impl Dispatcher {
             sink: self.sink.clone(),
             limits: self.limits,
             stop: self.stop.clone(),
+            aftermath: self.aftermath.clone(),
             queue: Mutex::new(Queue::new(groups)),
             ended: Notify::new(),
             ledger: Mutex::default(),
@@ -393,6 +420,10 @@ impl Shared {
                     };
                 }
             };
+            if let Some(aftermath) = self.aftermath.as_ref().filter(|_| bad(end.outcome)) {
+                let looked = tokio::time::timeout(LOOKED_WITHIN, stack.autopsy()).await;
+                aftermath.failed(&case.id(), looked.unwrap_or_default());
+            }
             all_passed &= !bad(end.outcome);
             self.settle(case, end.outcome);
             self.count(&end, tries);

@@ -23,7 +23,8 @@ mod window;
 pub use attempt::StepEnd;
 pub use case::{CaseEnd, CaseOptions, play};
 pub use dispatcher::{
-    Case, Counts, Dispatcher, Finished, Limits, Need, RunEnd, Stack, StackFactory, StackRefused,
+    Aftermath, Case, Counts, Dispatcher, Finished, Limits, Need, RunEnd, Stack, StackFactory,
+    StackRefused,
 };
 pub use inspect::{Halt, Inspector};
 pub use on_engine::{EngineStacks, FlagPlans, Keep, Observer};

@@ -16,7 +16,7 @@ use super::read_back::ReadBack;
 use super::stop::Stop;
 use crate::bus::Sink;
 use crate::docker::Engine;
-use crate::live::{LiveError, LiveStack, Teardown, UpOptions, up};
+use crate::live::{LiveError, LiveStack, Remains, Teardown, UpOptions, up};
 use crate::step::StackWorld;
 use crate::step::world::{Later, World};
 use crate::store::Clones;
@@ -214,6 +214,10 @@ struct Running {
 impl Stack for Running {
     fn world(&self) -> Arc<dyn World> {
         self.world.clone()
+    }
+
+    fn autopsy(&self) -> Later<'_, Vec<Remains>> {
+        Box::pin(self.live.autopsy())
     }
 
     fn finish(self: Box<Self>, passed: bool) -> Later<'static, Finished> {

@@ -6,6 +6,8 @@ mod moved;
 mod remove;
 mod show;
 
+pub(super) use moved::{export_masked, import_from};
+
 use std::collections::BTreeMap;
 
 use prodmirror_engine::docker::Engine;

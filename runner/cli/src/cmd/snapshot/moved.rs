@@ -1,19 +1,23 @@
 //! Snapshots from one engine to another: by files, and by registries.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use prodmirror_engine::docker::Engine;
 use prodmirror_engine::store::artifact::{Artifact, Descriptor, FileIn, FileOut, checked, config};
 use prodmirror_engine::store::{
     Clones, Entry, Part, Pause, Remote, SourceVolume, Unpacking, parts, seal, unpacked,
 };
+use prodmirror_model::bundle::{DATA, DataFacts};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::lock::Digest;
 use prodmirror_model::snapshot::{Manifest, bytes, wrong_name};
 use prodmirror_model::source::io_reason;
 
 use super::Work;
+use crate::cmd::Session;
 
 /// Where blobs come from.
 enum Blobs {
@@ -194,4 +198,54 @@ impl Work<'_> {
         );
         Err(prodmirror_engine::store::artifact::wrong(shown, &why).into())
     }
+}
+
+/// Writes the snapshots of volumes to files in a directory, for a bundle: only those that may be
+/// given to others. What comes back are the files by their names in the bundle, and why others
+/// are not among them.
+pub(in crate::cmd) async fn export_masked(
+    session: &Session,
+    engine: &Engine,
+    data: &mut BTreeMap<String, DataFacts>,
+    dir: &Path,
+) -> (BTreeMap<String, PathBuf>, Vec<Problem>) {
+    let work = Work::new(session, engine.clone());
+    let mut files = BTreeMap::new();
+    let mut refused = Vec::new();
+    for facts in data.values_mut() {
+        let name = &facts.snapshot;
+        let entry = match work.catalogue.get(name).await {
+            Ok(entry) => entry,
+            Err(p) => {
+                refused.push(p);
+                continue;
+            }
+        };
+        if !entry.manifest.public && entry.manifest.masked.is_empty() {
+            let text = format!("nothing of the snapshot {name} is masked");
+            let help = "make one with `mask`, or that is `public`, and name it under `data`";
+            refused.push(Problem::new(ProblemKind::Forbidden, text).help(help));
+            continue;
+        }
+        let file = format!("{DATA}{name}.snapshot");
+        if !files.contains_key(&file) {
+            let to = dir.join(format!("{name}.snapshot"));
+            if let Err(problems) = work.export(name, &to).await {
+                refused.extend(problems.0);
+                continue;
+            }
+            files.insert(file.clone(), to);
+        }
+        facts.file = Some(file);
+    }
+    (files, refused)
+}
+
+/// Brings a snapshot from a file of a bundle, if it is not here already.
+pub(in crate::cmd) async fn import_from(
+    session: &Session,
+    engine: &Engine,
+    file: &Path,
+) -> Result<(), Problems> {
+    Work::new(session, engine.clone()).import(file, None).await
 }

@@ -1,0 +1,8 @@
+//! Bundles on disk: what a failure is run again from, gathered, packed, and unpacked with care.
+
+pub mod archive;
+mod gather;
+mod secrets;
+mod write;
+
+pub use write::{Bundler, Facts};

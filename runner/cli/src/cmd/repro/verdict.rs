@@ -1,0 +1,72 @@
+//! Whether it was the same failure.
+
+use std::path::Path;
+
+use prodmirror_model::bundle::{Likeness, Manifest, Signature};
+use prodmirror_model::diag::Problem;
+
+use crate::args::Format;
+use crate::cmd::Session;
+use crate::exit::Exit;
+use crate::report::replay;
+
+/// Says what the cases of a run are to the failure of a bundle.
+pub fn tell(session: &Session, m: &Manifest, events: &Path) -> Result<Exit, Problem> {
+    let summary = replay::read(events)?.summary;
+    let all: Vec<Likeness> = summary
+        .cases
+        .iter()
+        .map(|case| m.failure.like(&Signature::of(case)))
+        .collect();
+    let count = |is: fn(&Likeness) -> bool| all.iter().filter(|l| is(l)).count();
+    let same = count(|l| *l == Likeness::Same);
+    let passed = count(|l| *l == Likeness::Passed);
+    if session.global.format == Format::Json {
+        let json = serde_json::json!({
+            "version": 1,
+            "bundle": m.case,
+            "failure": m.failure,
+            "runs": all.len(),
+            "same": same,
+            "passed": passed,
+            "verdict": word(&all),
+        });
+        session.print(&format!("{json}\n"));
+    } else {
+        session.note(&text(m, &all, same, passed));
+    }
+    Ok(if same > 0 { Exit::Ok } else { Exit::Failed })
+}
+
+fn word(all: &[Likeness]) -> &'static str {
+    let has = |is: fn(&Likeness) -> bool| all.iter().any(is);
+    if has(|l| *l == Likeness::Same) {
+        "reproduced"
+    } else if has(|l| matches!(l, Likeness::Other(_))) {
+        "different failure"
+    } else {
+        "not reproduced"
+    }
+}
+
+fn text(m: &Manifest, all: &[Likeness], same: usize, passed: usize) -> String {
+    let mut text = format!("\n{}", word(all));
+    if all.len() > 1 {
+        let rate = same * 100 / all.len().max(1);
+        text.push_str(&format!(" in {same} of {} runs ({rate} %)", all.len()));
+        if passed > 0 {
+            text.push_str(&format!(", {passed} passed"));
+        }
+        let otherwise = all.len() - same - passed;
+        if otherwise > 0 {
+            text.push_str(&format!(", {otherwise} ended otherwise"));
+        }
+    }
+    text.push_str(&match all.first() {
+        _ if same > 0 => format!(": {}\n", m.failure.text()),
+        Some(Likeness::Other(difference)) => format!(": {difference}\n"),
+        Some(Likeness::NotJudged(why)) => format!(": it was not judged: {why}\n"),
+        _ => format!(": it passed here; where it failed: {}\n", m.failure.text()),
+    });
+    text
+}

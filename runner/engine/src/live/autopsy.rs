@@ -1,0 +1,62 @@
+//! What is left of a stack on which something failed, looked at before it is removed.
+
+use futures_util::future::join_all;
+use serde_json::Value as Json;
+
+use super::context::{Context, key_of};
+use super::stack::LiveStack;
+
+/// Files that are listed of one container, at most.
+const MOST_CHANGES: usize = 10_000;
+
+/// One container, as the engine shows it. Each part is absent when the engine could not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remains {
+    /// Its service.
+    pub service: String,
+    /// Its replica, from 1.
+    pub replica: u32,
+    /// All that the engine shows of it (`docker inspect`). It holds secrets.
+    pub shown: Option<Json>,
+    /// What it has otherwise than its image: `A /path`, `C /path` or `D /path` for added, changed
+    /// and deleted, as `docker diff` prints it.
+    pub changes: Option<Vec<String>>,
+    /// What it used of the machine (`docker stats`), of its memory and processes above all.
+    pub usage: Option<Json>,
+}
+
+impl LiveStack {
+    /// Looks at all of its containers at once. What cannot be had is left out: this is done for
+    /// people who look for a cause, and is no reason for anything to fail.
+    pub async fn autopsy(&self) -> Vec<Remains> {
+        let ctx = self.context();
+        let asked = ctx.order.containers.iter().map(|i| look(ctx, *i));
+        join_all(asked).await
+    }
+}
+
+async fn look(ctx: &Context, position: usize) -> Remains {
+    let plan = &ctx.plan.containers[position];
+    let id = ctx.board.get(&key_of(plan)).id;
+    let (shown, changes, usage) = futures_util::future::join3(
+        ctx.engine.show_container(&id),
+        ctx.engine.container_changes(&id),
+        ctx.engine.container_usage(&id),
+    )
+    .await;
+    let cut = |mut all: Vec<String>| {
+        let more = all.len().saturating_sub(MOST_CHANGES);
+        all.truncate(MOST_CHANGES);
+        if more > 0 {
+            all.push(format!("… and {more} more"));
+        }
+        all
+    };
+    Remains {
+        service: plan.service.clone(),
+        replica: plan.replica,
+        shown: shown.ok(),
+        changes: changes.ok().map(cut),
+        usage: usage.ok(),
+    }
+}
