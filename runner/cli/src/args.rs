@@ -293,6 +293,9 @@ pub struct RunArgs {
     /// Only these cases, by name: what `repro` and `bisect` run
     #[arg(skip)]
     pub only: Option<Vec<String>>,
+    /// The command that does all of it again, where that is not `run`
+    #[arg(skip)]
+    pub again: Option<String>,
 }
 
 /// When a stack is left running after its scenario.

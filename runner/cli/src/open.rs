@@ -274,7 +274,17 @@ fn put(given: &GivenStack, project: &Project, compiled: &mut Compiled) -> Result
     };
     let variables = given.variables.iter().map(variable).collect();
     let stack = Stack::of_text(project, &given.name, given.text.clone(), variables)?;
-    let dangers = given.untrusted.as_ref().map(|allowed| stack.dangers(project, allowed));
+    let dangers = given.untrusted.as_ref().map(|allowed| {
+        let mut found = stack.dangers(project, allowed);
+        for p in found.0.iter_mut().filter(|p| p.kind == ProblemKind::Forbidden) {
+            // What a project may allow, somebody else's stack may not.
+            let of_user = p.help.as_ref().is_some_and(|h| h.contains("--allow-egress"));
+            if !of_user {
+                p.help = Some("nothing was started: a stack of somebody else gets nothing of this machine".into());
+            }
+        }
+        found
+    });
     compiled.stack = Some(stack);
     Ok(dangers.unwrap_or_default())
 }

@@ -144,7 +144,13 @@ impl Reading {
         if packed.is_dir() {
             return Err(unreadable(&io::ErrorKind::IsADirectory.into()));
         }
-        let mut tar = tar::Archive::new(unpacking(path).map_err(|e| unreadable(&e))?);
+        let unpacked = unpacking(path).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                damaged(name, "it is no gzip archive")
+            }
+            _ => unreadable(&e),
+        })?;
+        let mut tar = tar::Archive::new(unpacked);
         let mut entries = tar.entries().map_err(|e| damaged(name, &e.to_string()))?;
         let mut first = match entries.next() {
             Some(Ok(entry)) => entry,

@@ -284,6 +284,9 @@ pub fn verdict(end: &RunEnd) -> Exit {
 
 /// The command that runs just one scenario again.
 fn rerun(global: &crate::args::Global, args: &RunArgs, program: &Program, seed: u64) -> String {
+    if let Some(again) = &args.again {
+        return again.clone();
+    }
     let case = program.case();
     let mut command = String::from("prodmirror run");
     if let Some(project) = &global.project {

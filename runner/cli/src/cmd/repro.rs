@@ -80,11 +80,28 @@ async fn go(session: &Session, args: &ReproArgs) -> Result<Exit, Stopped> {
         session.note("note: it was run with --allow-shell; give it here, too, if you trust the bundle\n");
     }
     let dir = Unpacked::make(session, &bundle)?;
+    let done = play(session, args, m, &engine, &dir).await;
+    if done.is_err() || args.dry_run {
+        // Nothing was done in it.
+        let _ = std::fs::remove_dir_all(&dir.path);
+    }
+    done
+}
+
+/// Runs what was unpacked, and says what came of it.
+async fn play(
+    session: &Session,
+    args: &ReproArgs,
+    m: &Manifest,
+    engine: &Engine,
+    dir: &Unpacked,
+) -> Result<Exit, Stopped> {
     let values = values::find(session, m, args)?;
-    let mut document = stack(&dir, m)?;
-    let images = images::find(session, &engine, (m, args), &dir.path.join(IMAGES)).await?;
-    put_images(&mut document, &images, &engine)?;
-    data(session, &engine, m, &dir).await?;
+    dir.write_project(m)?;
+    let mut document = stack(dir, m)?;
+    let images = images::find(session, engine, (m, args), &dir.path.join(IMAGES)).await?;
+    put_images(&mut document, &images, engine)?;
+    data(session, engine, m, dir).await?;
     let mut inner = Session {
         global: session.global.clone(),
         context: session.context.clone(),
@@ -94,7 +111,7 @@ async fn go(session: &Session, args: &ReproArgs) -> Result<Exit, Stopped> {
     inner.global.project = Some(dir.root.join("mirror.yaml"));
     inner.global.image.clear();
     inner.global.stack = Some(GivenStack {
-        text: document.to_string(),
+        text: serde_json::to_string_pretty(&document).unwrap_or_default(),
         name: "stack.yaml (of the bundle)".to_owned(),
         variables: m.secrets.keys().cloned().collect(),
         untrusted: Some(args.allow_egress.clone()),
@@ -204,6 +221,30 @@ impl Unpacked {
         let root = path.join(PROJECT).join(&bundle.manifest.root);
         Ok(Self { path, root })
     }
+
+    /// Writes the project file anew. That of the bundle could allow what a stack of somebody
+    /// else must not have: only what it says of feature flags is taken over.
+    fn write_project(&self, m: &Manifest) -> Result<(), Problem> {
+        let path = self.root.join("mirror.yaml");
+        let file = SourceFile::read(&path, "mirror.yaml (of the bundle)".to_owned())?;
+        let secrets: serde_json::Map<String, Json> = m
+            .secrets
+            .keys()
+            .map(|name| (name.clone(), json!({ "env": name })))
+            .collect();
+        let mut project = json!({ "project": m.project, "production": ["stack.yaml"] });
+        if !secrets.is_empty() {
+            project["secrets"] = Json::Object(secrets);
+        }
+        if let Some(flags) = parse_one(&file)?.get("flags") {
+            project["flags"] = flags.to_json();
+        }
+        let text = serde_json::to_string_pretty(&project).unwrap_or_default();
+        std::fs::write(&path, text).map_err(|e| {
+            let text = format!("cannot write {}: {}", path.display(), io_reason(&e));
+            Problem::new(ProblemKind::MissingFile, text)
+        })
+    }
 }
 
 /// The stack of a bundle.
@@ -299,6 +340,7 @@ fn arguments(m: &Manifest, args: &ReproArgs) -> crate::args::RunArgs {
     let mut arguments = running::arguments(&given);
     arguments.allow_shell = args.allow_shell;
     arguments.offline = args.offline;
+    arguments.again = Some(format!("prodmirror repro {}", args.bundle));
     arguments.only = Some(vec![plain_name(&m.case.name)]);
     if args.hold {
         arguments.inner.pause_on = Some(PauseOn::Fail);

@@ -1,11 +1,19 @@
 //! What is left of a stack on which something failed, looked at before it is removed.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde_json::Value as Json;
 
 use super::context::{Context, key_of};
 use super::stack::LiveStack;
+use crate::docker::EngineError;
 
+/// How long the engine may take to show a container.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+/// How long it may take to list changed files: one without native differences of its file
+/// system walks through the whole image for it, and everybody would wait.
+const CHANGES_WITHIN: Duration = Duration::from_millis(200);
 /// Files that are listed of one container, at most.
 const MOST_CHANGES: usize = 10_000;
 
@@ -39,9 +47,9 @@ async fn look(ctx: &Context, position: usize) -> Remains {
     let plan = &ctx.plan.containers[position];
     let id = ctx.board.get(&key_of(plan)).id;
     let (shown, changes, usage) = futures_util::future::join3(
-        ctx.engine.show_container(&id),
-        ctx.engine.container_changes(&id),
-        ctx.engine.container_usage(&id),
+        within(SHOWN_WITHIN, ctx.engine.show_container(&id)),
+        within(CHANGES_WITHIN, ctx.engine.container_changes(&id)),
+        within(SHOWN_WITHIN, ctx.engine.container_usage(&id)),
     )
     .await;
     let cut = |mut all: Vec<String>| {
@@ -55,8 +63,16 @@ async fn look(ctx: &Context, position: usize) -> Remains {
     Remains {
         service: plan.service.clone(),
         replica: plan.replica,
-        shown: shown.ok(),
-        changes: changes.ok().map(cut),
-        usage: usage.ok(),
+        shown,
+        changes: changes.map(cut),
+        usage,
     }
+}
+
+/// What came in time.
+async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, EngineError>>,
+) -> Option<T> {
+    tokio::time::timeout(limit, asked).await.ok()?.ok()
 }

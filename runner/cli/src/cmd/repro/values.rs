@@ -26,11 +26,14 @@ pub fn find(
 ) -> Result<BTreeMap<String, String>, Problems> {
     let known = of_project(session, m);
     let mut values = BTreeMap::new();
-    let mut made_up = Vec::new();
+    let (mut made_up, mut of_environment) = (Vec::new(), Vec::new());
     let mut problems = Problems::default();
     for (variable, facts) in &m.secrets {
         let name = facts.name.as_ref().unwrap_or(variable);
         let given = session.context.env.get(variable).cloned();
+        if given.is_some() {
+            of_environment.push(variable.as_str());
+        }
         let value = given.or_else(|| known.get(variable).or_else(|| known.get(name)).cloned());
         match value {
             Some(value) => {
@@ -45,6 +48,10 @@ pub fn find(
     }
     if !problems.0.is_empty() {
         return Err(problems);
+    }
+    if !of_environment.is_empty() {
+        let names = of_environment.join(", ");
+        session.note(&format!("given to the stack, of this environment: {names}\n"));
     }
     if !made_up.is_empty() {
         let mut text = format!("made up for this: {}\n", made_up.join(", "));
