@@ -444,7 +444,7 @@ pub struct ReportArgs {
     /// A run's events.jsonl [default: that of the last run]
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
-    /// Reports to write, such as junit=junit.xml html=report.html
+    /// Reports to write, such as junit=junit.xml html=report.html timeline=-
     #[arg(value_name = "KIND=PATH", required = true)]
     pub reports: Vec<String>,
 }

@@ -14,6 +14,7 @@ pub mod look;
 mod output;
 pub mod replay;
 pub mod terminal;
+mod timeline;
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -56,7 +57,7 @@ pub struct Kind {
 }
 
 /// All kinds of reports.
-pub const KINDS: &[Kind] = &[junit::KIND, junit::GITLAB, html::KIND, json::KIND];
+pub const KINDS: &[Kind] = &[junit::KIND, junit::GITLAB, html::KIND, json::KIND, timeline::KIND];
 
 /// A report that was asked for.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Reports made again from the events of a run, also of one that was killed.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use prodmirror_model::diag::{Problem, ProblemKind};
@@ -24,6 +24,17 @@ pub struct Replay {
 /// # Errors
 /// When it cannot be read, or holds no event at all.
 pub fn read(path: &Path) -> Result<Replay, Problem> {
+    read_with(path, |_, _| ())
+}
+
+/// As [`read`]; every event that can be read is given to `each`, with what is known by then.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(
+    path: &Path,
+    mut each: impl FnMut(&Event, &Summary),
+) -> Result<Replay, Problem> {
     let name = path.display();
     let file = std::fs::File::open(path).map_err(|e| {
         Problem::new(
@@ -53,6 +64,7 @@ pub fn read(path: &Path) -> Result<Replay, Problem> {
         match serde_json::from_slice::<Event>(&line) {
             Ok(event) => {
                 replay.summary.apply(&event);
+                each(&event, &replay.summary);
                 read += 1;
             }
             Err(e) => replay.damaged.push(format!("{name}:{number}: {e}")),
@@ -72,6 +84,40 @@ pub fn read(path: &Path) -> Result<Replay, Problem> {
     Ok(replay)
 }
 
+/// Makes reports of a run again from its events, and says which lines could not be read.
+///
+/// # Errors
+/// As [`read`]; one problem for each report that could not be written.
+pub fn again(path: &Path, wanted: &[Wanted]) -> Result<Vec<String>, Vec<Problem>> {
+    let mut running: Vec<super::Running> = wanted.iter().map(Wanted::make).collect();
+    let mut broken: Vec<Option<io::Error>> = running.iter().map(|_| None).collect();
+    let replay = read_with(path, |event, so_far| {
+        for (r, broken) in running.iter_mut().zip(&mut broken) {
+            if let (None, Err(e)) = (&broken, r.reporter.on(event, so_far)) {
+                *broken = Some(e);
+            }
+        }
+    });
+    let replay = replay.map_err(|p| vec![p])?;
+    let finished = running.iter_mut().zip(broken).filter_map(|(r, broken)| {
+        let e = broken.or_else(|| r.reporter.finish(&replay.summary).err())?;
+        Some(not_written(&r.name, &e))
+    });
+    let problems: Vec<Problem> = finished.collect();
+    if problems.is_empty() {
+        Ok(replay.damaged)
+    } else {
+        Err(problems)
+    }
+}
+
+fn not_written(name: &str, e: &io::Error) -> Problem {
+    Problem::new(
+        ProblemKind::MissingFile,
+        format!("{name} could not be written: {}", io_reason(e)),
+    )
+}
+
 /// Writes reports of a run from its summary.
 ///
 /// # Errors
@@ -82,10 +128,7 @@ pub fn write(summary: &Summary, wanted: &[Wanted]) -> Result<(), Vec<Problem>> {
         .filter_map(|w| {
             let mut running = w.make();
             let e = running.reporter.finish(summary).err()?;
-            Some(Problem::new(
-                ProblemKind::MissingFile,
-                format!("{} could not be written: {}", running.name, io_reason(&e)),
-            ))
+            Some(not_written(&running.name, &e))
         })
         .collect();
     if problems.is_empty() {

@@ -58,3 +58,31 @@ fn fidelity_is_read_back_from_what_runs() {
     let told = told.iter().find(|e| e["event"] == "fidelity").unwrap();
     assert!(told["mirrored"].as_u64().unwrap() >= 5, "{told}");
 }
+
+#[test]
+fn snapshots_are_written_when_asked_for_and_compared_after() {
+    if !has_engine() {
+        return;
+    }
+    let scenario = |word: &str| {
+        format!("scenario: says {word}\nsteps:\n  - exec: {{ service: app, cmd: [echo, \"{word} 4d7a2f6e-1c1f-4b53-9a59-0f4a6f0f3c11\"] }}\n    expect:\n      - {{ snapshot: said, mask: [uuid] }}\n").replace("says snapped", "one").replace("says changed", "one")
+    };
+    let project = sleeper(&[("scenarios/a.yaml", &scenario("snapped"))]);
+    let run = |args: &[&str]| {
+        project
+            .start(&[&["run", "--bundle", "never"], args].concat(), &[])
+            .end(RUN)
+    };
+    run(&[]).is(1, &["--update-snapshots"]);
+    let file = project.path().join("scenarios/__snapshots__/one/said.json");
+    assert!(!file.exists(), "nothing is written unless it is asked for");
+    let said = run(&["--update-snapshots"]);
+    said.is(0, &["wrote scenarios/__snapshots__/one/said.json"]);
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.contains("snapped") && !written.contains("4d7a2f6e"), "{written}");
+    run(&[]).is(0, &["1 passed"]);
+    project.write("scenarios/a.yaml", scenario("changed").as_bytes());
+    run(&[]).is(1, &["snapped", "changed"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    clean_within(&project.run_id(), Duration::ZERO);
+}
