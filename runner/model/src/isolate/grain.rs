@@ -20,6 +20,8 @@ pub(super) struct Grain {
     pub weight: Vec<f64>,
     /// What each unit requires, directly or not, and itself.
     needs: Vec<Set>,
+    /// Whether no unit requires another.
+    free: bool,
     /// The units, the likeliest first, but what is required before what requires it: whatever
     /// this order begins with is a configuration that is closed.
     pub order: Vec<usize>,
@@ -50,6 +52,7 @@ impl Grain {
             units,
             unit_of,
             weight,
+            free: needs.iter().all(|needs| needs.len() == 1),
             needs,
             order,
         }
@@ -69,7 +72,7 @@ impl Grain {
     pub fn atoms(&self, units: &Set) -> Set {
         let mut atoms = Set::empty(self.atoms);
         for unit in units.iter() {
-            atoms = atoms.or(&self.units[unit]);
+            atoms.add(&self.units[unit]);
         }
         atoms
     }
@@ -87,8 +90,11 @@ impl Grain {
     /// The units with all that they require.
     pub fn close(&self, units: &Set) -> Set {
         let mut closed = units.clone();
+        if self.free {
+            return closed;
+        }
         for unit in units.iter() {
-            closed = closed.or(&self.needs[unit]);
+            closed.add(&self.needs[unit]);
         }
         closed
     }
@@ -97,7 +103,7 @@ impl Grain {
     pub fn without(&self, units: &Set, gone: &Set) -> Set {
         let mut left = units.minus(gone);
         for unit in units.iter() {
-            if !self.needs[unit].and(gone).is_empty() {
+            if !self.needs[unit].is_apart(gone) {
                 left.remove(unit);
             }
         }
@@ -126,7 +132,7 @@ fn order(weight: &[f64], needs: &[Set]) -> Vec<usize> {
         let mut missing = needs[unit].minus(&placed).list();
         // What is required has the greater number.
         missing.reverse();
-        placed = placed.or(&needs[unit]);
+        placed.add(&needs[unit]);
         order.append(&mut missing);
     }
     order

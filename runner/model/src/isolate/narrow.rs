@@ -60,6 +60,7 @@ fn critical(
                 held: &held,
                 suspects: &suspects,
                 depth,
+                clear,
             };
             let Some(part) = split(view, of, &path.needs, &tried) else {
                 break;

@@ -15,7 +15,10 @@ use super::verdict::Verdict;
 pub struct Search {
     frame: Frame,
     table: Table,
+    /// What was asked for, by its number.
     asks: Vec<Asked>,
+    /// What runs.
+    running: Vec<u32>,
     runs: Runs,
 }
 
@@ -54,14 +57,7 @@ pub enum Step {
 #[derive(Debug)]
 struct Asked {
     set: Set,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Runs,
-    Stopped,
-    Told,
+    told: bool,
 }
 
 /// A verdict that is missing, or would be.
@@ -86,6 +82,7 @@ impl Search {
                 options,
             },
             asks: Vec::new(),
+            running: Vec::new(),
             runs: Runs::default(),
         })
     }
@@ -110,10 +107,11 @@ impl Search {
     /// The run was not asked for, or was told before.
     pub fn tell(&mut self, id: u32, verdict: Verdict) -> Result<(), Invalid> {
         let asked = self.asks.get_mut(id as usize);
-        let Some(asked) = asked.filter(|a| a.state != State::Told) else {
+        let Some(asked) = asked.filter(|a| !a.told) else {
             return Err(Invalid::Ask(id));
         };
-        asked.state = State::Told;
+        asked.told = true;
+        self.running.retain(|running| *running != id);
         self.table.add(&asked.set, verdict);
         Ok(())
     }
@@ -127,7 +125,7 @@ impl Search {
         };
         let stop = self.stop(&wanted);
         let start = self.start(wanted);
-        if start.is_empty() && self.running() == 0 {
+        if start.is_empty() && self.running.is_empty() {
             return self.done(None, true).stopping(stop);
         }
         Step::Judge { start, stop }
@@ -173,15 +171,15 @@ impl Search {
 
     /// Calls off what is not wanted any more.
     fn stop(&mut self, wanted: &[Wanted]) -> Vec<u32> {
-        let mut stop = Vec::new();
-        for (id, asked) in (0..).zip(&mut self.asks) {
-            let is_wanted = wanted.iter().any(|w| w.missing.set == asked.set);
-            if asked.state == State::Runs && !is_wanted {
-                asked.state = State::Stopped;
-                self.runs.stopped += 1;
-                stop.push(id);
-            }
-        }
+        let asks = &self.asks;
+        let is_wanted = |id: &u32| {
+            let asked = asks.get(*id as usize);
+            asked.is_some_and(|a| wanted.iter().any(|w| w.missing.set == a.set))
+        };
+        let (running, stop) = self.running.iter().partition(|id| is_wanted(id));
+        self.running = running;
+        let stop: Vec<u32> = stop;
+        self.runs.stopped += stop.len() as u32;
         stop
     }
 
@@ -190,13 +188,14 @@ impl Search {
         let (width, limit) = (options.width.max(1), options.limit);
         let mut start = Vec::new();
         for Wanted { missing, ahead } in wanted {
-            let same = self.asks.iter().filter(|a| a.set == missing.set);
-            let running = same.filter(|a| a.state == State::Runs).count();
-            for _ in running..missing.runs as usize {
+            let running = self.running.iter();
+            let running = running.filter_map(|id| self.asks.get(*id as usize));
+            let same = running.filter(|a| a.set == missing.set).count();
+            for _ in same..missing.runs as usize {
                 // The last third of the runs is not spent on what may not be needed.
                 let left = limit.saturating_sub(self.runs.asked);
                 let enough = left > if ahead { limit / 3 } else { 0 };
-                if self.running() >= width || !enough {
+                if self.running.len() >= width || !enough {
                     break;
                 }
                 start.push(self.ask(&missing, ahead));
@@ -211,19 +210,15 @@ impl Search {
         self.runs.ahead += u32::from(ahead);
         self.asks.push(Asked {
             set: missing.set.clone(),
-            state: State::Runs,
+            told: false,
         });
+        self.running.push(id);
         Ask {
             id,
             atoms: missing.set.list(),
             purpose: missing.purpose,
             ahead,
         }
-    }
-
-    fn running(&self) -> usize {
-        let running = self.asks.iter().filter(|a| a.state == State::Runs);
-        running.count()
     }
 
     /// The answer, by a last walk.

@@ -11,6 +11,11 @@ use super::verdict::{Counts, Verdict};
 /// under way. It may be coarse: what it leads astray, the proof finds.
 const SEARCH_RISK: f64 = 0.05;
 
+/// How often the failing environment should fail for its rate to be known, and how many times
+/// the runs that were asked for it are spent on that.
+const FAILURES: u32 = 5;
+const STRETCH: u32 = 10;
+
 /// How sure a verdict must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
@@ -83,6 +88,18 @@ impl Table {
         self.risk
     }
 
+    /// How many more runs of the failing environment are worth it: as many as were asked for,
+    /// and, where it does not fail each time, until it failed often enough for its rate to be
+    /// known. (The bound of the rate holds for runs that are stopped so, too.)
+    fn end_lacks(&self, counts: Counts) -> u32 {
+        let most = self.ends.saturating_mul(STRETCH);
+        let few = counts.same > 0 && counts.same < counts.all().min(FAILURES);
+        match self.ends.saturating_sub(counts.all()) {
+            0 if few && counts.all() < most => FAILURES - counts.same,
+            lacks => lacks,
+        }
+    }
+
     /// The verdict of a configuration, or how many more runs it takes at most.
     pub fn decide(&self, set: &Set, level: Level) -> Result<Verdict, u32> {
         let counts = self.counts(set);
@@ -90,8 +107,13 @@ impl Table {
         if counts.same > 0 && !is_failing {
             return Ok(Verdict::Same);
         }
-        if (is_failing || *set == self.baseline) && counts.all() < self.ends {
-            return Err(self.ends - counts.all());
+        let lacks = match set {
+            _ if is_failing => self.end_lacks(counts),
+            _ if *set == self.baseline => self.ends.saturating_sub(counts.all()),
+            _ => 0,
+        };
+        if lacks > 0 {
+            return Err(lacks);
         }
         match self.rate() {
             Some(rate) if !is_failing => repeated(counts, rate.passes(self.risk_of(level))),
