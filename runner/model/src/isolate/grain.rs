@@ -13,7 +13,7 @@ pub(super) struct Grain {
     /// How many differences there are.
     atoms: usize,
     /// The differences of each unit.
-    units: Vec<Set>,
+    units: Vec<Vec<usize>>,
     /// The unit of each difference.
     unit_of: Vec<usize>,
     /// How likely each unit is the cause.
@@ -39,10 +39,10 @@ impl Grain {
         let edges: Vec<(usize, usize)> = atoms.requires.iter().copied().chain(circles).collect();
         let unit_of = components(count, &edges);
         let size = unit_of.iter().max().map_or(0, |last| last + 1);
-        let mut units = vec![Set::empty(count); size];
+        let mut units = vec![Vec::new(); size];
         let mut weight = vec![0.0; size];
         for (atom, unit) in unit_of.iter().enumerate() {
-            units[*unit].insert(atom);
+            units[*unit].push(atom);
             weight[*unit] += atoms.atoms[atom].weight;
         }
         let needs = closures(size, edges.iter().map(|(a, b)| (unit_of[*a], unit_of[*b])));
@@ -72,7 +72,9 @@ impl Grain {
     pub fn atoms(&self, units: &Set) -> Set {
         let mut atoms = Set::empty(self.atoms);
         for unit in units.iter() {
-            atoms.add(&self.units[unit]);
+            for atom in &self.units[unit] {
+                atoms.insert(*atom);
+            }
         }
         atoms
     }
@@ -150,7 +152,10 @@ mod tests {
 
     #[test]
     fn circles_and_groups_that_overlap_are_one() {
-        let grain = Grain::new(&atoms(7, &[(0, 1), (1, 0), (2, 3)]), &[vec![3, 4], vec![4, 5]]);
+        let grain = Grain::new(
+            &atoms(7, &[(0, 1), (1, 0), (2, 3)]),
+            &[vec![3, 4], vec![4, 5]],
+        );
         assert_eq!(grain.len(), 4);
         let unit = grain.units(&Set::of(7, [5]));
         assert_eq!(grain.atoms(&unit).list(), [3, 4, 5]);

@@ -19,6 +19,8 @@ pub struct Search {
     asks: Vec<Asked>,
     /// What runs.
     running: Vec<u32>,
+    /// What was missing when only one run is asked for at a time.
+    last: Option<Missing>,
     runs: Runs,
 }
 
@@ -83,6 +85,7 @@ impl Search {
             },
             asks: Vec::new(),
             running: Vec::new(),
+            last: None,
             runs: Runs::default(),
         })
     }
@@ -96,7 +99,9 @@ impl Search {
         if let Some(index) = atoms.iter().copied().find(|a| *a >= count) {
             return Err(Invalid::Index { index, count });
         }
-        self.table.add(&Set::of(count, atoms.iter().copied()), verdict);
+        self.table
+            .add(&Set::of(count, atoms.iter().copied()), verdict);
+        self.last = None;
         self.runs.known = self.runs.known.saturating_add(1);
         Ok(())
     }
@@ -119,16 +124,27 @@ impl Search {
     /// What to do next. It may be asked after each verdict, or when all have come.
     #[expect(clippy::should_implement_trait, reason = "it never ends by itself")]
     pub fn next(&mut self) -> Step {
-        let wanted = match self.wanted() {
+        let wanted = match self.again().map_or_else(|| self.wanted(), Ok) {
             Ok(wanted) => wanted,
             Err(outcome) => return self.done(outcome, false),
         };
+        if let ([only], 1) = (wanted.as_slice(), self.frame.options.width.max(1)) {
+            self.last = Some(only.missing.clone());
+        }
         let stop = self.stop(&wanted);
         let start = self.start(wanted);
         if start.is_empty() && self.running.is_empty() {
             return self.done(None, true).stopping(stop);
         }
         Step::Judge { start, stop }
+    }
+
+    /// What was missing before, when it still is: no other verdict can have come since.
+    fn again(&mut self) -> Option<Vec<Wanted>> {
+        let mut missing = self.last.take()?;
+        missing.runs = self.table.decide(&missing.set, missing.level).err()?;
+        let ahead = false;
+        Some(vec![Wanted { missing, ahead }])
     }
 
     /// The verdicts that are missing, and those that would be: by the likeliest verdicts first,
@@ -241,7 +257,9 @@ impl Search {
         let found = matches!(outcome, Outcome::Found { .. });
         let rate = self.table.rate();
         Answer {
-            confidence: rate.filter(|_| found).map(|_| self.confidence(&story.proofs)),
+            confidence: rate
+                .filter(|_| found)
+                .map(|_| self.confidence(&story.proofs)),
             outcome,
             runs: self.runs,
             rate,
@@ -287,7 +305,13 @@ impl Search {
         let unused = self.table.seen().map(|(set, _)| set);
         let unused = unused.filter(|set| path.asked.iter().all(|(s, _, _)| s != *set));
         let mut aside: Vec<Judged> = unused
-            .map(|set| judged(set, Purpose::Aside, self.table.decide(set, Level::Search).ok()))
+            .map(|set| {
+                judged(
+                    set,
+                    Purpose::Aside,
+                    self.table.decide(set, Level::Search).ok(),
+                )
+            })
             .collect();
         aside.sort_by(|a, b| a.atoms.cmp(&b.atoms));
         all.append(&mut aside);
@@ -316,5 +340,6 @@ impl Step {
 
 fn likeliest(open: &[(f64, Vec<(Set, Verdict)>)]) -> Option<usize> {
     let open = open.iter().enumerate();
-    open.max_by(|(_, a), (_, b)| a.0.total_cmp(&b.0)).map(|(at, _)| at)
+    open.max_by(|(_, a), (_, b)| a.0.total_cmp(&b.0))
+        .map(|(at, _)| at)
 }

@@ -91,12 +91,7 @@ impl Story {
     }
 
     /// One cause, of a configuration that fails.
-    fn cause(
-        &mut self,
-        path: &mut Path<'_>,
-        frame: &Frame,
-        within: &Set,
-    ) -> Result<Cause, Stop> {
+    fn cause(&mut self, path: &mut Path<'_>, frame: &Frame, within: &Set) -> Result<Cause, Stop> {
         let coarse = View::new(&frame.coarse, within);
         let fine = View::new(&frame.fine, within);
         let found = reduce(path, &coarse, &frame.coarse.none(), coarse.all())?;

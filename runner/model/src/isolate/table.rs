@@ -34,6 +34,7 @@ pub(super) struct Table {
     ends: u32,
     repeats: Repeats,
     risk: f64,
+    rate: Option<Rate>,
 }
 
 impl Table {
@@ -46,12 +47,20 @@ impl Table {
             ends: options.ends.max(1),
             repeats: options.repeats,
             risk: (1.0 - options.confidence) / 2.0,
+            rate: None,
         }
     }
 
     /// One more run of a configuration.
     pub fn add(&mut self, set: &Set, verdict: Verdict) {
-        self.seen.entry(set.clone()).or_default().add(verdict);
+        let counts = self.seen.entry(set.clone()).or_default();
+        counts.add(verdict);
+        if *set == self.failing {
+            let counts = *counts;
+            let unsure = counts.same < counts.all() || self.repeats == Repeats::Always;
+            self.rate = (unsure && counts.same > 0 && counts.all() >= self.ends)
+                .then(|| Rate::of(counts.same, counts.all(), self.risk));
+        }
     }
 
     /// What was seen of a configuration.
@@ -77,10 +86,7 @@ impl Table {
     /// How often the failing environment fails, when a single run of a configuration does not
     /// tell.
     pub fn rate(&self) -> Option<Rate> {
-        let counts = self.counts(&self.failing);
-        let unsure = counts.same < counts.all() || self.repeats == Repeats::Always;
-        (unsure && counts.same > 0 && counts.all() >= self.ends)
-            .then(|| Rate::of(counts.same, counts.all(), self.risk))
+        self.rate
     }
 
     /// The probability that the rate is below what it is taken for.
@@ -135,7 +141,9 @@ fn once(counts: Counts) -> Result<Verdict, u32> {
         Counts { same: 1.., .. } => Ok(Verdict::Same),
         Counts { pass: 1.., .. } => Ok(Verdict::Pass),
         Counts { other: 1.., .. } => Ok(Verdict::Other),
-        Counts { unresolved: 1.., .. } => Ok(Verdict::Unresolved),
+        Counts {
+            unresolved: 1.., ..
+        } => Ok(Verdict::Unresolved),
         _ => Err(1),
     }
 }
@@ -150,7 +158,11 @@ fn repeated(counts: Counts, passes: u32) -> Result<Verdict, u32> {
     let hopeless = counts.pass == 0 && unclear >= 2;
     if hopeless || counts.all() >= passes.saturating_mul(2) {
         let other = counts.other >= counts.unresolved;
-        return Ok(if other { Verdict::Other } else { Verdict::Unresolved });
+        return Ok(if other {
+            Verdict::Other
+        } else {
+            Verdict::Unresolved
+        });
     }
     if counts.pass == 0 && unclear > 0 {
         return Err(1);

@@ -69,7 +69,10 @@ fn no_more_answers_are_wrong_than_the_confidence_allows() {
             runs[WORLDS - 1]
         );
         // That many by chance: less than once in a million.
-        assert!(wrong == 0 || tail(wrong, WORLDS, 0.01) > 1e-6, "{wrong} wrong");
+        assert!(
+            wrong == 0 || tail(wrong, WORLDS, 0.01) > 1e-6,
+            "{wrong} wrong"
+        );
         // 0.8 to the power of 20 is 1.2 %.
         assert!(unseen == 0 || tail(unseen, WORLDS, (1.0_f64 - rate).powi(20)) > 1e-6);
     }
@@ -78,7 +81,9 @@ fn no_more_answers_are_wrong_than_the_confidence_allows() {
 #[test]
 fn one_run_decides_where_the_failure_always_shows() {
     let atoms = differences(20);
-    let answer = solve(&atoms, &options(Repeats::WhenSeen), |config| fails(config.contains(&7)));
+    let answer = solve(&atoms, &options(Repeats::WhenSeen), |config| {
+        fails(config.contains(&7))
+    });
     assert_eq!(causes(&answer), [[7]]);
     assert_eq!((answer.rate, answer.confidence), (None, None));
     // The ends, what finds it, it alone, all without it.

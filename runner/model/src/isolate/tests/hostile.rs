@@ -37,12 +37,24 @@ fn what_does_not_fail_is_not_searched() {
 
 #[test]
 fn ends_that_cannot_be_judged_end_the_search() {
-    let answer = solve(&differences(9), &Options::default(), |_| Verdict::Unresolved);
-    assert_eq!(undecided(&answer), (Undecided::Failing(Verdict::Unresolved), None));
-    let answer = solve(&differences(2), &Options::default(), |config| {
-        if config.is_empty() { Verdict::Other } else { Verdict::Same }
+    let answer = solve(&differences(9), &Options::default(), |_| {
+        Verdict::Unresolved
     });
-    assert_eq!(undecided(&answer), (Undecided::Baseline(Verdict::Other), Some(vec![0, 1])));
+    assert_eq!(
+        undecided(&answer),
+        (Undecided::Failing(Verdict::Unresolved), None)
+    );
+    let answer = solve(&differences(2), &Options::default(), |config| {
+        if config.is_empty() {
+            Verdict::Other
+        } else {
+            Verdict::Same
+        }
+    });
+    assert_eq!(
+        undecided(&answer),
+        (Undecided::Baseline(Verdict::Other), Some(vec![0, 1]))
+    );
 }
 
 #[test]
@@ -51,7 +63,9 @@ fn no_difference_and_one() {
     assert!(matches!(answer.outcome, Outcome::NotApart { .. }));
     let answer = solve(&differences(0), &Options::default(), |_| Verdict::Pass);
     assert!(matches!(answer.outcome, Outcome::NotFailing { .. }));
-    let answer = solve(&differences(1), &Options::default(), |c| fails(!c.is_empty()));
+    let answer = solve(&differences(1), &Options::default(), |c| {
+        fails(!c.is_empty())
+    });
     assert_eq!((causes(&answer), answer.runs.asked), (vec![vec![0]], 2));
 }
 
@@ -73,7 +87,10 @@ fn nothing_but_the_ends_can_be_judged() {
         let Outcome::Found { causes, .. } = &answer.outcome else {
             panic!("{answer:?}");
         };
-        assert_eq!((causes[0].atoms().len(), causes[0].minimal), (count, Minimal::Unclear));
+        assert_eq!(
+            (causes[0].atoms().len(), causes[0].minimal),
+            (count, Minimal::Unclear)
+        );
     }
 }
 
@@ -96,7 +113,12 @@ fn random_verdicts_never_break_the_search() {
             ..Options::default()
         };
         let answer = solve(&atoms, &options, |config| {
-            let verdicts = [Verdict::Pass, Verdict::Same, Verdict::Other, Verdict::Unresolved];
+            let verdicts = [
+                Verdict::Pass,
+                Verdict::Same,
+                Verdict::Other,
+                Verdict::Unresolved,
+            ];
             match config.len() {
                 all if all == count && count > 0 => Verdict::Same,
                 0 => Verdict::Pass,
@@ -107,7 +129,11 @@ fn random_verdicts_never_break_the_search() {
         // Whatever is said to be a cause was seen to fail.
         if let Outcome::Found { causes, .. } = &answer.outcome {
             for cause in causes {
-                let seen = answer.judged.iter().find(|j| j.atoms == cause.atoms()).unwrap();
+                let seen = answer
+                    .judged
+                    .iter()
+                    .find(|j| j.atoms == cause.atoms())
+                    .unwrap();
                 assert!(seen.counts.same > 0);
             }
         }
@@ -170,12 +196,19 @@ fn a_group_is_opened_where_its_parts_can_be_judged() {
     let answer = solve(&atoms, &Options::default(), |c| fails(c.contains(&3)));
     assert_eq!(causes(&answer), [[3]]);
     let answer = solve(&atoms, &Options::default(), |config| {
-        if whole(config) { fails(config.contains(&3)) } else { Verdict::Unresolved }
+        if whole(config) {
+            fails(config.contains(&3))
+        } else {
+            Verdict::Unresolved
+        }
     });
     let Outcome::Found { causes, .. } = &answer.outcome else {
         panic!("{answer:?}");
     };
-    assert_eq!((causes[0].atoms(), causes[0].minimal), (vec![2, 3, 17], Minimal::Proven));
+    assert_eq!(
+        (causes[0].atoms(), causes[0].minimal),
+        (vec![2, 3, 17], Minimal::Proven)
+    );
     assert!(causes[0].members.iter().all(|m| m.part == Part::Bound));
 }
 
@@ -206,21 +239,34 @@ fn callers_that_err_are_told() {
     atoms.groups.clear();
     atoms.atoms[1].weight = f64::NAN;
     let wrong = Search::new(&atoms, options()).unwrap_err();
-    assert!(wrong.to_string().starts_with("the weight of `difference 1` is NaN"));
+    assert!(
+        wrong
+            .to_string()
+            .starts_with("the weight of `difference 1` is NaN")
+    );
     atoms.atoms[1].weight = f64::MAX;
     for confidence in [0.0, 1.0, f64::NAN] {
         let options = Options {
             confidence,
             ..options()
         };
-        assert!(matches!(Search::new(&atoms, options), Err(Invalid::Confidence(_))));
+        assert!(matches!(
+            Search::new(&atoms, options),
+            Err(Invalid::Confidence(_))
+        ));
     }
     let mut search = Search::new(&atoms, options()).unwrap();
-    assert_eq!(search.know(&[7], Verdict::Pass), Err(Invalid::Index { index: 7, count: 3 }));
+    assert_eq!(
+        search.know(&[7], Verdict::Pass),
+        Err(Invalid::Index { index: 7, count: 3 })
+    );
     assert_eq!(search.tell(0, Verdict::Pass), Err(Invalid::Ask(0)));
     let Step::Judge { start, .. } = search.next() else {
         panic!("nothing was judged");
     };
     assert_eq!(search.tell(start[0].id, Verdict::Same), Ok(()));
-    assert_eq!(search.tell(start[0].id, Verdict::Same), Err(Invalid::Ask(0)));
+    assert_eq!(
+        search.tell(start[0].id, Verdict::Same),
+        Err(Invalid::Ask(0))
+    );
 }

@@ -95,12 +95,17 @@ fn what_is_not_needed_any_more_is_called_off() {
         ..Options::default()
     };
     let mut search = Search::new(&differences(8), options).unwrap();
-    search.know(&[0, 1, 2, 3, 4, 5, 6, 7], Verdict::Same).unwrap();
+    search
+        .know(&[0, 1, 2, 3, 4, 5, 6, 7], Verdict::Same)
+        .unwrap();
     search.know(&[], Verdict::Pass).unwrap();
     let Step::Judge { start, .. } = search.next() else {
         panic!("nothing was judged");
     };
-    assert_eq!(start.iter().map(|a| a.ahead).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(
+        start.iter().map(|a| a.ahead).collect::<Vec<_>>(),
+        [false, true, true]
+    );
     search.tell(start[0].id, Verdict::Same).unwrap();
     let Step::Judge { stop, .. } = search.next() else {
         panic!("nothing is judged");
