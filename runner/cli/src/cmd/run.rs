@@ -1,6 +1,7 @@
 //! `run`: scenarios against fresh stacks, with reports.
 
 mod affected;
+mod describe;
 mod kept;
 mod seen;
 mod shape;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prodmirror_engine::agent::RunCa;
 use prodmirror_engine::bus::{Bus, BusOptions, Sink, Subscriber};
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::run::{Case, CaseOptions, Inspector, Outside, Window};
@@ -27,7 +29,7 @@ use super::engine::host_arch;
 use super::fidelity::Book;
 use super::flagged::Flagged;
 use super::pause::{self, Pause};
-use super::planned::plan_of;
+use super::planned::{authority, plan_with};
 use super::play::{self, Play};
 use crate::args::{Keep, RunArgs};
 use crate::exit::Exit;
@@ -55,6 +57,8 @@ struct Ready {
     opened: Opened,
     engine: Engine,
     plan: Plan,
+    /// The authority that its services know.
+    ca: RunCa,
     flagged: Flagged,
     roots: Vec<Vec<u8>>,
     programs: Vec<Program>,
@@ -103,7 +107,8 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
         open(session, args, &fixed, &engine.facts().arch)?.0
     };
     super::lock::gate(session, &opened, &engine, (args.locked, args.offline)).await?;
-    let (plan, roots) = plan_of(session, &opened, &engine).await?;
+    let ca = authority(&opened).map_err(|p| session.fail(p))?;
+    let (plan, roots) = plan_with(session, &opened, &engine, &ca).await?;
     let flagged = Flagged::of(&plan, &opened.flags, &programs).map_err(|p| session.fail(p))?;
     let seed = args.seed.unwrap_or_else(drawn_seed);
     let files = scenarios.files;
@@ -111,6 +116,7 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
         opened,
         engine,
         plan,
+        ca,
         flagged,
         roots,
         programs,

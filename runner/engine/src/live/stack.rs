@@ -10,7 +10,7 @@ use prodmirror_model::plan::NetworkOf;
 
 use super::board::{ReplicaKey, Status};
 use super::body;
-use super::context::{Context, key_of};
+use super::context::{Context, Current, key_of};
 use super::exec::{self, ExecOutput};
 use super::label::Role;
 use super::logs::LogBook;
@@ -24,7 +24,9 @@ use crate::reach::{Names, Reach, Target, WayIn};
 /// A stack that is up. Remove it with [`LiveStack::down`]; dropping it leaves it running
 /// (until its run's lease ends).
 pub struct LiveStack {
+    /// The context of its start: what of it no later plan changes is taken from here.
     ctx: Arc<Context>,
+    pub(super) current: Current,
     reach: Reach,
     services: BTreeMap<String, u32>,
 }
@@ -61,7 +63,7 @@ impl std::fmt::Debug for LiveStack {
 }
 
 impl LiveStack {
-    pub(super) fn new(ctx: Arc<Context>) -> Self {
+    pub(super) fn new(ctx: Arc<Context>, current: Current) -> Self {
         let mut services = BTreeMap::new();
         for (service, _) in ctx.board.keys() {
             *services.entry(service.clone()).or_default() += 1;
@@ -76,13 +78,14 @@ impl LiveStack {
         let reach = Reach::new(ctx.engine.clone(), names(&ctx), way_in);
         Self {
             ctx,
+            current,
             reach,
             services,
         }
     }
 
-    pub(super) fn context(&self) -> &Context {
-        &self.ctx
+    pub(super) fn context(&self) -> Arc<Context> {
+        self.current.get()
     }
 
     /// Its identity within the run.
@@ -189,20 +192,14 @@ impl LiveStack {
     /// # Errors
     /// Unknown service, or the engine's refusal.
     pub async fn restart(&self, service: &str) -> Result<(), Problem> {
+        let ctx = self.context();
         let mut wave = vec![service.to_owned()];
         let mut done = std::collections::BTreeSet::new();
         while !wave.is_empty() {
             let mut next = Vec::new();
             for service in wave {
                 self.restart_one(&service).await?;
-                next.extend(
-                    self.ctx
-                        .order
-                        .restarted_with
-                        .get(&service)
-                        .into_iter()
-                        .flatten(),
-                );
+                next.extend(ctx.order.restarted_with.get(&service).into_iter().flatten());
                 done.insert(service);
             }
             wave = next
@@ -243,7 +240,7 @@ impl LiveStack {
         let begun = Instant::now();
         let how = how.unwrap_or(&self.ctx.options.teardown);
         let filters = self.ctx.tags.filters();
-        self.ctx.stop.cancel();
+        self.context().stop.cancel();
         if how.graceful {
             down::stop_in_order(&self.ctx.engine, &filters, how).await;
         }
@@ -291,7 +288,7 @@ impl LiveStack {
 }
 
 /// Every name that leads to a container of the stack.
-fn names(ctx: &Context) -> Names {
+pub(super) fn names(ctx: &Context) -> Names {
     let mut names = Names::default();
     for i in &ctx.order.containers {
         let plan = &ctx.plan.containers[*i];

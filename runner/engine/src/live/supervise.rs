@@ -59,7 +59,7 @@ pub async fn confirm(ctx: &Context) -> Result<(), LiveError> {
     {
         let replica = found.label(label::REPLICA).parse().unwrap_or(1);
         let key = (found.label(label::SERVICE).to_owned(), replica);
-        if !ctx.board.get(&key).phase.is_up() {
+        if !ctx.judges(&key.0) || !ctx.board.get(&key).phase.is_up() {
             continue;
         }
         let told = ctx.board.wait(&key, |s| !s.phase.is_up());
