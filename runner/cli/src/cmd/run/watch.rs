@@ -41,6 +41,8 @@ const EVERY: Duration = Duration::from_millis(50);
 const NEW_EVERY: u32 = 5;
 /// A save is over when nothing changed for so long: editors write in several pieces.
 const QUIET: Duration = Duration::from_millis(10);
+/// What is empty has not been written yet, mostly: so long it is waited for.
+const EMPTY: Duration = Duration::from_millis(250);
 /// What changes all the time is not waited for.
 const BUSY: Duration = Duration::from_secs(1);
 /// A save that is said to be older was not seen when it happened.
@@ -277,7 +279,8 @@ impl Watch<'_> {
         while begun.elapsed() < BUSY {
             tokio::time::sleep(QUIET).await;
             let more = seen.changes(BTreeSet::new());
-            if more.paths.is_empty() {
+            let is_written = begun.elapsed() >= EMPTY || !seen.has_empty(&changes.paths);
+            if more.paths.is_empty() && is_written {
                 break;
             }
             changes.add(more);

@@ -255,7 +255,7 @@ const FLAGGED: &str = "scenario: sees it
 flags: { NEW: [on, off] }
 steps:
   - exec: { service: app, cmd: [sh, -c, 'echo $NEW'] }
-    expect: stdout == (flags.NEW ? \"on\\n\" : \"off\\n\")
+    expect: ['stdout == (flags.NEW ? \"on\\n\" : \"off\\n\")']
 ";
 const PLAIN: &str = "scenario: nobody sets it
 steps:

@@ -1,5 +1,6 @@
 //! `run --watch`: what a save makes run, and how soon.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use super::super::engine::IMAGE;
@@ -101,6 +102,18 @@ fn a_save_is_a_turn() {
     println!("from save to result, in ms: {all:?}, median {}", all[4]);
     // Far more than it takes: machines that run tests are busy.
     assert!(all[4] < 5_000, "{all:?}");
+
+    // An editor that empties the file before it writes: one save.
+    let path = project.path().join("scenarios/asks.yaml");
+    let mut file = std::fs::File::create(&path).unwrap();
+    std::thread::sleep(Duration::from_millis(120));
+    file.write_all(ASKS.replace("{0}", "404").as_bytes())
+        .unwrap();
+    drop(file);
+    let turn = until(&mut running, "waiting for a save");
+    assert!(turn.contains("1 failed"), "{turn}");
+    project.write("scenarios/asks.yaml", ASKS.replace("{0}", "200").as_bytes());
+    until(&mut running, "waiting for a save");
 
     // Production's files: what changed is told, and what runs is made again.
     let compose = std::fs::read_to_string(project.path().join("compose.yaml")).unwrap();
