@@ -384,3 +384,82 @@ async fn clear(ctx: &Context) {
         let _ = ctx.engine.remove_volume(name).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prodmirror_model::secret::Secret;
+    use serde_json::json;
+
+    use super::*;
+
+    fn container(service: &str, host: serde_json::Value) -> ContainerPlan {
+        ContainerPlan {
+            service: service.into(),
+            replica: 1,
+            body: json!({"HostConfig": host}),
+            ..ContainerPlan::default()
+        }
+    }
+
+    #[test]
+    fn who_shares_processes_or_volumes_is_made_again_too() {
+        let plan = Plan {
+            containers: vec![
+                container("app", json!({})),
+                container("trace", json!({"PidMode": "service:app"})),
+                container("ship", json!({"VolumesFrom": ["trace:ro"]})),
+                container("db", json!({})),
+            ],
+            ..Plan::default()
+        };
+        let all = with_sharers(&plan, ["app".to_owned()].into());
+        assert_eq!(
+            all.into_iter().collect::<Vec<_>>(),
+            ["app", "ship", "trace"]
+        );
+        let one = with_sharers(&plan, ["db".to_owned()].into());
+        assert_eq!(one.into_iter().collect::<Vec<_>>(), ["db"]);
+    }
+
+    #[test]
+    fn a_stack_of_other_services_is_not_changed_in_place() {
+        let of = |names: &[&str]| Plan {
+            containers: names.iter().map(|n| container(n, json!({}))).collect(),
+            ..Plan::default()
+        };
+        let services = ["app".to_owned()].into();
+        assert!(joined(&of(&["app"]), &of(&["app", "db"]), &services).is_err());
+        assert!(joined(&of(&["app", "db"]), &of(&["app"]), &services).is_err());
+        assert!(joined(&of(&["app", "db"]), &of(&["db", "app"]), &services).is_ok());
+    }
+
+    #[test]
+    fn a_file_stays_as_long_as_it_is_the_same() {
+        let file = |content: FileContent| FilePlan {
+            target: "/f".into(),
+            content,
+            mode: None,
+            uid: 0,
+            gid: 0,
+            read_only: true,
+        };
+        let path = |p: &str| file(FileContent::HostPath(p.into()));
+        let secret = |s: &str| file(FileContent::Secret(Secret::new(s)));
+        let none = BTreeSet::new();
+        assert!(is_same(&path("/p"), &path("/p"), &none));
+        assert!(!is_same(&path("/p"), &path("/q"), &none));
+        assert!(!is_same(&path("/p"), &path("/p"), &["/p/a".into()].into()));
+        assert!(is_same(&secret("a"), &secret("a"), &none));
+        assert!(!is_same(&secret("a"), &secret("b"), &none));
+        assert!(!is_same(
+            &secret("a"),
+            &file(FileContent::Text("a".into())),
+            &none
+        ));
+        let writable = FilePlan {
+            read_only: false,
+            ..secret("a")
+        };
+        assert!(!is_same(&secret("a"), &writable, &none));
+    }
+}

@@ -16,6 +16,7 @@ use super::label::Role;
 use super::logs::LogBook;
 use super::options::Teardown;
 use super::order::no_such_service;
+use super::supervise::hear;
 use super::sweep::{DownReport, sweep};
 use super::{down, subnet};
 use crate::docker::{Engine, ExecSpec};
@@ -232,6 +233,12 @@ impl LiveStack {
             .iter()
             .map(|k| self.ctx.board.get(k).id)
             .collect())
+    }
+
+    /// Waits until the engine has told of every service that has ended by now. One that cannot
+    /// be asked is noticed elsewhere.
+    pub async fn hear_of_ends(&self) {
+        let _ = hear(&self.context()).await;
     }
 
     /// Removes it. May be called again; then it removes what is left. `how` absent = as the

@@ -329,3 +329,100 @@ fn each_case_has_its_flags_and_other_services_stay() {
     );
     ended(&project, running);
 }
+
+/// A stub under TLS, asked from inside and from outside, and two services with a secret each.
+const PAYS: &str = "services:
+  app:
+    image: PYTHON
+    init: true
+    command: [sleep, infinity]
+    secrets: [one]
+  db:
+    image: PYTHON
+    init: true
+    command: [sleep, infinity]
+    secrets: [two]
+secrets: { one: { file: ./one.txt }, two: { file: ./two.txt } }
+";
+const ASKS_STUB: &str = "scenario: pays
+steps:
+  - http: { url: \"https://api.pay.example/v1\" }
+    expect: json.state == \"STATE\"
+  - exec: { service: app, cmd: [python3, -c, 'import urllib.request as r; print(r.urlopen(\"https://api.pay.example/v1\").read().decode())'] }
+    expect: stdout.contains(\"STATE\")
+  - exec: { service: app, cmd: [cat, /run/secrets/one] }
+    expect: stdout.contains(\"s3cret\")
+";
+const STUB: &str = "routes:\n  - method: GET\n    path: /v1\n    respond: { status: 200, json: { state: STATE } }\n";
+
+#[test]
+fn stubs_and_secrets_change_in_place_and_are_trusted_as_before() {
+    if !has_engine() {
+        return;
+    }
+    let mirror = "project: t\nproduction: [compose.yaml]\negress:\n  \"api.pay.example:443\": { stub: pay.yaml }\nsecrets:\n  one: { file: one.txt }\n  two: { file: two.txt }\n";
+    let project = Project::with(&[
+        ("mirror.yaml", mirror),
+        ("compose.yaml", &PAYS.replace("PYTHON", IMAGE)),
+        ("pay.yaml", &STUB.replace("STATE", "paid")),
+        ("one.txt", "s3cret-one"),
+        ("two.txt", "s3cret-two"),
+        ("scenarios/a.yaml", &ASKS_STUB.replace("STATE", "paid")),
+    ]);
+    let mut running = project.start(&["run", "--watch"], &[]);
+    let mut at = 0;
+    let mut turn = |running: &mut Running<'_>| next(running, &project, &mut at, WAITING);
+    let first = turn(&mut running);
+    assert!(first.contains("turn 1: 1 passed"), "{first}");
+    let run = project.run_id();
+    let before = ids(&run);
+
+    // The stub says something else; services that are there trust its new certificate.
+    project.write("pay.yaml", STUB.replace("STATE", "declined").as_bytes());
+    let said = turn(&mut running);
+    assert!(
+        said.contains("1 failed") && said.contains("the rest stays"),
+        "{said}"
+    );
+    project.write(
+        "scenarios/a.yaml",
+        ASKS_STUB.replace("STATE", "declined").as_bytes(),
+    );
+    let said = turn(&mut running);
+    assert!(said.contains("1 passed"), "{said}");
+    let now = ids(&run);
+    let others = replaced(&before, &now);
+    assert!(
+        matches!(&others[..], [one] if one.starts_with("stub ")),
+        "{others:?}"
+    );
+
+    // A secret, twice: what held the one before is gone, and others keep theirs.
+    let holders = || {
+        let all = left(&run);
+        all.iter()
+            .filter(|f| f.label("dev.prodmirror.role") == "files")
+            .count()
+    };
+    let mut counts = Vec::new();
+    for value in ["s3cret-three", "s3cret-four"] {
+        project.write("one.txt", value.as_bytes());
+        let said = turn(&mut running);
+        assert!(
+            said.contains("app: file /run/secrets/one: made again"),
+            "{said}"
+        );
+        assert!(said.contains("1 passed") && !said.contains(value), "{said}");
+        assert_eq!(asked(&project, "app", "cat /run/secrets/one"), value);
+        assert_eq!(asked(&project, "db", "cat /run/secrets/two"), "s3cret-two");
+        counts.push(holders());
+    }
+    assert_eq!(counts[0], counts[1]);
+    assert_eq!(replaced(&now, &ids(&run)), ["service app"]);
+    // It is guarded as before.
+    let out = "python3 -c \"import socket; socket.create_connection(('192.0.2.1', 80), 3)\" 2>&1 | tail -1";
+    let refused = asked(&project, "app", out);
+    assert!(refused.contains("Error"), "{refused}");
+    assert!(!refused.contains("timed out"), "{refused}");
+    ended(&project, running);
+}
