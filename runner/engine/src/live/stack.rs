@@ -22,6 +22,9 @@ use super::{down, subnet};
 use crate::docker::{Engine, ExecSpec};
 use crate::reach::{Names, Reach, Target, WayIn};
 
+/// An engine that says nothing for so long is not waited for.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+
 /// A stack that is up. Remove it with [`LiveStack::down`]; dropping it leaves it running
 /// (until its run's lease ends).
 pub struct LiveStack {
@@ -238,7 +241,7 @@ impl LiveStack {
     /// Waits until the engine has told of every service that has ended by now. One that cannot
     /// be asked is noticed elsewhere.
     pub async fn hear_of_ends(&self) {
-        let _ = hear(&self.context()).await;
+        let _ = tokio::time::timeout(HEARD_WITHIN, hear(&self.context())).await;
     }
 
     /// Removes it. May be called again; then it removes what is left. `how` absent = as the
