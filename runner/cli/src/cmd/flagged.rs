@@ -1,5 +1,6 @@
 //! The stacks of a run whose feature flags differ from production's.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use prodmirror_engine::run::FlagPlans;
@@ -26,16 +27,20 @@ impl Flagged {
     ///
     /// # Errors
     /// A flag that reaches no container.
-    pub fn of(plan: &Plan, choices: &Choices, programs: &[Program]) -> Result<Self, Problem> {
+    pub fn of(
+        plan: &Plan,
+        choices: &Choices,
+        programs: &[impl Borrow<Program>],
+    ) -> Result<Self, Problem> {
         let mut flagged = Self::default();
         let Some(set) = &choices.set else {
             return Ok(flagged);
         };
-        let cases = programs
-            .iter()
-            .map(|p| (&p.scenario.flags[..], Some(p.scenario.name.value.as_str())));
+        let programs = || programs.iter().map(Borrow::<Program>::borrow);
+        let cases =
+            programs().map(|p| (&p.scenario.flags[..], Some(p.scenario.name.value.as_str())));
         flagged.records = records(set, cases);
-        for program in programs {
+        for program in programs() {
             let flags = &program.scenario.flags;
             let key = key_of(flags);
             if !key.is_empty() && !flagged.plans.contains_key(&key) {
@@ -44,9 +49,9 @@ impl Flagged {
                     .insert(key, Arc::new(apply(plan, set, flags)?));
             }
         }
-        let mut each = programs.iter().map(|p| &p.scenario.flags);
+        let mut each = programs().map(|p| &p.scenario.flags);
         let as_production = each.any(|f| key_of(f).is_empty());
-        if let (false, Some(first)) = (as_production, programs.first()) {
+        if let (false, Some(first)) = (as_production, programs().next()) {
             flagged.observed.clone_from(&first.scenario.flags);
         }
         Ok(flagged)

@@ -88,8 +88,13 @@ impl Session {
 
     /// Writes to standard error. A lost terminal is no error.
     pub fn note(&self, text: &str) {
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        note(text);
     }
+}
+
+/// Writes to standard error. A lost terminal is no error.
+pub fn note(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Runs a command to its end.

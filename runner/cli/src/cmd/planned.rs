@@ -4,7 +4,7 @@ use prodmirror_engine::agent::{RunCa, trust};
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::image::{Policy, Wanted as WantedImage};
 use prodmirror_engine::live::nofile_limit;
-use prodmirror_model::diag::{ProblemKind, Problems};
+use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::lock::Lock;
 use prodmirror_model::mirror::highest_nofile;
 use prodmirror_model::plan::{self, Plan};
@@ -18,8 +18,28 @@ pub type Planned = (Plan, Vec<Vec<u8>>);
 
 /// Plans the stack of an opened project for an engine; the fidelity gate is asked here.
 pub async fn plan_of(session: &Session, opened: &Opened, engine: &Engine) -> Result<Planned, Exit> {
+    let ca = authority(opened).map_err(|p| session.fail(p))?;
+    plan_with(session, opened, engine, &ca).await
+}
+
+/// The authority that a plan's certificates are of: services that know it know none other.
+///
+/// # Errors
+/// No key can be made.
+pub fn authority(opened: &Opened) -> Result<RunCa, Problem> {
+    let name = opened.stack().map(|s| s.mirror.name.value.as_str());
+    RunCa::new(name.unwrap_or_default())
+}
+
+/// As [`plan_of`], with an authority that services know already.
+pub async fn plan_with(
+    session: &Session,
+    opened: &Opened,
+    engine: &Engine,
+    ca: &RunCa,
+) -> Result<Planned, Exit> {
     let host = engine_facts(session, opened, engine).await?;
-    let (plan, roots) = planned(opened, engine, host).map_err(|problems| {
+    let (plan, roots) = planned(opened, engine, host, ca).map_err(|problems| {
         session.tell(&problems, &opened.redactor);
         let drifted = problems.0.iter().any(|p| p.kind == ProblemKind::Drift);
         if drifted { Exit::Gate } else { Exit::Invalid }
@@ -43,10 +63,15 @@ pub async fn bare_plan(
 ) -> Result<Planned, Problems> {
     let host = engine_facts(session, opened, engine).await;
     let host = host.map_err(|_| Problems::default())?;
-    planned(opened, engine, host)
+    planned(opened, engine, host, &authority(opened)?)
 }
 
-fn planned(opened: &Opened, engine: &Engine, host: plan::HostFacts) -> Result<Planned, Problems> {
+fn planned(
+    opened: &Opened,
+    engine: &Engine,
+    host: plan::HostFacts,
+    ca: &RunCa,
+) -> Result<Planned, Problems> {
     opened
         .stack()
         .ok_or_else(Problems::default)
@@ -59,8 +84,7 @@ fn planned(opened: &Opened, engine: &Engine, host: plan::HostFacts) -> Result<Pl
             for secret in plan.secrets() {
                 opened.redactor.add("a secret of the stack", secret);
             }
-            let ca = RunCa::new(&plan.project)?;
-            let root = trust(&mut plan, &stack.extension.stubs, &ca)?;
+            let root = trust(&mut plan, &stack.extension.stubs, ca)?;
             Ok((plan, root.into_iter().collect()))
         })
 }

@@ -2,6 +2,7 @@
 
 mod affected;
 mod bundles;
+mod describe;
 mod kept;
 mod seen;
 mod shape;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prodmirror_engine::agent::RunCa;
 use prodmirror_engine::bus::{Bus, BusOptions, Sink, Subscriber};
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::run::{Aftermath, Case, CaseOptions, Inspector, Outside, Window};
@@ -28,7 +30,7 @@ use super::engine::host_arch;
 use super::fidelity::Book;
 use super::flagged::Flagged;
 use super::pause::{self, Pause};
-use super::planned::plan_of;
+use super::planned::{authority, plan_with};
 use super::play::{self, Play};
 use crate::args::{BundleWhen, Keep, RunArgs};
 use crate::bundle::Bundler;
@@ -57,6 +59,8 @@ struct Ready {
     opened: Opened,
     engine: Engine,
     plan: Plan,
+    /// The authority that its services know.
+    ca: RunCa,
     flagged: Flagged,
     roots: Vec<Vec<u8>>,
     programs: Vec<Program>,
@@ -119,7 +123,8 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
         open(session, args, &fixed, &engine.facts().arch)?.0
     };
     super::lock::gate(session, &opened, &engine, (args.locked, args.offline)).await?;
-    let (plan, roots) = plan_of(session, &opened, &engine).await?;
+    let ca = authority(&opened).map_err(|p| session.fail(p))?;
+    let (plan, roots) = plan_with(session, &opened, &engine, &ca).await?;
     let flagged = Flagged::of(&plan, &opened.flags, &programs).map_err(|p| session.fail(p))?;
     let seed = args.seed.unwrap_or_else(drawn_seed);
     let files = scenarios.files;
@@ -127,6 +132,7 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
         opened,
         engine,
         plan,
+        ca,
         flagged,
         roots,
         programs,

@@ -28,7 +28,7 @@ pub struct Replicas {
 impl LiveStack {
     /// Stops replicas by their own signals, each within its grace, and gives what they were.
     pub(super) async fn stop_replicas(&self, keys: Vec<ReplicaKey>) -> Result<Vec<Was>, Problem> {
-        let ctx = self.context();
+        let ctx = &self.context();
         let was: Vec<Was> = keys
             .into_iter()
             .map(|k| {
@@ -54,13 +54,14 @@ impl LiveStack {
     }
 
     async fn told_to_have_ended(&self, key: &ReplicaKey) {
-        let ended = self.context().board.wait(key, |s| !s.phase.is_up());
+        let ctx = self.context();
+        let ended = ctx.board.wait(key, |s| !s.phase.is_up());
         let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     }
 
     /// Starts what was stopped, and waits until it is what it was.
     pub(super) async fn start_replicas(&self, was: &[Was]) -> Result<(), Problem> {
-        let ctx = self.context();
+        let ctx = &self.context();
         let starts = was.iter().map(|(key, status)| async move {
             // The end is told before the start that follows it.
             self.told_to_have_ended(key).await;

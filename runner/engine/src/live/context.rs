@@ -1,9 +1,9 @@
 //! What all tasks that start a stack share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use prodmirror_agent::wire::Cidr;
 use prodmirror_model::event::{ServiceState, What};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::{Board, Phase, ReplicaKey, Status};
 use super::data::Saved;
 use super::error::{Failed, LiveError, ServiceFailure};
-use super::files::Files;
+use super::files::{Files, Shelf};
 use super::follow::{self, Speaker};
 use super::label::Tags;
 use super::links::Addresses;
@@ -42,15 +42,17 @@ pub struct Context {
     pub files: Files,
     pub made: Made,
     /// What steps remembered of its data.
-    pub saved: Saved,
-    /// How many one-off containers were run.
-    pub one_offs: std::sync::atomic::AtomicU32,
+    pub saved: Arc<Saved>,
+    /// How many things were made since the start: names tell them apart by it.
+    pub one_offs: Arc<std::sync::atomic::AtomicU32>,
     /// Addresses that are chosen here and not by the engine.
     pub addresses: Addresses,
     /// Ends every waiting: the start was given up, or the stack is being removed.
     pub stop: CancellationToken,
     /// Ends the following of events and logs: the stack is removed.
     pub gone: CancellationToken,
+    /// The services whose failure fails what is under way; absent = all.
+    pub judged: Option<BTreeSet<String>>,
     /// What fails the start, from the events.
     pub failures: mpsc::UnboundedSender<LiveError>,
     /// How many sandboxes start at once: it is work for the engine's CPUs.
@@ -61,7 +63,7 @@ pub struct Context {
 }
 
 /// What exists before any container does.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Made {
     /// The agent's image.
     pub agent: String,
@@ -71,10 +73,44 @@ pub struct Made {
     pub volumes: BTreeMap<String, String>,
     /// Those of them that are clones of snapshots.
     pub clones: BTreeMap<String, Given>,
-    /// The volume of files: its name and its path on the engine's host.
-    pub files: Option<(String, String)>,
-    /// The volume of secrets, likewise.
-    pub secrets: Option<(String, String)>,
+    /// The volumes of files, one for each upload that there was: their names and their paths on
+    /// the engine's host.
+    pub files: BTreeMap<u32, (String, String)>,
+    /// The volumes of secrets, likewise.
+    pub secrets: BTreeMap<u32, (String, String)>,
+}
+
+impl Made {
+    /// The volume of an upload.
+    pub fn shelf(&self, shelf: Shelf, upload: u32) -> Option<&(String, String)> {
+        match shelf {
+            Shelf::Disk => self.files.get(&upload),
+            Shelf::Memory => self.secrets.get(&upload),
+        }
+    }
+}
+
+/// The context that a stack has at present: another one when services of it are made again as
+/// another plan says. Cloning is cheap and shares it.
+#[derive(Clone)]
+pub struct Current(Arc<RwLock<Arc<Context>>>);
+
+impl Current {
+    /// That of the stack's start.
+    pub fn new(ctx: Arc<Context>) -> Self {
+        Self(Arc::new(RwLock::new(ctx)))
+    }
+
+    /// What it is now.
+    pub fn get(&self) -> Arc<Context> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    /// Another one from now on.
+    pub fn set(&self, ctx: Arc<Context>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = ctx;
+    }
 }
 
 /// A network on the engine.
@@ -101,19 +137,18 @@ pub struct Sandbox {
     pub addresses: BTreeMap<String, IpAddr>,
 }
 
-/// The sandboxes of all replicas that own one.
-#[derive(Debug, Default)]
-pub struct Sandboxes(BTreeMap<ReplicaKey, watch::Sender<Sandbox>>);
+/// The sandboxes of all replicas that own one. Cloning is cheap and shares them.
+#[derive(Debug, Clone, Default)]
+pub struct Sandboxes(Arc<BTreeMap<ReplicaKey, watch::Sender<Sandbox>>>);
 
 impl Sandboxes {
     /// None of them made.
     pub fn new(owners: impl IntoIterator<Item = ReplicaKey>) -> Self {
-        Self(
-            owners
-                .into_iter()
-                .map(|k| (k, watch::channel(Sandbox::default()).0))
+        let each = owners.into_iter();
+        Self(Arc::new(
+            each.map(|k| (k, watch::channel(Sandbox::default()).0))
                 .collect(),
-        )
+        ))
     }
 
     /// The owner of the network that a replica of another service joins: the replica of the
@@ -156,6 +191,12 @@ pub fn key_of(c: &ContainerPlan) -> ReplicaKey {
 }
 
 impl Context {
+    /// Whether the failure of a service fails what is under way.
+    pub fn judges(&self, service: &str) -> bool {
+        let judged = self.judged.as_ref();
+        judged.is_none_or(|services| services.contains(service))
+    }
+
     /// Waits for something, unless the start is given up.
     pub async fn until<T>(&self, wait: impl Future<Output = T>) -> Result<T, LiveError> {
         tokio::select! {

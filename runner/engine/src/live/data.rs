@@ -1,6 +1,7 @@
 //! The data of a running stack: remembered, and put back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prodmirror_model::diag::{Problem, ProblemKind, nearest};
@@ -38,8 +39,13 @@ impl LiveStack {
         let of = given.clone.clone();
         self.paused(&volume, async {
             let made = clones.fork(&stack, &of).await?;
-            let saved = &self.context().saved.0;
-            let old = saved.lock().ok().and_then(|mut s| s.insert(key, made));
+            let ctx = self.context();
+            let old = ctx
+                .saved
+                .0
+                .lock()
+                .ok()
+                .and_then(|mut s| s.insert(key, made));
             match old {
                 Some(old) => clones.discard(&stack, &old).await,
                 None => Ok(()),
@@ -74,8 +80,8 @@ impl LiveStack {
     }
 
     fn saved(&self, volume: &str, name: &str) -> Result<String, Problem> {
-        let saved = &self.context().saved.0;
-        let all = saved.lock().map(|s| s.clone()).unwrap_or_default();
+        let ctx = self.context();
+        let all = ctx.saved.0.lock().map(|s| s.clone()).unwrap_or_default();
         let key = (volume.to_owned(), name.to_owned());
         all.get(&key).cloned().ok_or_else(|| {
             let names: Vec<&str> = all
@@ -94,7 +100,7 @@ impl LiveStack {
     }
 
     /// A volume, the clone that it is, and who gave it.
-    fn clone_of(&self, volume: Option<&str>) -> Result<(String, Given, &Clones), Problem> {
+    fn clone_of(&self, volume: Option<&str>) -> Result<(String, Given, Arc<Clones>), Problem> {
         let ctx = self.context();
         let all = &ctx.made.clones;
         let names: Vec<&str> = all.keys().map(String::as_str).collect();
@@ -127,7 +133,7 @@ impl LiveStack {
         let clones = ctx
             .options
             .data
-            .as_deref()
+            .clone()
             .ok_or_else(|| Problem::new(ProblemKind::Start, "the stack has no store"))?;
         Ok((name.clone(), given.clone(), clones))
     }

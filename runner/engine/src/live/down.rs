@@ -26,13 +26,15 @@ pub async fn stop_in_order(engine: &Engine, labels: &[String], how: &Teardown) {
         .into_iter()
         .filter(|f| f.label(label::ROLE) == "service" && f.state == "running")
         .collect();
-    let waves = waves(services);
-    let all = async {
-        for wave in waves {
-            join_all(wave.iter().map(|c| stop(engine, c, how.grace))).await;
-        }
-    };
+    let all = stop_all(engine, services, how.grace);
     let _ = tokio::time::timeout(how.deadline, all).await;
+}
+
+/// Stops containers of services, dependents before what they depend on.
+pub async fn stop_all(engine: &Engine, services: Vec<Found>, grace: Option<Duration>) {
+    for wave in waves(services) {
+        join_all(wave.iter().map(|c| stop(engine, c, grace))).await;
+    }
 }
 
 async fn stop(engine: &Engine, container: &Found, grace: Option<Duration>) {

@@ -6,7 +6,7 @@
 
 mod directory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -47,14 +47,17 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 struct Placed {
     shelf: Shelf,
+    /// Which upload it came with.
+    upload: u32,
     number: usize,
     target: String,
     read_only: bool,
 }
 
-/// All files of a stack.
+/// All files of a stack. Its entries are those of the last upload.
 #[derive(Debug, Default)]
 pub struct Files {
+    upload: u32,
     disk: Vec<Entry>,
     memory: Vec<Entry>,
     placed: Vec<Vec<Placed>>,
@@ -66,11 +69,45 @@ impl Files {
     /// # Errors
     /// [`ProblemKind::MissingFile`] when a file of the project cannot be read.
     pub fn gather(containers: &[&ContainerPlan]) -> Result<Self, Problem> {
-        let mut files = Self::default();
+        Self::default().and(containers, |_, _| None)
+    }
+
+    /// Gathers the files of these containers for a further upload. `there` says of a file of a
+    /// container (both by their positions) where it is, when that is to stay: by the same of
+    /// the containers before.
+    ///
+    /// # Errors
+    /// As [`Files::gather`].
+    pub fn again(
+        &self,
+        upload: u32,
+        containers: &[&ContainerPlan],
+        there: impl Fn(usize, usize) -> Option<(usize, usize)>,
+    ) -> Result<Self, Problem> {
+        let files = Self {
+            upload,
+            ..Self::default()
+        };
+        files.and(containers, |container, file| {
+            let (container, file) = there(container, file)?;
+            self.placed.get(container)?.get(file).cloned()
+        })
+    }
+
+    fn and(
+        self,
+        containers: &[&ContainerPlan],
+        there: impl Fn(usize, usize) -> Option<Placed>,
+    ) -> Result<Self, Problem> {
+        let mut files = self;
         let mut shared: BTreeMap<(PathBuf, bool, Option<u32>, u32, u32), usize> = BTreeMap::new();
-        for container in containers {
+        for (position, container) in containers.iter().enumerate() {
             let mut placed = Vec::with_capacity(container.files.len());
-            for file in &container.files {
+            for (number, file) in container.files.iter().enumerate() {
+                if let Some(there) = there(position, number) {
+                    placed.push(there);
+                    continue;
+                }
                 let shelf = match file.content.is_secret() {
                     true => Shelf::Memory,
                     false => Shelf::Disk,
@@ -87,6 +124,7 @@ impl Files {
                 let target = file.target.clone();
                 placed.push(Placed {
                     shelf,
+                    upload: files.upload,
                     number,
                     target,
                     read_only: file.read_only,
@@ -113,6 +151,29 @@ impl Files {
         number
     }
 
+    /// Which upload its entries are for.
+    pub fn upload(&self) -> u32 {
+        self.upload
+    }
+
+    /// Whether that is the one of the stack's start.
+    pub fn is_first(&self) -> bool {
+        self.upload == 0
+    }
+
+    /// The name of something that an upload needs.
+    pub fn named(&self, what: &str) -> String {
+        match self.upload {
+            0 => what.to_owned(),
+            n => format!("{what}-again-{n}"),
+        }
+    }
+
+    /// The uploads of which something is still in use.
+    pub fn used(&self) -> BTreeSet<u32> {
+        self.placed.iter().flatten().map(|p| p.upload).collect()
+    }
+
     /// The entries of a shelf.
     pub fn entries(&self, shelf: Shelf) -> &[Entry] {
         match shelf {
@@ -135,27 +196,28 @@ impl Files {
 
     /// The mounts of a container as `HostConfig.Binds` has them: paths on the engine's host
     /// inside the volumes' own directories.
-    pub fn binds(&self, container: usize, root: impl Fn(Shelf) -> String) -> Vec<String> {
+    pub fn binds(&self, container: usize, root: impl Fn(Shelf, u32) -> String) -> Vec<String> {
         let placed = self.placed.get(container).map_or(&[][..], Vec::as_slice);
         placed
             .iter()
             .map(|p| {
                 let mode = if p.read_only { "ro" } else { "rw" };
-                format!("{}/{}:{}:{mode}", root(p.shelf), p.number, p.target)
+                let root = root(p.shelf, p.upload);
+                format!("{root}/{}:{}:{mode}", p.number, p.target)
             })
             .collect()
     }
 
     /// The mounts of a container as `HostConfig.Mounts` has them from API 1.45 on: parts of
     /// volumes.
-    pub fn mounts(&self, container: usize, volume: impl Fn(Shelf) -> String) -> Vec<Value> {
+    pub fn mounts(&self, container: usize, volume: impl Fn(Shelf, u32) -> String) -> Vec<Value> {
         let placed = self.placed.get(container).map_or(&[][..], Vec::as_slice);
         placed
             .iter()
             .map(|p| {
                 json!({
                     "Type": "volume",
-                    "Source": volume(p.shelf),
+                    "Source": volume(p.shelf, p.upload),
                     "Target": p.target,
                     "ReadOnly": p.read_only,
                     "VolumeOptions": {"NoCopy": true, "Subpath": p.number.to_string()},

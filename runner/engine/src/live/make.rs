@@ -49,10 +49,7 @@ impl Maker<'_> {
                 .map_err(|p| LiveError::Refused(Box::new(p)))
         };
         let volumes = self.make_volumes(chosen);
-        let shelf = |shelf: Shelf| async move {
-            let made = self.make_shelf(files, shelf).await;
-            made.map_err(|e| failed("make the volume of files", &e))
-        };
+        let shelf = |shelf: Shelf| async move { self.make_shelf(files, shelf).await };
         // All are waited for, so that nothing is made after the stack was given up.
         let (agent, networks, volumes, disk, memory) = tokio::join!(
             agent,
@@ -67,8 +64,8 @@ impl Maker<'_> {
             networks: networks?,
             volumes,
             clones,
-            files: disk?,
-            secrets: memory?,
+            files: disk?.map(|v| (files.upload(), v)).into_iter().collect(),
+            secrets: memory?.map(|v| (files.upload(), v)).into_iter().collect(),
         };
         let volumes = self.plan.volumes.iter();
         // A clone has the owner and rights that it was sealed with.
@@ -242,11 +239,11 @@ impl Maker<'_> {
     }
 
     /// Makes the volume of files or of secrets, if there are any.
-    async fn make_shelf(
+    pub async fn make_shelf(
         &self,
         files: &Files,
         shelf: Shelf,
-    ) -> Result<Option<(String, String)>, EngineError> {
+    ) -> Result<Option<(String, String)>, LiveError> {
         if files.entries(shelf).is_empty() {
             return Ok(None);
         }
@@ -265,14 +262,16 @@ impl Maker<'_> {
                 ("secrets", options)
             }
         };
-        let name = self.tags.name(name);
+        let name = self.tags.name(&files.named(name));
         let labels = self.tags.labels(Role::Files);
         let new = NewVolume {
             name: name.clone(),
             labels,
             options,
         };
-        let path = self.engine.create_volume(&new).await?;
+        let path = self.engine.create_volume(&new).await;
+        let path =
+            path.map_err(|e| LiveError::Engine(Box::new(e.problem("make the volume of files"))))?;
         Ok(Some((name, path)))
     }
 }
@@ -285,7 +284,7 @@ fn no_subnet(network: &str) -> LiveError {
 }
 
 /// Keys of the volumes that these containers mount.
-fn used_volumes(chosen: &[&ContainerPlan]) -> BTreeSet<String> {
+pub fn used_volumes(chosen: &[&ContainerPlan]) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for c in chosen {
         let Some(host) = c.body.get("HostConfig") else {

@@ -14,7 +14,7 @@ impl LiveStack {
     /// # Errors
     /// The engine cannot be asked, or one of them is gone.
     pub async fn observe(&self) -> Result<Observation, Problem> {
-        let ctx = self.context();
+        let ctx = &self.context();
         let asked = ctx.order.containers.iter().map(|i| observe(ctx, *i));
         let containers = try_join_all(asked)
             .await

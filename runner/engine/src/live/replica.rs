@@ -28,6 +28,12 @@ pub async fn start(ctx: Arc<Context>, position: usize) -> Result<(), LiveError> 
     let key = key_of(plan);
     let made = match &plan.network {
         NetworkOf::Own => {
+            // A service that is made again finds its network, with all that guards it.
+            if let Some(network) = standing_sandbox(&ctx, &key) {
+                let mode = format!("container:{network}");
+                let made = create(&ctx, plan, position, mode).await?;
+                return go_on(ctx.clone(), position, made).await;
+            }
             let network = sandbox::create(&ctx, plan, position).await?;
             let mode = format!("container:{network}");
             if plan.care.own_address {
@@ -94,8 +100,10 @@ async fn create(
         let made = ctx.board.wait(&owner, |s| !s.id.is_empty());
         containers.insert(other, ctx.until(made).await?.id);
     }
-    let root = |shelf: Shelf| shelf_of(ctx, shelf).map(|(_, path)| path.clone());
-    let volume = |shelf: Shelf| shelf_of(ctx, shelf).map(|(name, _)| name.clone());
+    let shelf = |shelf: Shelf, upload: u32| {
+        let made = ctx.made.shelf(shelf, upload);
+        made.cloned().unwrap_or_default()
+    };
     let mut parts = ServiceParts {
         network_mode,
         labels: labels(ctx, plan),
@@ -105,11 +113,9 @@ async fn create(
     };
     // Parts of volumes can be mounted from API 1.45 on; before, paths of the engine's host.
     if ctx.engine.facts().api_at_least(1, 45) {
-        parts.mounts = ctx
-            .files
-            .mounts(position, |s| volume(s).unwrap_or_default());
+        parts.mounts = ctx.files.mounts(position, |s, upload| shelf(s, upload).0);
     } else {
-        parts.binds = ctx.files.binds(position, |s| root(s).unwrap_or_default());
+        parts.binds = ctx.files.binds(position, |s, upload| shelf(s, upload).1);
     }
     let mut body = body::service(plan, &parts);
     if let Some(address) = own_address(ctx, plan) {
@@ -181,11 +187,10 @@ async fn refuse_root(ctx: &Context, plan: &ContainerPlan) -> Result<(), LiveErro
     Err(ctx.failure(&key_of(plan), Failed::NotStarted(what)).await)
 }
 
-fn shelf_of(ctx: &Context, shelf: Shelf) -> Option<&(String, String)> {
-    match shelf {
-        Shelf::Disk => ctx.made.files.as_ref(),
-        Shelf::Memory => ctx.made.secrets.as_ref(),
-    }
+/// The sandbox of a replica that has one already.
+fn standing_sandbox(ctx: &Context, key: &ReplicaKey) -> Option<String> {
+    let sandbox = ctx.sandboxes.get(key)?;
+    sandbox.ready.then_some(sandbox.id)
 }
 
 /// Labels from which another process can list, reach and stop the service.

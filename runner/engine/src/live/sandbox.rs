@@ -226,7 +226,7 @@ fn secrets_bind(ctx: &Context, plan: &ContainerPlan, position: usize) -> Vec<Str
         };
         joined && ctx.files.uses(at, Shelf::Memory)
     });
-    match &ctx.made.secrets {
+    match ctx.made.secrets.values().next() {
         Some((name, _)) if shares => vec![format!("{name}:{SECRETS_DIR}")],
         _ => Vec::new(),
     }

@@ -10,21 +10,27 @@ use prodmirror_model::plan::NetworkOf;
 
 use super::board::{ReplicaKey, Status};
 use super::body;
-use super::context::{Context, key_of};
+use super::context::{Context, Current, key_of};
 use super::exec::{self, ExecOutput};
 use super::label::Role;
 use super::logs::LogBook;
 use super::options::Teardown;
 use super::order::no_such_service;
+use super::supervise::hear;
 use super::sweep::{DownReport, sweep};
 use super::{down, subnet};
 use crate::docker::{Engine, ExecSpec};
 use crate::reach::{Names, Reach, Target, WayIn};
 
+/// An engine that says nothing for so long is not waited for.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+
 /// A stack that is up. Remove it with [`LiveStack::down`]; dropping it leaves it running
 /// (until its run's lease ends).
 pub struct LiveStack {
+    /// The context of its start: what of it no later plan changes is taken from here.
     ctx: Arc<Context>,
+    pub(super) current: Current,
     reach: Reach,
     services: BTreeMap<String, u32>,
 }
@@ -61,7 +67,7 @@ impl std::fmt::Debug for LiveStack {
 }
 
 impl LiveStack {
-    pub(super) fn new(ctx: Arc<Context>) -> Self {
+    pub(super) fn new(ctx: Arc<Context>, current: Current) -> Self {
         let mut services = BTreeMap::new();
         for (service, _) in ctx.board.keys() {
             *services.entry(service.clone()).or_default() += 1;
@@ -76,13 +82,14 @@ impl LiveStack {
         let reach = Reach::new(ctx.engine.clone(), names(&ctx), way_in);
         Self {
             ctx,
+            current,
             reach,
             services,
         }
     }
 
-    pub(super) fn context(&self) -> &Context {
-        &self.ctx
+    pub(super) fn context(&self) -> Arc<Context> {
+        self.current.get()
     }
 
     /// Its identity within the run.
@@ -189,20 +196,14 @@ impl LiveStack {
     /// # Errors
     /// Unknown service, or the engine's refusal.
     pub async fn restart(&self, service: &str) -> Result<(), Problem> {
+        let ctx = self.context();
         let mut wave = vec![service.to_owned()];
         let mut done = std::collections::BTreeSet::new();
         while !wave.is_empty() {
             let mut next = Vec::new();
             for service in wave {
                 self.restart_one(&service).await?;
-                next.extend(
-                    self.ctx
-                        .order
-                        .restarted_with
-                        .get(&service)
-                        .into_iter()
-                        .flatten(),
-                );
+                next.extend(ctx.order.restarted_with.get(&service).into_iter().flatten());
                 done.insert(service);
             }
             wave = next
@@ -237,13 +238,19 @@ impl LiveStack {
             .collect())
     }
 
+    /// Waits until the engine has told of every service that has ended by now. One that cannot
+    /// be asked is noticed elsewhere.
+    pub async fn hear_of_ends(&self) {
+        let _ = tokio::time::timeout(HEARD_WITHIN, hear(&self.context())).await;
+    }
+
     /// Removes it. May be called again; then it removes what is left. `how` absent = as the
     /// options of its start say.
     pub async fn down(&self, how: Option<&Teardown>) -> DownReport {
         let begun = Instant::now();
         let how = how.unwrap_or(&self.ctx.options.teardown);
         let filters = self.ctx.tags.filters();
-        self.ctx.stop.cancel();
+        self.context().stop.cancel();
         if how.graceful {
             down::stop_in_order(&self.ctx.engine, &filters, how).await;
         }
@@ -291,7 +298,7 @@ impl LiveStack {
 }
 
 /// Every name that leads to a container of the stack.
-fn names(ctx: &Context) -> Names {
+pub(super) fn names(ctx: &Context) -> Names {
     let mut names = Names::default();
     for i in &ctx.order.containers {
         let plan = &ctx.plan.containers[*i];

@@ -10,10 +10,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, ReplicaKey};
-use super::context::{Context, Sandboxes, key_of};
-use super::data::Saved;
+use super::context::{Context, Current, Sandboxes, key_of};
 use super::error::LiveError;
-use super::files::Files;
+use super::files::{Files, Shelf};
 use super::label::{self, Tags};
 use super::lease::Owner;
 use super::logs::LogBook;
@@ -165,11 +164,12 @@ impl Attempt {
             secrets_ready: watch::channel(false).0,
             stop: CancellationToken::new(),
             gone: CancellationToken::new(),
+            judged: None,
             failures,
             files,
             made,
-            saved: Saved::default(),
-            one_offs: std::sync::atomic::AtomicU32::new(0),
+            saved: Arc::default(),
+            one_offs: Arc::default(),
             addresses,
             engine: self.engine,
             plan: self.plan.clone(),
@@ -178,14 +178,20 @@ impl Attempt {
             tags: self.tags,
             sink: self.sink,
         });
-        ctx.beside(events::watch(ctx.clone(), since));
-        let mut tasks = spawn_all(&ctx);
+        let current = Current::new(ctx.clone());
+        ctx.beside(events::watch(current.clone(), since));
+        let mut tasks = JoinSet::new();
+        // In this order they ask for the engine's CPUs: long chains of dependents first.
+        for position in 0..ctx.order.containers.len() {
+            spawn_one(&ctx, position, &mut tasks);
+        }
+        spawn_uploads(&ctx, &mut tasks);
         let mut ended = supervise(&ctx, &mut tasks, &mut failed, &self.cancel, begun).await;
         if ended.is_ok() {
             ended = confirm(&ctx).await;
         }
         match ended {
-            Ok(()) => Ok(LiveStack::new(ctx)),
+            Ok(()) => Ok(LiveStack::new(ctx, current)),
             Err(first) => {
                 let root = give_up(&ctx, tasks, &mut failed, first).await;
                 ctx.gone.cancel();
@@ -224,23 +230,23 @@ impl Attempt {
     }
 }
 
-/// Starts every replica, and the uploads that they wait for.
-fn spawn_all(ctx: &Arc<Context>) -> JoinSet<Result<(), LiveError>> {
-    let mut tasks = JoinSet::new();
-    // In this order they ask for the engine's CPUs: long chains of dependents first.
-    for position in 0..ctx.order.containers.len() {
-        let plan = &ctx.plan.containers[ctx.order.containers[position]];
-        if plan.is_stand_in() {
-            tasks.spawn(stub::start(ctx.clone(), position));
-        } else {
-            tasks.spawn(replica::start(ctx.clone(), position));
-        }
+/// Starts a replica (`position` in [`Order::containers`]).
+pub fn spawn_one(ctx: &Arc<Context>, position: usize, tasks: &mut JoinSet<Result<(), LiveError>>) {
+    let plan = &ctx.plan.containers[ctx.order.containers[position]];
+    if plan.is_stand_in() {
+        tasks.spawn(stub::start(ctx.clone(), position));
+    } else {
+        tasks.spawn(replica::start(ctx.clone(), position));
     }
-    if ctx.made.files.is_some() {
+}
+
+/// Starts the uploads that replicas wait for.
+pub fn spawn_uploads(ctx: &Arc<Context>, tasks: &mut JoinSet<Result<(), LiveError>>) {
+    let last = ctx.files.upload();
+    if ctx.made.shelf(Shelf::Disk, last).is_some() {
         tasks.spawn(upload::files(ctx.clone()));
     }
-    if ctx.made.secrets.is_some() {
+    if ctx.made.shelf(Shelf::Memory, last).is_some() {
         tasks.spawn(upload::secrets(ctx.clone()));
     }
-    tasks
 }

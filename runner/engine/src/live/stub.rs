@@ -60,17 +60,14 @@ async fn create(ctx: &Context, plan: &ContainerPlan, position: usize) -> Result<
         endpoints.insert(network.id.clone(), attachment.endpoint.clone());
     }
     let (mut binds, mut mounts) = (Vec::new(), Vec::new());
-    let part = |shelf: Shelf, of: fn(&(String, String)) -> &String| {
-        let made = match shelf {
-            Shelf::Disk => ctx.made.files.as_ref(),
-            Shelf::Memory => ctx.made.secrets.as_ref(),
-        };
-        made.map(of).cloned().unwrap_or_default()
+    let part = |shelf: Shelf, upload: u32| {
+        let made = ctx.made.shelf(shelf, upload);
+        made.cloned().unwrap_or_default()
     };
     if ctx.engine.facts().api_at_least(1, 45) {
-        mounts = ctx.files.mounts(position, |s| part(s, |m| &m.0));
+        mounts = ctx.files.mounts(position, |s, upload| part(s, upload).0);
     } else {
-        binds = ctx.files.binds(position, |s| part(s, |m| &m.1));
+        binds = ctx.files.binds(position, |s, upload| part(s, upload).1);
     }
     let host = plan.body.get("HostConfig").cloned().unwrap_or_default();
     let body = json!({

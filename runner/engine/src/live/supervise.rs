@@ -12,6 +12,7 @@ use super::context::{Context, key_of};
 use super::error::{Failed, LiveError};
 use super::label;
 use super::watch::verdict;
+use crate::docker::EngineError;
 
 /// How long requests under way may take after the start was given up.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(45);
@@ -51,24 +52,36 @@ pub async fn supervise(
 /// Asks once whether every service that was started still runs: a process that ended at once
 /// may have ended before the engine told of it.
 pub async fn confirm(ctx: &Context) -> Result<(), LiveError> {
-    let there = ctx.engine.find_containers(&ctx.tags.filters()).await;
-    let there = there.map_err(|e| ctx.engine_failed("list containers", &e))?;
+    let ended = hear(ctx).await;
+    let ended = ended.map_err(|e| ctx.engine_failed("list containers", &e))?;
+    for key in ended.iter().filter(|k| ctx.judges(&k.0)) {
+        if let Some(what) = verdict(ctx, key) {
+            return Err(ctx.failure(key, what).await);
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the engine has told of every end that it shows, and gives whose they are.
+pub async fn hear(ctx: &Context) -> Result<Vec<ReplicaKey>, EngineError> {
+    let there = ctx.engine.find_containers(&ctx.tags.filters()).await?;
+    let mut ended = Vec::new();
     for found in there
         .iter()
         .filter(|f| f.state == "exited" || f.state == "restarting")
     {
         let replica = found.label(label::REPLICA).parse().unwrap_or(1);
         let key = (found.label(label::SERVICE).to_owned(), replica);
-        if !ctx.board.get(&key).phase.is_up() {
+        let status = ctx.board.get(&key);
+        if status.id != found.id || !status.phase.is_up() {
             continue;
         }
         let told = ctx.board.wait(&key, |s| !s.phase.is_up());
-        let told = tokio::time::timeout(EVENT_WITHIN, told).await;
-        if let Some(what) = told.ok().and_then(|_| verdict(ctx, &key)) {
-            return Err(ctx.failure(&key, what).await);
+        if tokio::time::timeout(EVENT_WITHIN, told).await.is_ok() {
+            ended.push(key);
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Lets requests under way end, so that nothing is made after the sweep, and finds the

@@ -17,11 +17,11 @@ const FILES_DIR: &str = "/files";
 
 /// Uploads all files of the stack at once, through a container that is never started.
 pub async fn files(ctx: Arc<Context>) -> Result<(), LiveError> {
-    let Some((volume, _)) = &ctx.made.files else {
+    let Some((volume, _)) = ctx.made.shelf(Shelf::Disk, ctx.files.upload()) else {
         return Ok(());
     };
     let failed = |e: &EngineError| ctx.engine_failed("upload files", e);
-    let id = create_holder(&ctx, "files", volume, FILES_DIR).await?;
+    let id = create_holder(&ctx, &ctx.files.named("files"), volume, FILES_DIR).await?;
     let tar = archive(ctx.files.entries(Shelf::Disk).to_vec());
     ctx.engine
         .put_archive_stream(&id, FILES_DIR, tar)
@@ -37,11 +37,11 @@ pub async fn files(ctx: Arc<Context>) -> Result<(), LiveError> {
 /// Uploads the secrets into their volume in memory, which must be mounted by somebody who
 /// runs: the first sandbox that holds it, or a container of its own.
 pub async fn secrets(ctx: Arc<Context>) -> Result<(), LiveError> {
-    let Some((volume, _)) = &ctx.made.secrets else {
+    let Some((volume, _)) = ctx.made.shelf(Shelf::Memory, ctx.files.upload()) else {
         return Ok(());
     };
     let failed = |e: &EngineError| ctx.engine_failed("upload secrets", e);
-    let id = match holder(&ctx) {
+    let id = match holder(&ctx).filter(|_| ctx.files.is_first()) {
         Some(owner) => ctx.until(ctx.sandboxes.wait(&owner, |s| s.ready)).await?.id,
         None => start_holder(&ctx, volume).await?,
     };
@@ -89,7 +89,13 @@ fn holder(ctx: &Context) -> Option<ReplicaKey> {
 
 /// Starts a container that does nothing but hold the secrets' volume; gives its id.
 async fn start_holder(ctx: &Context, volume: &str) -> Result<String, LiveError> {
-    let id = create_holder(ctx, "secrets", volume, sandbox::SECRETS_DIR).await?;
+    let id = create_holder(
+        ctx,
+        &ctx.files.named("secrets"),
+        volume,
+        sandbox::SECRETS_DIR,
+    )
+    .await?;
     ctx.going()?;
     ctx.engine
         .start_container(&id)

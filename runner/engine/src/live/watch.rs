@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use prodmirror_model::plan::{ContainerPlan, End};
 
 use super::board::{Phase, ReplicaKey};
-use super::context::{Context, key_of};
+use super::context::{Context, Current, key_of};
 use super::error::{Failed, LiveError};
 use super::label;
 use crate::docker::EngineEvent;
@@ -22,12 +22,15 @@ const AGAIN_AFTER: Duration = Duration::from_millis(400);
 
 /// Follows the events of a stack until it is removed. `since` is the engine's time before
 /// its first container, nanoseconds.
-pub async fn watch(ctx: Arc<Context>, since: i64) {
-    let labels = ctx.tags.filters();
+pub async fn watch(current: Current, since: i64) {
+    let (engine, labels) = {
+        let ctx = current.get();
+        (ctx.engine.clone(), ctx.tags.filters())
+    };
     let mut since = since;
     let mut failed = 0;
     loop {
-        let mut events = ctx.engine.events(&labels, since);
+        let mut events = engine.events(&labels, since);
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
@@ -35,13 +38,13 @@ pub async fn watch(ctx: Arc<Context>, since: i64) {
                     // The same instant is asked for again, so an event may come twice, but
                     // none is missed; all reactions to them bear that.
                     since = since.max(event.at_nanos);
-                    react(&ctx, &event).await;
+                    react(&current.get(), &event).await;
                 }
                 Err(e) => {
                     failed += 1;
                     if failed > ATTEMPTS {
                         let lost = LiveError::Engine(Box::new(e.problem("follow its events")));
-                        let _ = ctx.failures.send(lost);
+                        let _ = current.get().failures.send(lost);
                         failed = 0;
                     }
                     break;
@@ -57,7 +60,10 @@ async fn react(ctx: &Arc<Context>, event: &EngineEvent) {
     let replica = text(label::REPLICA).parse().unwrap_or(1);
     let key: ReplicaKey = (text(label::SERVICE).to_owned(), replica);
     match text(label::ROLE) {
-        "service" | "stub" => service_event(ctx, &key, event).await,
+        // What is told of a container that another one has replaced is of no account.
+        "service" | "stub" if ctx.board.get(&key).id == event.id => {
+            service_event(ctx, &key, event).await;
+        }
         "sandbox" if event.action == "die" && !ctx.stop.is_cancelled() => {
             let code = text("exitCode");
             let what = Failed::Sandbox(format!("its sandbox ended with exit code {code}"));
@@ -91,7 +97,7 @@ async fn unhealthy(ctx: &Arc<Context>, key: &ReplicaKey, id: &str) {
         s.health_output = state.health_output;
         s.phase = Phase::Unhealthy;
     });
-    if !ctx.order.optional.contains(&key.0) {
+    if !ctx.order.optional.contains(&key.0) && ctx.judges(&key.0) {
         let output = ctx.board.get(key).health_output;
         let _ = ctx
             .failures
@@ -129,7 +135,7 @@ async fn died(ctx: &Arc<Context>, key: &ReplicaKey, event: &EngineEvent) {
         };
     });
     // While its start is still being answered, who asked for it judges.
-    let judge = before.phase != Phase::Created && !ctx.stop.is_cancelled();
+    let judge = before.phase != Phase::Created && !ctx.stop.is_cancelled() && ctx.judges(&key.0);
     if let Some(what) = verdict(ctx, key).filter(|_| judge) {
         let _ = ctx.failures.send(ctx.failure(key, what).await);
     }

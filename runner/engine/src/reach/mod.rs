@@ -8,7 +8,7 @@ mod tunnel;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use prodmirror_model::diag::{Problem, ProblemKind};
@@ -43,7 +43,7 @@ pub struct Reach {
 
 struct Inner {
     engine: Engine,
-    names: Names,
+    names: RwLock<Names>,
     way_in: WayIn,
     /// Whether this host routes to the stack's networks.
     direct: bool,
@@ -56,11 +56,18 @@ struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.names.all().collect();
+        let names = self.names();
+        let names: Vec<&str> = names.all().collect();
         f.debug_struct("Reach")
             .field("names", &names)
             .field("direct", &self.direct)
             .finish()
+    }
+}
+
+impl Inner {
+    fn names(&self) -> RwLockReadGuard<'_, Names> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,7 +88,7 @@ impl Reach {
         let over = CancellationToken::new();
         let inner = Inner {
             engine,
-            names,
+            names: RwLock::new(names),
             way_in,
             direct,
             tunnel: OnceCell::new(),
@@ -146,7 +153,13 @@ impl Reach {
 
     /// Whether a name belongs to the stack.
     pub fn knows(&self, host: &str) -> bool {
-        self.inner.names.knows(host)
+        self.inner.names().knows(host)
+    }
+
+    /// Lets names lead elsewhere from now on: containers were made again.
+    pub fn rename(&self, names: Names) {
+        let old = &self.inner.names;
+        *old.write().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
     /// Whether this host routes to the stack's containers.
@@ -155,7 +168,10 @@ impl Reach {
     }
 
     fn target(&self, host: &str, port: u16) -> Result<SocketAddr, Problem> {
-        Ok(SocketAddr::new(self.inner.names.find(host)?.address, port))
+        Ok(SocketAddr::new(
+            self.inner.names().find(host)?.address,
+            port,
+        ))
     }
 
     async fn tunnel(&self) -> Result<&TunnelClient, Problem> {

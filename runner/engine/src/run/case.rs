@@ -101,6 +101,11 @@ pub async fn play(
         None => run(program, world, sink, options, stop, &case).await,
     };
     let took = begun.elapsed();
+    // A service that died in it is told of before its end.
+    tokio::select! {
+        () = world.settled() => {}
+        () = stop.stopping() => {}
+    }
     sink.emit(What::CaseFinished {
         case,
         outcome,

@@ -27,7 +27,7 @@ pub use dispatcher::{
     StackRefused,
 };
 pub use inspect::{Halt, Inspector};
-pub use on_engine::{EngineStacks, FlagPlans, Keep, Observer};
+pub use on_engine::{EngineStacks, FlagPlans, Keep, Observer, Running};
 pub use pulse::pulse;
 pub use read_back::ReadBack;
 pub use seed::Seed;

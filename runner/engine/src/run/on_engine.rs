@@ -1,6 +1,7 @@
 //! Stacks on an engine: what the dispatcher starts, and what steps see of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,13 +11,14 @@ use prodmirror_model::flags::OverrideKey;
 use prodmirror_model::plan::{Observation, Plan};
 use prodmirror_model::secret::Secret;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::dispatcher::{Finished, Need, Stack, StackFactory, StackRefused};
 use super::read_back::ReadBack;
 use super::stop::Stop;
 use crate::bus::Sink;
 use crate::docker::Engine;
-use crate::live::{LiveError, LiveStack, Remains, Teardown, UpOptions, up};
+use crate::live::{LiveError, LiveStack, Remade, Remains, Remake, Teardown, UpOptions, up};
 use crate::step::StackWorld;
 use crate::step::world::{Later, World};
 use crate::store::Clones;
@@ -85,17 +87,19 @@ impl EngineStacks {
         self.flag_plans.get(flags)
     }
 
+    fn planned(&self, need: &Need) -> Result<&Arc<Plan>, StackRefused> {
+        self.plan_of(&need.flags).ok_or_else(|| StackRefused {
+            reason: "nothing was planned for its feature flags".to_owned(),
+            lost: false,
+        })
+    }
+
     async fn bring_up(&self, need: &Need, stop: &Stop) -> Result<LiveStack, StackRefused> {
         let mut options = (self.options)(UpOptions::new(self.run.clone(), need.stack.clone()));
         options.timeout = self.timeout;
         options.data.clone_from(&self.data);
         options.snapshots.clone_from(&need.data);
-        let Some(plan) = self.plan_of(&need.flags) else {
-            return Err(StackRefused {
-                reason: "nothing was planned for its feature flags".to_owned(),
-                lost: false,
-            });
-        };
+        let plan = self.planned(need)?;
         let cancel = options.cancel.clone();
         let began = Instant::now();
         self.sink.emit(What::StackStarting {
@@ -111,7 +115,7 @@ impl EngineStacks {
                 start.await
             }
         };
-        let live = started.map_err(|e| self.refuse(need, &e))?;
+        let live = started.map_err(|e| self.refuse(&need.stack, &e))?;
         self.sink.emit(What::StackReady {
             stack: need.stack.clone(),
             took_ms: ms(began),
@@ -142,14 +146,14 @@ impl EngineStacks {
         }))
     }
 
-    fn refuse(&self, need: &Need, e: &LiveError) -> StackRefused {
+    fn refuse(&self, stack: &str, e: &LiveError) -> StackRefused {
         let problem = e.problem();
         let reason = match &problem.help {
             Some(help) => format!("{} ({help})", problem.message),
             None => problem.message.clone(),
         };
         self.sink.emit(What::StackFailed {
-            stack: need.stack.clone(),
+            stack: stack.to_owned(),
             service: e.service().map(str::to_owned),
             reason: reason.clone(),
             log: e.log().to_vec(),
@@ -161,6 +165,68 @@ impl EngineStacks {
     }
 }
 
+impl EngineStacks {
+    /// Starts a stack, as [`StackFactory::start`] does.
+    ///
+    /// # Errors
+    /// It could not be had, which the sink was told.
+    pub async fn bring(&self, need: &Need, stop: &Stop) -> Result<Running, StackRefused> {
+        let live = Arc::new(self.bring_up(need, stop).await?);
+        let observing = self.observe(need, &live);
+        Ok(Running {
+            world: self.world(&live, need),
+            live,
+            observing,
+            keep: self.keep,
+            sink: self.sink.clone(),
+            stop: stop.clone(),
+        })
+    }
+
+    fn world(&self, live: &Arc<LiveStack>, need: &Need) -> Arc<StackWorld> {
+        let plan = self.plan_of(&need.flags).unwrap_or(&self.plan);
+        let world = StackWorld::new(live.clone(), plan);
+        let world = world.with_roots(self.roots.clone());
+        Arc::new(world.with_secrets(self.secrets.clone()))
+    }
+
+    /// Makes services of a stack again, as the plan says that `need` is about. `changed` are
+    /// files of this machine with another content than the stack was given.
+    ///
+    /// # Errors
+    /// It could not be done, which the sink was told; the stack's other services still run.
+    pub async fn remake(
+        &self,
+        running: &mut Running,
+        need: &Need,
+        (services, changed): (BTreeSet<String>, BTreeSet<PathBuf>),
+        stop: &Stop,
+    ) -> Result<Remade, StackRefused> {
+        let plan = self.planned(need)?;
+        let cancel = CancellationToken::new();
+        let how = Remake {
+            plan: plan.clone(),
+            services,
+            changed,
+            cancel: cancel.clone(),
+        };
+        let live = running.live.clone();
+        let remade = live.remake(how);
+        tokio::pin!(remade);
+        let remade = tokio::select! {
+            remade = &mut remade => remade,
+            () = stop.stopping() => {
+                cancel.cancel();
+                remade.await
+            }
+        };
+        let stack = live.id();
+        let remade = remade.map_err(|e| self.refuse(stack, &e))?;
+        running.world = self.world(&live, need);
+        Ok(remade)
+    }
+}
+
 impl StackFactory for EngineStacks {
     fn start<'a>(
         &'a self,
@@ -168,23 +234,7 @@ impl StackFactory for EngineStacks {
         stop: &'a Stop,
     ) -> Later<'a, Result<Box<dyn Stack>, StackRefused>> {
         Box::pin(async move {
-            let live = self.bring_up(need, stop).await?;
-            let live = Arc::new(live);
-            let world = StackWorld::new(
-                live.clone(),
-                self.plan_of(&need.flags).unwrap_or(&self.plan),
-            )
-            .with_roots(self.roots.clone())
-            .with_secrets(self.secrets.clone());
-            let observing = self.observe(need, &live);
-            let stack = Running {
-                live,
-                observing,
-                world: Arc::new(world),
-                keep: self.keep,
-                sink: self.sink.clone(),
-                stop: stop.clone(),
-            };
+            let stack = self.bring(need, stop).await?;
             Ok(Box::new(stack) as Box<dyn Stack>)
         })
     }
@@ -201,7 +251,8 @@ fn ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-struct Running {
+/// A stack that runs on an engine.
+pub struct Running {
     live: Arc<LiveStack>,
     /// The reading back, which needs the containers.
     observing: Option<JoinHandle<()>>,
@@ -209,6 +260,13 @@ struct Running {
     keep: Keep,
     sink: Arc<dyn Sink>,
     stop: Stop,
+}
+
+impl Running {
+    /// Its services that ended, or are unhealthy.
+    pub fn fallen(&self) -> BTreeSet<String> {
+        self.live.fallen()
+    }
 }
 
 impl Stack for Running {

@@ -137,6 +137,10 @@ impl World for StackWorld {
         self.stack.logs().cursor()
     }
 
+    fn settled(&self) -> Later<'_, ()> {
+        Box::pin(self.stack.hear_of_ends())
+    }
+
     fn log_lines(&self, service: &str, after: Cursor) -> Vec<LogLine> {
         self.stack.logs().lines(service, after)
     }

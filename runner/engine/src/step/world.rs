@@ -54,6 +54,11 @@ pub trait World: Send + Sync {
     /// The present end of the stack's log.
     fn log_end(&self) -> Cursor;
 
+    /// Waits until it is known of all services that have ended that they did.
+    fn settled(&self) -> Later<'_, ()> {
+        Box::pin(async {})
+    }
+
     /// The lines of a service after a cursor.
     fn log_lines(&self, service: &str, after: Cursor) -> Vec<LogLine>;
 

@@ -83,6 +83,14 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// Whether one of these is empty: it was opened to be written anew.
+    pub fn has_empty(&self, paths: &BTreeSet<PathBuf>) -> bool {
+        let mut marks = paths.iter().filter_map(|p| self.0.get(p));
+        marks.any(|m| m.as_ref().is_some_and(|m| m.size == 0))
+    }
+}
+
 impl Changes {
     /// Takes over what changed later.
     pub fn add(&mut self, other: Self) {
@@ -142,5 +150,9 @@ mod tests {
         std::fs::write(at("c"), "1").unwrap();
         assert_eq!(changed([at("c")].into()), [at("c")].into());
         assert_eq!(changed([at("c")].into()), BTreeSet::new());
+        assert!(!seen.has_empty(&[at("a"), at("b")].into()));
+        std::fs::write(at("a"), "").unwrap();
+        seen.changes(BTreeSet::new());
+        assert!(seen.has_empty(&[at("a"), at("b")].into()));
     }
 }

@@ -9,23 +9,24 @@ use prodmirror_engine::bus::{NoSink, Sink, Subscriber};
 use prodmirror_engine::image::provide_all;
 use prodmirror_engine::live::UpOptions;
 use prodmirror_engine::live::lease::{Hold, Lease};
-use prodmirror_engine::run::{
-    Counts, Dispatcher, EngineStacks, FlagPlans, Keep, Limits, Stop, pulse,
-};
+use prodmirror_engine::run::{Counts, Dispatcher, EngineStacks, Keep, Limits, Stop, pulse};
 use prodmirror_engine::step::Program;
 use prodmirror_engine::store::Clones;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::{CaseId, Event, What};
+use prodmirror_model::flags::OverrideKey;
 use prodmirror_model::lock;
+use prodmirror_model::plan::Plan;
 use prodmirror_model::project::SecretSource;
 
 use super::affected::{is_part_of, with_needs};
-use super::kept::{Kept, Relay};
+use super::kept::{Kept, Relay, Shapes};
 use super::seen::{self, Changes, Seen};
 use super::shape::Shape;
-use super::{REPORTS, Ready, check_window, filter, refuse_shell};
+use super::{REPORTS, Ready, check_window, filter, parse_all, refuse_shell};
 use crate::args::RunArgs;
-use crate::cmd::planned::{images_of, plan_of};
+use crate::cmd::flagged::Flagged;
+use crate::cmd::planned::{images_of, plan_with};
 use crate::cmd::{Session, data, play};
 use crate::exit::Exit;
 use crate::report::look::count;
@@ -40,6 +41,8 @@ const EVERY: Duration = Duration::from_millis(50);
 const NEW_EVERY: u32 = 5;
 /// A save is over when nothing changed for so long: editors write in several pieces.
 const QUIET: Duration = Duration::from_millis(10);
+/// What is empty has not been written yet, mostly: so long it is waited for.
+const EMPTY: Duration = Duration::from_millis(250);
 /// What changes all the time is not waited for.
 const BUSY: Duration = Duration::from_secs(1);
 /// A save that is said to be older was not seen when it happened.
@@ -71,7 +74,10 @@ struct Watch<'a> {
     relay: Arc<Relay>,
     kept: Arc<Kept>,
     clones: Option<Arc<Clones>>,
-    shape: Option<Shape>,
+    /// What a stack is planned as, before certificates are made for it.
+    bare: Option<Plan>,
+    /// Files that changed since what was planned last.
+    pending: BTreeSet<PathBuf>,
     turn: u32,
     /// Whether its images have not been looked for yet.
     new_plan: bool,
@@ -105,7 +111,8 @@ impl Ready {
             relay: relay.clone(),
             kept: Arc::new(Kept::new(maker)),
             clones,
-            shape: Shape::of(&ready.opened, &ready.engine),
+            bare: Shape::plan_of(&ready.opened, &ready.engine),
+            pending: BTreeSet::new(),
             turn: 0,
             new_plan: true,
             told: BTreeSet::new(),
@@ -237,7 +244,14 @@ impl Watch<'_> {
                 named.insert(path.clone());
             }
         }
-        named.extend(self.shape.iter().flat_map(Shape::files).cloned());
+        let shape = self.bare.iter().map(|plan| Shape::of(plan, opened));
+        named.extend(shape.flat_map(|s| s.files().cloned().collect::<Vec<_>>()));
+        named.extend(
+            project
+                .flags
+                .iter()
+                .filter_map(|f| f.file.as_ref().map(|p| p.path.clone())),
+        );
         let mut all = BTreeSet::new();
         for path in named {
             seen::below(&path, &mut all);
@@ -265,7 +279,8 @@ impl Watch<'_> {
         while begun.elapsed() < BUSY {
             tokio::time::sleep(QUIET).await;
             let more = seen.changes(BTreeSet::new());
-            if more.paths.is_empty() {
+            let is_written = begun.elapsed() >= EMPTY || !seen.has_empty(&changes.paths);
+            if more.paths.is_empty() && is_written {
                 break;
             }
             changes.add(more);
@@ -288,37 +303,61 @@ impl Watch<'_> {
             .collect();
         self.session
             .note(&format!("\nsaved {}\n", names.join(", ")));
-        let opened = self.session.open(&ready.engine.facts().arch)?;
+        // What keeps it from being planned is mended by another save.
+        self.pending.extend(changes.paths.iter().cloned());
+        let fixed = parse_all(self.session, &self.args.flags, crate::flags::fixed)?;
+        let mut opened = self.session.open(&ready.engine.facts().arch)?;
+        if let Err(problems) = opened.set_flags(&fixed) {
+            self.session.tell(&problems, &opened.redactor);
+            return Err(Exit::Invalid);
+        }
         self.session.tell(&opened.problems, &opened.redactor);
         if opened.problems.has_errors() {
             return Err(Exit::Invalid);
         }
         let asked = (self.args.locked, self.args.offline);
         crate::cmd::lock::gate(self.session, &opened, &ready.engine, asked).await?;
-        let (plan, roots) = plan_of(self.session, &opened, &ready.engine).await?;
-        let shape = Shape::of(&opened, &ready.engine);
-        let differs = match (&self.shape, &shape) {
-            (Some(before), Some(now)) => before.differs(now, &changes.paths),
-            _ => super::shape::Differs(vec!["the stack".into()]),
+        let (plan, roots) = plan_with(self.session, &opened, &ready.engine, &ready.ca).await?;
+        let bare = Shape::plan_of(&opened, &ready.engine);
+        let changed = std::mem::take(&mut self.pending);
+        let before = self
+            .bare
+            .as_ref()
+            .map(|plan| Shape::of(plan, &ready.opened));
+        let now = bare.as_ref().map(|plan| Shape::of(plan, &opened));
+        let same = match (&before, &now) {
+            (Some(before), Some(now)) => before.differs(now, &changed).is_nothing(),
+            _ => false,
         };
         ready.opened = opened;
-        self.shape = shape;
-        if differs.0.is_empty() {
-            self.session
-                .note("nothing of what runs is changed by it: the stack stays\n");
-            return Ok(true);
-        }
-        self.session.note(&format!(
-            "{}: the whole stack is made again, with fresh data\n",
-            differs.0.join(", ")
-        ));
         ready.plan = plan;
         ready.roots = roots;
-        self.relay.turn_to(Arc::new(NoSink));
-        let maker = maker(ready, &self.dir.id, &self.relay, self.clones.clone());
-        self.kept.replace(maker).await;
-        self.new_plan = true;
+        self.bare = bare;
+        self.kept.changed(&changed).await;
+        if same {
+            self.session
+                .note("nothing of what runs is changed by it: the stack stays\n");
+        } else {
+            self.new_plan = true;
+        }
         Ok(true)
+    }
+
+    /// Tells of which stacks the turn will be: one for each combination of feature flags.
+    async fn aim(&self, ready: &mut Ready, programs: &[Arc<Program>]) -> Result<(), Problem> {
+        let choices = &ready.opened.flags;
+        ready.flagged = Flagged::of(&ready.plan, choices, programs)?;
+        let mut shapes = Shapes::new();
+        if let Some(bare) = &self.bare {
+            shapes.insert(OverrideKey::new(), Shape::of(bare, &ready.opened));
+            let flagged = Flagged::of(bare, choices, programs)?;
+            for (key, plan) in &flagged.plans {
+                shapes.insert(key.clone(), Shape::of(plan, &ready.opened));
+            }
+        }
+        let maker = maker(ready, &self.dir.id, &self.relay, self.clones.clone());
+        self.kept.aim(maker, shapes).await;
+        Ok(())
     }
 
     /// Reads scenarios again, and tells their mistakes; those without that a change is part of.
@@ -405,6 +444,10 @@ impl Watch<'_> {
             let maker = maker(ready, &self.dir.id, &self.relay, self.clones.clone());
             self.kept.replace(maker).await;
         }
+        if let Err(p) = self.aim(ready, &programs).await {
+            session.fail(p);
+            return;
+        }
         let cases = play::cases(session, args, &programs, &options, |p| realism.unmet(p));
         let (bus, reports) = match ready.bus(session, args, &self.dir) {
             Ok((bus, reports)) => (Arc::new(bus), reports),
@@ -432,6 +475,7 @@ impl Watch<'_> {
             Ok(())
         };
         if let Err(problems) = provided {
+            self.new_plan = true;
             session.tell(&problems, &ready.opened.redactor);
             self.exit = Exit::Stack;
             return;
@@ -513,8 +557,7 @@ fn maker(ready: &Ready, run: &str, sink: &Arc<Relay>, data: Option<Arc<Clones>>)
     EngineStacks {
         engine: ready.engine.clone(),
         plan: Arc::new(ready.plan.clone()),
-        // All scenarios share one stack, which has production's flags.
-        flag_plans: FlagPlans::default(),
+        flag_plans: ready.flagged.plans.clone(),
         observed: Default::default(),
         run: run.to_owned(),
         sink: sink.clone(),

@@ -1,6 +1,7 @@
 //! `run` for those who write scenarios: which of them run, step by step, and at every save.
 
 mod pause;
+mod remake;
 mod select;
 mod watch;
 

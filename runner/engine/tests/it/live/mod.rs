@@ -3,6 +3,7 @@
 mod agree;
 mod connect;
 mod ecs;
+mod ends;
 mod files;
 mod inspected;
 mod kubernetes;
