@@ -8,11 +8,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod files;
 mod inner;
 mod look;
+mod record;
 mod snapshot;
 
 pub use files::{FmtArgs, NewArgs, SchemaArgs, SchemaOf};
 pub use inner::InnerArgs;
 pub use look::{AuditArgs, DiffArgs, FailOn};
+pub use record::RecordArgs;
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
 
 /// Run scenarios against a mirror of production.
@@ -119,6 +121,8 @@ pub enum Verb {
     Init(InitArgs),
     /// Write a scenario file: of a kind of step, a curl command, a HAR, an OpenAPI operation, a log
     New(NewArgs),
+    /// Write a scenario file of what you click: a proxy before the gateway of a mirror of `up`
+    Record(RecordArgs),
     /// Format scenario files
     Fmt(FmtArgs),
     /// Print the JSON Schema of scenario files or of mirror.yaml, or pages on the kinds of steps

@@ -166,6 +166,11 @@ pub fn value_of(json: &Json, indent: usize) -> String {
     value(json, indent, &|s| text(s))
 }
 
+/// A value in one line, whose texts are templates.
+pub fn in_line(json: &Json) -> String {
+    flow(json, &|s| text(s))
+}
+
 /// A value behind `key:`, whose texts are what they are.
 fn literal(json: &Json, indent: usize) -> String {
     value(json, indent, &|s| plain(s))

@@ -95,6 +95,16 @@ impl Hosts {
         }
     }
 
+    /// The base URL that was said, or that there is only one of.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Base URLs of services that publish ports.
+    pub fn published(&self) -> &[String] {
+        &self.published
+    }
+
     /// Whether steps can reach the host of a URL as it is.
     pub fn knows(&self, url: &str) -> bool {
         self.known.contains(host_of(url))

@@ -28,8 +28,9 @@ struct Given {
     from: String,
 }
 
-/// Replaces values by captures.
-pub fn link(steps: &mut [Step], answers: &[Answer]) {
+/// Replaces values by captures. Gives the values that were captured, each with the step and the
+/// name.
+pub fn link(steps: &mut [Step], answers: &[Answer]) -> BTreeMap<String, (usize, String)> {
     // Values that came from an answer, and values that the client had itself.
     let mut given: BTreeMap<String, Given> = BTreeMap::new();
     let mut own: BTreeSet<String> = BTreeSet::new();
@@ -114,9 +115,16 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
             );
         }
     }
+    let is_used = |g: &Given| used.iter().any(|u| u.step == g.step && u.from == g.from);
+    let named = given
+        .iter()
+        .filter(|(_, g)| is_used(g))
+        .map(|(value, g)| (value.clone(), (g.step, g.name.clone())))
+        .collect();
     for g in used {
         steps[g.step].capture.push((g.name, g.from));
     }
+    named
 }
 
 /// Replaces values of a request, wherever they stand.
@@ -183,7 +191,7 @@ fn in_json(json: &mut Json, key: &str, take: &mut impl FnMut(&str, &str) -> Opti
     }
 }
 
-fn scalar(json: &Json) -> Option<String> {
+pub fn scalar(json: &Json) -> Option<String> {
     match json {
         Json::String(s) if !s.is_empty() => Some(s.clone()),
         Json::Number(n) => Some(n.to_string()),
@@ -222,7 +230,7 @@ fn leaves(
 }
 
 /// Whether a value is one that names something: by the key that it stands under, or by itself.
-fn is_id(key: &str, value: &Json) -> bool {
+pub fn is_id(key: &str, value: &Json) -> bool {
     let lower = key.to_ascii_lowercase();
     let by_key = [
         "id",

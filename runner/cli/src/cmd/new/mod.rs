@@ -14,6 +14,7 @@ mod options;
 mod sample;
 mod schema;
 mod shell;
+mod stable;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,8 @@ use prodmirror_model::source::{SourceFile, io_reason};
 use serde_json::json;
 
 use self::draft::Draft;
-use self::host::Hosts;
+pub use self::har::{TOO_LONG, useless};
+pub use self::host::Hosts;
 use super::Session;
 use crate::args::{Format, NewArgs};
 use crate::exit::Exit;
@@ -53,19 +55,65 @@ struct Made {
 fn make(session: &Session, args: &NewArgs) -> Result<Exit, Problem> {
     let mut hosts = Hosts::new(session, args.host.as_deref())?;
     let made = text(session, args, &mut hosts)?;
+    let path = out_path(session, args.out.as_deref(), args.name.as_deref(), &made.name);
+    put(session, &made, &path, args.force)?;
+    Ok(Exit::Ok)
+}
+
+/// A recording that just ended, and where its scenario goes.
+pub struct Recording<'a> {
+    /// The name that it was given.
+    pub name: Option<&'a str>,
+    /// Where the scenario is written; `-` is standard output.
+    pub out: &'a Path,
+    /// Whether a file that is there is written over.
+    pub force: bool,
+    /// Whether static files become steps too.
+    pub all: bool,
+    /// Values of the project's secrets, by their names.
+    pub known: Vec<(String, String)>,
+}
+
+/// Writes the scenario of a recording (HAR), and says what was left out.
+///
+/// # Errors
+/// It holds no request, or the file cannot be written.
+pub fn recorded(
+    session: &Session,
+    har: &serde_json::Value,
+    recording: &Recording<'_>,
+    hosts: &mut Hosts,
+) -> Result<(), Problem> {
+    let mut draft = Draft::default();
+    for (name, value) in &recording.known {
+        draft.secrets.know(name, value);
+    }
+    let draft = har::of(har, hosts, (draft, recording.all)).map_err(|why| {
+        let what = format!("no scenario is written: {why}");
+        Problem::new(ProblemKind::InvalidValue, what)
+    })?;
+    let made = of_draft(&draft, recording.name);
+    put(session, &made, recording.out, recording.force)
+}
+
+fn put(session: &Session, made: &Made, path: &Path, force: bool) -> Result<(), Problem> {
     let text = checked(&made.text)?;
-    let to_output = args.out.as_deref() == Some(Path::new("-"));
-    let path = match &args.out {
-        Some(path) => path.clone(),
-        None => default_path(session, args.name.as_deref().unwrap_or(&made.name)),
-    };
+    let to_output = path == Path::new("-");
     if to_output {
         session.print(&text);
     } else {
-        write(&session.context.cwd.join(&path), &path, &text, args.force)?;
+        write(&session.context.cwd.join(path), path, &text, force)?;
     }
-    tell(session, &made, &path, to_output);
-    Ok(Exit::Ok)
+    tell(session, made, path, to_output);
+    Ok(())
+}
+
+/// Where a scenario is written: where it was said, or by its name.
+pub fn out_path(session: &Session, out: Option<&Path>, name: Option<&str>, usual: &str) -> PathBuf {
+    match out {
+        Some(path) => path.to_owned(),
+        None => default_path(session, name.unwrap_or(usual)),
+    }
 }
 
 fn tell(session: &Session, made: &Made, path: &Path, to_output: bool) {
@@ -215,6 +263,13 @@ fn slug(name: &str) -> String {
     }
 }
 
+/// A URL's path and query for people, without values of secret parameters.
+pub fn shown_url(url: &str) -> String {
+    let mut secrets = draft::Secrets::default();
+    let shown = secrets.clean_url(draft::split_url(url).1);
+    draft::without_marks(&shown, "***")
+}
+
 /// The path of a URL, for names.
 fn path_of(url: &str) -> String {
     let path = draft::split_url(url)
@@ -226,7 +281,21 @@ fn path_of(url: &str) -> String {
     if path.is_empty() { "/".into() } else { path }
 }
 
+/// Writes a file that only its owner can read.
+///
+/// # Errors
+/// It is there already and `force` is not given, or it cannot be written.
+pub fn write_private(path: &Path, shown: &Path, text: &str, force: bool) -> Result<(), Problem> {
+    write_as(path, shown, text, (force, 0o600))
+}
+
 fn write(path: &Path, shown: &Path, text: &str, force: bool) -> Result<(), Problem> {
+    write_as(path, shown, text, (force, 0o666))
+}
+
+fn write_as(path: &Path, shown: &Path, text: &str, how: (bool, u32)) -> Result<(), Problem> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let (force, mode) = how;
     let fail = |e: std::io::Error| {
         let what = format!("cannot write {}: {}", shown.display(), io_reason(&e));
         Problem::new(ProblemKind::Conflict, what)
@@ -234,11 +303,13 @@ fn write(path: &Path, shown: &Path, text: &str, force: bool) -> Result<(), Probl
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(fail)?;
     }
-    let made = match force {
-        true => std::fs::File::create(path),
-        false => std::fs::File::create_new(path),
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).mode(mode);
+    match force {
+        true => options.create(true).truncate(true),
+        false => options.create_new(true),
     };
-    let mut file = made.map_err(|e| {
+    let mut file = options.open(path).map_err(|e| {
         if e.kind() == std::io::ErrorKind::AlreadyExists {
             let what = format!("{} is there already", shown.display());
             Problem::new(ProblemKind::Conflict, what)
