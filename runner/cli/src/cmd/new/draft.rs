@@ -108,6 +108,19 @@ pub struct Step {
     pub hints: Vec<String>,
     /// Values for later steps, as YAML.
     pub capture: Vec<(String, String)>,
+    /// A statement in the place of the request.
+    pub sql: Option<Sql>,
+}
+
+/// A statement of a database.
+#[derive(Debug)]
+pub struct Sql {
+    /// The database.
+    pub service: String,
+    /// The statement.
+    pub query: String,
+    /// Values of its parameters.
+    pub params: Vec<Json>,
 }
 
 /// Who asks.

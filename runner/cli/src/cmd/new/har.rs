@@ -71,7 +71,7 @@ pub fn of(har: &Json, hosts: &mut Hosts, (mut draft, all): (Draft, bool)) -> Res
     }
     let mut left: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut others: BTreeMap<String, usize> = BTreeMap::new();
-    let origin = main_origin(&entries, all).ok_or("no request in it asks for more than static files")?;
+    let origin = main_origin(&entries, all).ok_or_else(|| none_of(&entries, all))?;
     let mut answers: Vec<Answer> = Vec::new();
     let mut cookies: BTreeSet<String> = BTreeSet::new();
     for entry in entries {
@@ -139,6 +139,16 @@ fn main_origin(entries: &[&Json], all: bool) -> Option<String> {
     // Of equal ones the first.
     let most = counts.iter().rev().max_by_key(|(_, n)| *n)?;
     Some(most.0.to_owned())
+}
+
+/// Why nothing of a recording can become a step.
+fn none_of(entries: &[&Json], all: bool) -> String {
+    let mut left: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for why in entries.iter().filter_map(|e| useless(e, all)) {
+        *left.entry(why).or_default() += 1;
+    }
+    let left: Vec<String> = left.iter().map(|(why, n)| format!("{n} {why}")).collect();
+    format!("no request in it can become a step: {}", left.join(", "))
 }
 
 /// Why a request is not part of a scenario; with `all`, static files are.
@@ -254,8 +264,7 @@ fn one(
             }
             continue;
         }
-        let own =
-            OWN.contains(&lower.as_str()) || lower.starts_with("sec-") || lower.starts_with(':');
+        let own = is_own(&lower);
         let any = lower == "accept" && (value.contains("*/*") || value.contains("text/html"));
         if !own && !any {
             step.headers.push((name.to_owned(), value.to_owned()));
@@ -299,6 +308,11 @@ fn one(
         location: find(&response["headers"], "location").map(str::to_owned),
     };
     (step, answer)
+}
+
+/// Whether a header is one that browsers send by themselves, or that a step sets.
+pub fn is_own(lower: &str) -> bool {
+    OWN.contains(&lower) || lower.starts_with("sec-") || lower.starts_with(':')
 }
 
 fn body(request: &Json, step: &mut Step, draft: &mut Draft) -> Body {

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::draft::{Body, Step, identifier, is_marked, is_secret, mark, split_url};
 use super::emit::quoted;
+use super::statement;
 
 /// A value of so many characters is the same one wherever it stands.
 const CERTAIN: usize = 6;
@@ -129,6 +130,15 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) -> BTreeMap<String, (usize, 
 
 /// Replaces values of a request, wherever they stand.
 fn replace(step: &mut Step, take: &mut impl FnMut(&str, &str) -> Option<String>) {
+    if let Some(sql) = &mut step.sql {
+        sql.query = statement::replaced(&sql.query, |l| take(&l.value, l.of));
+        for p in &mut sql.params {
+            if let Some(new) = scalar(p).and_then(|t| take(&t, "id")) {
+                *p = Json::from(new);
+            }
+        }
+        return;
+    }
     let (base, rest) = split_url(&step.url);
     let (path, query) = match rest.split_once('?') {
         Some((p, q)) => (p, Some(q)),

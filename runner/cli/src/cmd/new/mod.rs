@@ -15,6 +15,8 @@ mod sample;
 mod schema;
 mod shell;
 mod stable;
+mod statement;
+mod trace;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -163,8 +165,17 @@ fn text(session: &Session, args: &NewArgs, hosts: &mut Hosts) -> Result<Made, Pr
         let of = format!("--openapi {}", path.display());
         let operation = args.operation.as_deref().unwrap_or_default();
         openapi::draft(&cwd.join(path), operation, hosts).map_err(|w| invalid(&of, w))?
-    } else if let Some(given) = &args.from_log {
-        log::draft(given, hosts, cwd).map_err(|w| invalid("--from-log", w))?
+    } else if !args.from_log.is_empty() {
+        let matches = matches(&args.matches)?;
+        log::draft(&args.from_log, (&matches, cwd), hosts).map_err(|w| invalid("--from-log", w))?
+    } else if let Some(path) = &args.from_trace {
+        let of = format!("--from-trace {}", path.display());
+        let asked = trace::Asked {
+            matches: &matches(&args.matches)?,
+            trace: args.trace_id.as_deref(),
+            sql: args.sql,
+        };
+        trace::draft(&cwd.join(path), &asked, hosts).map_err(|w| invalid(&of, w))?
     } else {
         let kind = args.kind.as_deref().unwrap_or("http");
         let (name, text) =
@@ -177,6 +188,32 @@ fn text(session: &Session, args: &NewArgs, hosts: &mut Hosts) -> Result<Made, Pr
         });
     };
     Ok(of_draft(&draft, args.name.as_deref()))
+}
+
+/// `KEY=VALUE` each.
+fn matches(given: &[String]) -> Result<Vec<(String, String)>, Problem> {
+    let pair = |text: &String| {
+        let pair = text.split_once('=').filter(|(k, v)| !k.is_empty() && !v.is_empty());
+        let pair = pair.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        pair.ok_or_else(|| {
+            let what = format!("`--match {text}` is not KEY=VALUE");
+            Problem::new(ProblemKind::InvalidValue, what).help("for example --match client=203.0.113.9")
+        })
+    };
+    given.iter().map(pair).collect()
+}
+
+/// How long after the one before a request came, for people; nothing where that is no time.
+fn after(gap: std::time::Duration) -> Option<String> {
+    let millis = gap.as_millis();
+    let text = match millis {
+        0..10 => return None,
+        10..1000 => format!("{millis} ms"),
+        1000..60_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
+        60_000..3_600_000 => format!("{} min {} s", millis / 60_000, millis / 1000 % 60),
+        _ => format!("{} h {} min", millis / 3_600_000, millis / 60_000 % 60),
+    };
+    Some(format!("It came {} after the one before.", text.replace(".0 s", " s")))
 }
 
 fn of_draft(draft: &Draft, name: Option<&str>) -> Made {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::draft::{Body, Secrets, Step, is_secret, mark, split_url};
+use super::draft::{Body, Secrets, Step, is_marked, is_secret, mark, split_url};
 use super::emit::in_line;
 use super::link::{is_id, scalar};
 
@@ -15,6 +15,10 @@ const DEPTH: usize = 4;
 const FIELDS: usize = 60;
 /// Keys of an object that are looked at as fields; one with more is a table.
 const KEYS: usize = 40;
+/// Items of a list that are looked at, and that are expected, at most.
+const LOOKED: usize = 100;
+/// See [`LOOKED`].
+const ITEMS: usize = 3;
 
 /// Values that the client sent, up to and with each step, by the name of their field.
 pub fn sent(steps: &[Step]) -> Vec<BTreeSet<(String, String)>> {
@@ -83,6 +87,9 @@ pub fn expect(
         step.expect
             .push(format!("{{ jsonpath: $, partial: {partial} }}"));
     }
+    let mut lists = Vec::new();
+    in_lists(json, "$", DEPTH, &same, &mut lists);
+    step.expect.extend(lists);
     let mut room = FIELDS;
     step.schema.get_or_insert(form_of(json, "", DEPTH, &mut room));
 }
@@ -101,6 +108,42 @@ fn part(json: &Json, depth: usize, same: &impl Fn(&str, &Json) -> Option<Json>) 
         })
         .collect();
     (!fields.is_empty()).then_some(Json::Object(fields))
+}
+
+/// What the items of lists are known by: `{ jsonpath: $.items, contains: { sku: A1, qty: 2 } }`.
+fn in_lists(
+    json: &Json,
+    at: &str,
+    depth: usize,
+    same: &impl Fn(&str, &Json) -> Option<Json>,
+    out: &mut Vec<String>,
+) {
+    let Some(map) = json.as_object().filter(|m| depth > 0 && m.len() <= KEYS) else {
+        return;
+    };
+    for (key, value) in map {
+        let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && key.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !plain {
+            continue;
+        }
+        let at = format!("{at}.{key}");
+        if value.is_object() {
+            in_lists(value, &at, depth - 1, same, out);
+        }
+        let items = value.as_array().into_iter().flatten().take(LOOKED);
+        let known = items.filter_map(|item| {
+            let known = part(item, depth, same)?;
+            let fields = known.as_object()?;
+            // One value that was sent may stand there by chance; one that was captured does not.
+            let captured = fields.values().any(|v| v.as_str().is_some_and(is_marked));
+            (captured || fields.len() > 1).then_some(known)
+        });
+        for item in known.take(ITEMS) {
+            let item = in_line(&item);
+            out.push(format!("{{ jsonpath: {at}, contains: {item} }}"));
+        }
+    }
 }
 
 /// The form of a value as a schema: which fields there are, and of which types.
@@ -276,12 +319,19 @@ mod tests {
         ]);
         let answer = json!({
             "id": 78, "cart_id": 77, "customer": { "id": 900_001, "qty": 77 }, "sku": "A1",
-            "qty": 2, "left": 2, "page": "2", "password": "hunter22", "items": [{ "sku": "A1" }],
+            "qty": 2, "left": 2, "page": "2", "password": "hunter22", "items": [{ "sku": "A1" }, { "sku": "A1", "qty": 2 }, { "cart_id": 77 }],
         });
         expect(&mut step, &answer, (&sent[0], &named, 1), &Secrets::default());
         assert_eq!(
             step.expect[0],
             "{ jsonpath: $, partial: { cart_id: \"{{ cart_id }}\", customer: { id: 900001 }, sku: A1, qty: 2, page: \"2\" } }"
+        );
+        assert_eq!(
+            step.expect[1..],
+            [
+                "{ jsonpath: $.items, contains: { sku: A1, qty: 2 } }",
+                "{ jsonpath: $.items, contains: { cart_id: \"{{ cart_id }}\" } }",
+            ]
         );
         assert!(step.schema.is_some());
     }
