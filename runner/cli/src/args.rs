@@ -119,7 +119,7 @@ pub enum Verb {
     Report(ReportArgs),
     /// Write a first project file here
     Init(InitArgs),
-    /// Write a scenario file: of a kind of step, a curl command, a HAR, an OpenAPI operation, a log
+    /// Write a scenario file: of a kind of step, a curl command, a HAR, an OpenAPI operation, a log, a trace
     New(NewArgs),
     /// Write a scenario file of what you click: a proxy before the gateway of a mirror of `up`
     Record(RecordArgs),

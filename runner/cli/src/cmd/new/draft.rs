@@ -488,11 +488,24 @@ mod tests {
         let part = |name: &str, value: &str| {
             format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
         };
-        let text = format!("{}{}--b--\r\n", part("user", "ann"), part("password", "hunter22"));
+        let text = format!(
+            "{}{}--b--\r\n",
+            part("user", "ann"),
+            part("password", "hunter22")
+        );
         let hidden = mark("secrets.PASSWORD");
-        let wanted = format!("{}{}--b--\r\n", part("user", "ann"), part("password", &hidden));
+        let wanted = format!(
+            "{}{}--b--\r\n",
+            part("user", "ann"),
+            part("password", &hidden)
+        );
         assert_eq!(s.clean_parts(&text), wanted);
-        for odd in ["; name=\"", "; name=\"password\"", "; name=\"pin\"\r\n\r\n\r\n--", ""] {
+        for odd in [
+            "; name=\"",
+            "; name=\"password\"",
+            "; name=\"pin\"\r\n\r\n\r\n--",
+            "",
+        ] {
             assert_eq!(s.clean_parts(odd), odd);
         }
     }

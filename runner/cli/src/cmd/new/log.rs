@@ -91,10 +91,11 @@ pub fn draft(
         }
         if lines.len() == before {
             return Err(match is_file {
-                true => format!("no line of {given} is a request in the form of nginx, Apache or JSON"),
-                false => {
-                    "it is neither a file nor a line of an access log (nginx, Apache or JSON)".into()
+                true => {
+                    format!("no line of {given} is a request in the form of nginx, Apache or JSON")
                 }
+                false => "it is neither a file nor a line of an access log (nginx, Apache or JSON)"
+                    .into(),
             });
         }
     }
@@ -113,9 +114,13 @@ pub fn draft(
             let asked: Vec<String> = matches.iter().map(|(k, v)| format!("{k}={v}")).collect();
             let asked = asked.join(" and ");
             if lines.is_empty() {
-                return Err(format!("none of {all} requests has {asked}; there are: {had}"));
+                return Err(format!(
+                    "none of {all} requests has {asked}; there are: {had}"
+                ));
             }
-            draft.warnings.push(format!("{} of {all} requests have {asked}", lines.len()));
+            draft
+                .warnings
+                .push(format!("{} of {all} requests have {asked}", lines.len()));
             "Made from the requests of an access log that match."
         }
     };
@@ -126,7 +131,9 @@ pub fn draft(
     }
     steps(&lines, &mut draft, hosts);
     let without = "an access log holds no bodies, cookies or other headers: none is made up";
-    draft.about.push("It holds no bodies, cookies or other headers: none is made up.".into());
+    draft
+        .about
+        .push("It holds no bodies, cookies or other headers: none is made up.".into());
     draft.warnings.push(without.into());
     draft.name = match &draft.steps[..] {
         [one] => format!(
@@ -197,7 +204,10 @@ fn steps(lines: &[Line], draft: &mut Draft, hosts: &mut Hosts) {
     let mut at = 0;
     let mut before: Option<&Line> = None;
     while let Some(line) = lines.get(at) {
-        let again = lines[at..].iter().take_while(|l| l.seen == line.seen).count();
+        let again = lines[at..]
+            .iter()
+            .take_while(|l| l.seen == line.seen)
+            .count();
         if draft.steps.len() == MOST {
             let more = lines.len() - at;
             draft.warnings.push(format!(
@@ -206,7 +216,12 @@ fn steps(lines: &[Line], draft: &mut Draft, hosts: &mut Hosts) {
             ));
             return;
         }
-        let mut step = step(&line.seen, again, (&mut draft.secrets, &mut draft.warnings), hosts);
+        let mut step = step(
+            &line.seen,
+            again,
+            (&mut draft.secrets, &mut draft.warnings),
+            hosts,
+        );
         let gap = before.and_then(|b| Some(line.at?.duration_since(b.at?)));
         let gap = gap.and_then(|g| Duration::try_from(g).ok());
         if let Some(note) = gap.and_then(super::after) {
@@ -418,7 +433,8 @@ fn of_json(json: &Json) -> Option<Seen> {
         None => {
             let method = field(json, &METHOD).and_then(text_of)?;
             let mut path = path_of(&field(json, &PATH).and_then(text_of)?)?;
-            let query = field(json, &["query_string", "args", "query", "url.query"]).and_then(text_of);
+            let query =
+                field(json, &["query_string", "args", "query", "url.query"]).and_then(text_of);
             if let Some(q) = query.filter(|q| !path.contains('?') && q != "-" && q != "?") {
                 path = format!("{path}?{}", q.trim_start_matches('?'));
             }

@@ -57,7 +57,12 @@ struct Made {
 fn make(session: &Session, args: &NewArgs) -> Result<Exit, Problem> {
     let mut hosts = Hosts::new(session, args.host.as_deref())?;
     let made = text(session, args, &mut hosts)?;
-    let path = out_path(session, args.out.as_deref(), args.name.as_deref(), &made.name);
+    let path = out_path(
+        session,
+        args.out.as_deref(),
+        args.name.as_deref(),
+        &made.name,
+    );
     put(session, &made, &path, args.force)?;
     Ok(Exit::Ok)
 }
@@ -193,11 +198,14 @@ fn text(session: &Session, args: &NewArgs, hosts: &mut Hosts) -> Result<Made, Pr
 /// `KEY=VALUE` each.
 fn matches(given: &[String]) -> Result<Vec<(String, String)>, Problem> {
     let pair = |text: &String| {
-        let pair = text.split_once('=').filter(|(k, v)| !k.is_empty() && !v.is_empty());
+        let pair = text
+            .split_once('=')
+            .filter(|(k, v)| !k.is_empty() && !v.is_empty());
         let pair = pair.map(|(k, v)| (k.to_owned(), v.to_owned()));
         pair.ok_or_else(|| {
             let what = format!("`--match {text}` is not KEY=VALUE");
-            Problem::new(ProblemKind::InvalidValue, what).help("for example --match client=203.0.113.9")
+            Problem::new(ProblemKind::InvalidValue, what)
+                .help("for example --match client=203.0.113.9")
         })
     };
     given.iter().map(pair).collect()
@@ -213,7 +221,10 @@ fn after(gap: std::time::Duration) -> Option<String> {
         60_000..3_600_000 => format!("{} min {} s", millis / 60_000, millis / 1000 % 60),
         _ => format!("{} h {} min", millis / 3_600_000, millis / 60_000 % 60),
     };
-    Some(format!("It came {} after the one before.", text.replace(".0 s", " s")))
+    Some(format!(
+        "It came {} after the one before.",
+        text.replace(".0 s", " s")
+    ))
 }
 
 fn of_draft(draft: &Draft, name: Option<&str>) -> Made {

@@ -72,7 +72,10 @@ pub fn expect(
             return None;
         }
         let text = scalar(value).filter(|t| secrets.hide(t) == *t)?;
-        if let Some((_, name)) = named.get(&text).filter(|(from, _)| *from < at && is_id(key, value)) {
+        if let Some((_, name)) = named
+            .get(&text)
+            .filter(|(from, _)| *from < at && is_id(key, value))
+        {
             return Some(Json::from(mark(name)));
         }
         if named.contains_key(&text) {
@@ -91,7 +94,8 @@ pub fn expect(
     in_lists(json, "$", DEPTH, &same, &mut lists);
     step.expect.extend(lists);
     let mut room = FIELDS;
-    step.schema.get_or_insert(form_of(json, "", DEPTH, &mut room));
+    step.schema
+        .get_or_insert(form_of(json, "", DEPTH, &mut room));
 }
 
 /// The fields of an object that are the same; lists may be of another length.
@@ -279,7 +283,10 @@ mod tests {
             }),
         );
         form_is(json!([]), json!({ "type": "array" }));
-        form_is(json!({ "200001": { "qty": 1 } }), json!({ "type": "object" }));
+        form_is(
+            json!({ "200001": { "qty": 1 } }),
+            json!({ "type": "object" }),
+        );
         form_is(
             json!([{ "a": 1, "b": [1] }, { "a": "x", "b": [], "c": 1 }]),
             json!({ "type": "array", "items": {
@@ -321,7 +328,12 @@ mod tests {
             "id": 78, "cart_id": 77, "customer": { "id": 900_001, "qty": 77 }, "sku": "A1",
             "qty": 2, "left": 2, "page": "2", "password": "hunter22", "items": [{ "sku": "A1" }, { "sku": "A1", "qty": 2 }, { "cart_id": 77 }],
         });
-        expect(&mut step, &answer, (&sent[0], &named, 1), &Secrets::default());
+        expect(
+            &mut step,
+            &answer,
+            (&sent[0], &named, 1),
+            &Secrets::default(),
+        );
         assert_eq!(
             step.expect[0],
             "{ jsonpath: $, partial: { cart_id: \"{{ cart_id }}\", customer: { id: 900001 }, sku: A1, qty: 2, page: \"2\" } }"

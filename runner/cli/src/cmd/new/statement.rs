@@ -47,7 +47,9 @@ pub fn replaced(statement: &str, mut by: impl FnMut(&Literal<'_>) -> Option<Stri
             }
             '/' | '-' if len > 1 => out.push(' '),
             c if is_word(c) => {
-                let key = ["and", "or", "in", "like", "ilike", "between", "not", "is", "any"];
+                let key = [
+                    "and", "or", "in", "like", "ilike", "between", "not", "is", "any",
+                ];
                 if !key.contains(&token.to_ascii_lowercase().as_str()) {
                     word = token.rsplit('.').next().unwrap_or(token);
                 }
@@ -136,16 +138,39 @@ fn first_word(statement: &str) -> String {
 /// Whether a statement is one `select` that changes nothing.
 pub fn only_reads(statement: &str) -> bool {
     const CHANGES: [&str; 18] = [
-        "into", "update", "delete", "insert", "share", "nextval", "setval", "lock", "call",
-        "truncate", "drop", "alter", "create", "copy", "sleep", "get_lock", "load_file", "exec",
+        "into",
+        "update",
+        "delete",
+        "insert",
+        "share",
+        "nextval",
+        "setval",
+        "lock",
+        "call",
+        "truncate",
+        "drop",
+        "alter",
+        "create",
+        "copy",
+        "sleep",
+        "get_lock",
+        "load_file",
+        "exec",
     ];
     if statement.contains("/*!") || first_word(statement) != "select" {
         return false;
     }
     let bare = replaced(statement, |_| Some(String::new()));
     let words = words(statement);
-    let own = |w: &String| ["pg_", "lo_", "dblink", "xp_"].iter().any(|p| w.starts_with(p));
-    !bare.contains(';') && !words.iter().any(|w| CHANGES.contains(&w.as_str()) || own(w))
+    let own = |w: &String| {
+        ["pg_", "lo_", "dblink", "xp_"]
+            .iter()
+            .any(|p| w.starts_with(p))
+    };
+    !bare.contains(';')
+        && !words
+            .iter()
+            .any(|w| CHANGES.contains(&w.as_str()) || own(w))
 }
 
 /// How many values a statement waits for: `$1` and `$2`, or `?`.
@@ -185,7 +210,10 @@ mod tests {
                 "select id from s where k = 'a1b2c3d4e5f6a7b8c9'",
                 "select id from s where k = '***'",
             ),
-            ("select pin from s where \"pin\" = 1234", "select pin from s where \"pin\" = ***"),
+            (
+                "select pin from s where \"pin\" = 1234",
+                "select pin from s where \"pin\" = ***",
+            ),
             ("select 'open", "select 'open"),
             ("'", "'"),
             ("", ""),
@@ -208,7 +236,10 @@ mod tests {
             ("select nextval('s')", false),
             ("select pg_terminate_backend(1)", false),
             ("/*! delete from s */ select 1", false),
-            ("with x as (delete from s returning 1) select * from x", false),
+            (
+                "with x as (delete from s returning 1) select * from x",
+                false,
+            ),
             ("delete from s", false),
             ("", false),
         ] {

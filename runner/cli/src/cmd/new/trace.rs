@@ -9,7 +9,9 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use self::span::{Span, Tree};
-use super::draft::{Body, Draft, Header, Secrets, Sql, Step, identifier, is_marked, mark, split_url};
+use super::draft::{
+    Body, Draft, Header, Secrets, Sql, Step, identifier, is_marked, mark, split_url,
+};
 use super::host::Hosts;
 use super::link::{Answer, link};
 use super::{files, statement};
@@ -60,13 +62,18 @@ pub fn draft(path: &Path, asked: &Asked<'_>, hosts: &mut Hosts) -> Result<Draft,
         });
     }
     if entries.len() < all {
-        let what = format!("left out: {} requests that do not match", all - entries.len());
+        let what = format!(
+            "left out: {} requests that do not match",
+            all - entries.len()
+        );
         draft.warnings.push(what);
     }
     entries.sort_by_key(|e| e.start);
     if entries.len() > MOST {
         let more = entries.len() - MOST;
-        draft.warnings.push(format!("left out: {more} requests beyond the first {MOST}"));
+        draft
+            .warnings
+            .push(format!("left out: {more} requests beyond the first {MOST}"));
         entries.truncate(MOST);
     }
     let mut answers = Vec::new();
@@ -111,7 +118,11 @@ pub fn draft(path: &Path, asked: &Asked<'_>, hosts: &mut Hosts) -> Result<Draft,
     let one = "Made from a trace. A trace does not hold bodies, and headers only where they are captured: none is made up.";
     draft.about.insert(0, one.into());
     let without = "a trace does not hold the bodies of requests: see the comments";
-    if draft.steps.iter().any(|s| s.notes.iter().any(|n| n == NO_BODY)) {
+    if draft
+        .steps
+        .iter()
+        .any(|s| s.notes.iter().any(|n| n == NO_BODY))
+    {
         draft.warnings.push(without.into());
     }
     draft.name = match &entries[..] {
@@ -156,7 +167,8 @@ fn request(entry: &Span, draft: &mut Draft, hosts: &mut Hosts) -> Step {
             step.expect.push(format!("status == {status}"));
         }
         None => {
-            step.notes.push("The trace does not have the status.".into());
+            step.notes
+                .push("The trace does not have the status.".into());
             step.expect.push("status < 400".into());
         }
     }
@@ -174,7 +186,9 @@ fn parameters(
         return;
     };
     let (base, rest) = split_url(&step.url);
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(p, q)| (p, Some(q)));
+    let (path, query) = rest
+        .split_once('?')
+        .map_or((rest, None), |(p, q)| (p, Some(q)));
     let names: Vec<&str> = route.split('/').collect();
     let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
     if names.len() != parts.len() {
@@ -194,7 +208,9 @@ fn parameters(
                 .chain((2..).map(|n| format!("{plain}_{n}")))
                 .find(|n| !taken(n));
             let name = name.unwrap_or(plain);
-            let value = part.parse::<i64>().map_or_else(|_| Json::from(part.as_str()), Json::from);
+            let value = part
+                .parse::<i64>()
+                .map_or_else(|_| Json::from(part.as_str()), Json::from);
             vars.push((name.clone(), value));
             name
         });
@@ -268,8 +284,14 @@ struct Lost {
 impl Lost {
     fn tell(&self, warnings: &mut Vec<String>) {
         let all = [
-            (self.values, "the trace does not have the values of their parameters"),
-            (self.database, "nothing says which service is their database"),
+            (
+                self.values,
+                "the trace does not have the values of their parameters",
+            ),
+            (
+                self.database,
+                "nothing says which service is their database",
+            ),
         ];
         for (n, why) in all.into_iter().filter(|(n, _)| *n > 0) {
             warnings.push(format!("{n} statements are comments only: {why}"));

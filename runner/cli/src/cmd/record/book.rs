@@ -101,7 +101,12 @@ impl Book {
     }
 
     /// Writes down that a request began.
-    pub fn begin(self: &Arc<Self>, method: &str, url: &str, headers: Vec<(String, String)>) -> Entry {
+    pub fn begin(
+        self: &Arc<Self>,
+        method: &str,
+        url: &str,
+        headers: Vec<(String, String)>,
+    ) -> Entry {
         let mut inner = self.inner();
         let at = match inner.exchanges.len() < MOST {
             true => {
@@ -144,6 +149,11 @@ impl Book {
             }
             changed.await;
         }
+    }
+
+    /// How many exchanges became steps.
+    pub fn steps(&self) -> usize {
+        self.inner().steps
     }
 
     /// How many requests came when no more were kept.
@@ -271,7 +281,10 @@ mod tests {
         let e = &inner.exchanges[0];
         assert_eq!(e.request.body, b"abc");
         assert!(e.request.is_whole());
-        assert_eq!((e.response.body.len(), e.response.size), (0, BODY as u64 + 2));
+        assert_eq!(
+            (e.response.body.len(), e.response.size),
+            (0, BODY as u64 + 2)
+        );
         assert!(!e.response.is_whole());
         assert_eq!(inner.bytes, 3);
     }
@@ -289,7 +302,12 @@ mod tests {
             .collect();
         assert!(book.inner().bytes <= BODIES);
         drop(entries);
-        assert!(book.inner().exchanges.iter().any(|e| !e.response.is_whole()));
+        assert!(
+            book.inner()
+                .exchanges
+                .iter()
+                .any(|e| !e.response.is_whole())
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ use super::engine::host_arch;
 use super::new::{self, Hosts, Recording};
 use crate::args::RecordArgs;
 use crate::exit::Exit;
+use crate::open::Opened;
 
 /// How long requests that are under way may take to come to their end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -109,9 +110,7 @@ async fn record(
     }
     let _ = over.send(true);
     end(&stop, tasks).await;
-    let known = opened.secrets.iter();
-    let known = known.map(|(n, s)| (n.clone(), s.expose().to_owned()));
-    Ok(write(session, args, (wanted, hosts), &book, known.collect()))
+    Ok(write(session, args, (wanted, hosts), &book, &opened))
 }
 
 /// Serves in the background; ends by what is sent.
@@ -168,13 +167,18 @@ fn write(
     args: &RecordArgs,
     (wanted, hosts): (&Wanted, &mut Hosts),
     book: &Book,
-    known: Vec<(String, String)>,
+    opened: &Opened,
 ) -> Exit {
     let har = book.har();
+    // What the project calls secret is in no file, not even in this one.
+    let whole = format!("{har:#}\n");
+    let whole = opened.redactor.redact(&whole);
+    let known = opened.secrets.iter();
+    let known = known.map(|(n, s)| (n.clone(), s.expose().to_owned()));
     let cwd = &session.context.cwd;
     let mut worst = Exit::Ok;
     if let Some(path) = &args.har {
-        match new::write_private(&cwd.join(path), path, &format!("{har:#}\n"), args.force) {
+        match new::write_private(&cwd.join(path), path, &whole, args.force) {
             Ok(()) => session.note(&format!(
                 "wrote {}: all that passed, with what was typed\n",
                 path.display()
@@ -193,18 +197,16 @@ fn write(
         out: &wanted.out,
         force: args.force,
         all: args.all,
-        known,
+        known: known.collect(),
     };
     let Err(p) = new::recorded(session, &har, &recording, hosts) else {
         return worst;
     };
     let exit = session.fail(p);
-    let is_empty = har["log"]["entries"].as_array().is_none_or(Vec::is_empty);
-    if args.har.is_none() && !is_empty {
+    if args.har.is_none() && book.steps() > 0 {
         // What a person did is not lost because a file cannot be written.
         let path = saved(&wanted.out);
-        let text = format!("{har:#}\n");
-        match new::write_private(&cwd.join(&path), &path, &text, false) {
+        match new::write_private(&cwd.join(&path), &path, &whole, false) {
             Ok(()) => session.note(&format!(
                 "what passed is in {}; `prodmirror new --from-har` makes a scenario of it\n",
                 path.display()
@@ -220,10 +222,7 @@ fn write(
 /// Where a recording is kept of which no scenario could be written.
 fn saved(out: &Path) -> PathBuf {
     let stem = out.file_stem().unwrap_or_default().to_string_lossy();
-    let name = format!(
-        "{stem}-{}.har",
-        jiff::Timestamp::now().as_millisecond()
-    );
+    let name = format!("{stem}-{}.har", jiff::Timestamp::now().as_millisecond());
     std::env::temp_dir().join(name)
 }
 
@@ -256,7 +255,12 @@ fn wanted(session: &Session, args: &RecordArgs, hosts: &Hosts) -> Result<Wanted,
         ),
         None => (authority, 80),
     };
-    let out = new::out_path(session, args.out.as_deref(), args.name.as_deref(), "recorded");
+    let out = new::out_path(
+        session,
+        args.out.as_deref(),
+        args.name.as_deref(),
+        "recorded",
+    );
     for path in args.har.iter().chain([&out]) {
         if !args.force && session.context.cwd.join(path).exists() {
             let what = format!("{} is there already", path.display());
@@ -270,7 +274,10 @@ fn wanted(session: &Session, args: &RecordArgs, hosts: &Hosts) -> Result<Wanted,
         out,
         host: host.to_owned(),
         port,
-        authority: authority.strip_suffix(":80").unwrap_or(authority).to_owned(),
+        authority: authority
+            .strip_suffix(":80")
+            .unwrap_or(authority)
+            .to_owned(),
     })
 }
 
@@ -286,7 +293,9 @@ fn listen(text: &str) -> Result<SocketAddr, Problem> {
     let whole = text.replacen("localhost:", "127.0.0.1:", 1);
     let address: SocketAddr = whole.parse().map_err(|_| invalid("is no address"))?;
     if !address.ip().is_loopback() {
-        return Err(invalid("is not on loopback: other hosts could reach the mirror"));
+        return Err(invalid(
+            "is not on loopback: other hosts could reach the mirror",
+        ));
     }
     Ok(address)
 }
@@ -299,7 +308,11 @@ fn teller(redactor: Redactor) -> book::Teller {
         let status = e.status.as_ref().map_or("-".into(), |(s, _)| s.to_string());
         let took = e.took.as_millis();
         let number_of = number.map_or_else(|_| "  -".to_owned(), |n| format!("{n:>3}"));
-        let mut line = format!("{number_of}  {} {}  {status}  {took} ms", e.method, visible(&path));
+        let mut line = format!(
+            "{number_of}  {} {}  {status}  {took} ms",
+            e.method,
+            visible(&path)
+        );
         if let Err(why) = number {
             line.push_str(&format!("  (left out: {why})"));
         }

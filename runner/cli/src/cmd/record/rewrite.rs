@@ -57,7 +57,8 @@ fn after<'u>(url: &'u str, base: &str) -> Option<&'u str> {
 }
 
 fn starts(text: &str, with: &str) -> bool {
-    text.get(..with.len()).is_some_and(|h| h.eq_ignore_ascii_case(with))
+    text.get(..with.len())
+        .is_some_and(|h| h.eq_ignore_ascii_case(with))
 }
 
 fn has_port(base: &str) -> bool {
@@ -99,7 +100,10 @@ mod tests {
     fn site(there: &str) -> Site {
         Site {
             there: there.into(),
-            here: vec!["http://127.0.0.1:4711".into(), "http://localhost:4711".into()],
+            here: vec![
+                "http://127.0.0.1:4711".into(),
+                "http://localhost:4711".into(),
+            ],
         }
     }
 
@@ -149,10 +153,19 @@ mod tests {
     #[test]
     fn cookies_that_a_loopback_address_may_keep() {
         for (line, wanted) in [
-            ("sid=1; Path=/; Domain=shop.example; HttpOnly", "sid=1; Path=/; HttpOnly"),
+            (
+                "sid=1; Path=/; Domain=shop.example; HttpOnly",
+                "sid=1; Path=/; HttpOnly",
+            ),
             ("sid=a=b;Secure;SameSite=None", "sid=a=b"),
-            ("sid=1; SameSite=Lax; Max-Age=60", "sid=1; SameSite=Lax; Max-Age=60"),
-            ("__Host-sid=1; Secure; Path=/", "__Host-sid=1; Secure; Path=/"),
+            (
+                "sid=1; SameSite=Lax; Max-Age=60",
+                "sid=1; SameSite=Lax; Max-Age=60",
+            ),
+            (
+                "__Host-sid=1; Secure; Path=/",
+                "__Host-sid=1; Secure; Path=/",
+            ),
             ("", ""),
         ] {
             assert_eq!(cookie(line), wanted, "{line}");

@@ -216,7 +216,10 @@ mod tests {
         };
         let common = "203.0.113.9 - ann [10/Oct/2026:13:55:36 +0000] \"GET / HTTP/1.1\" 200 5";
         assert_eq!(of(common), "user=ann client=203.0.113.9");
-        assert_eq!(of(&format!("shop.example:443 {common}")), "user=ann client=203.0.113.9");
+        assert_eq!(
+            of(&format!("shop.example:443 {common}")),
+            "user=ann client=203.0.113.9"
+        );
         assert_eq!(of("::1 - - [x] \"GET / HTTP/1.1\" 200 5"), "client=::1");
         assert_eq!(of("- [x]"), "");
         assert_eq!(of(""), "");
@@ -249,7 +252,13 @@ mod tests {
             let at = time_of_json(&json!({ "ts": value })).unwrap();
             assert_eq!(at.to_string(), wanted, "{value}");
         }
-        for none in [json!("soon"), json!(1e300), json!("NaN"), json!(null), json!({})] {
+        for none in [
+            json!("soon"),
+            json!(1e300),
+            json!("NaN"),
+            json!(null),
+            json!({}),
+        ] {
             assert_eq!(time_of_json(&json!({ "ts": none })), None, "{none}");
         }
         for none in ["", "[", "[x]", "[99/Foo/2026:99:99:99 +0000]", "]["] {

@@ -34,7 +34,9 @@ pub struct Span {
 /// # Errors
 /// Nothing in it is JSON.
 pub fn read(text: &str) -> Result<(Vec<Span>, usize), String> {
-    let whole: Result<Vec<Json>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
+    let whole: Result<Vec<Json>, _> = serde_json::Deserializer::from_str(text)
+        .into_iter()
+        .collect();
     let (documents, unread) = match whole {
         Ok(all) => (all, 0),
         Err(e) => {
@@ -54,7 +56,9 @@ pub fn read(text: &str) -> Result<(Vec<Span>, usize), String> {
     };
     let mut spans = Vec::new();
     for document in &documents {
-        let each = document.as_array().map_or(std::slice::from_ref(document), |a| a);
+        let each = document
+            .as_array()
+            .map_or(std::slice::from_ref(document), |a| a);
         for export in each {
             let resources = list(export, &["resourceSpans", "resource_spans"]);
             for resource in resources {
@@ -72,7 +76,10 @@ fn list<'j>(json: &'j Json, names: &[&str]) -> impl Iterator<Item = &'j Json> {
 
 fn of_resource(resource: &Json, spans: &mut Vec<Span>) {
     let about = attributes(&resource["resource"]);
-    let service = about.get("service.name").and_then(Json::as_str).unwrap_or("");
+    let service = about
+        .get("service.name")
+        .and_then(Json::as_str)
+        .unwrap_or("");
     const SCOPES: [&str; 3] = ["scopeSpans", "instrumentationLibrarySpans", "scope_spans"];
     for scope in list(resource, &SCOPES) {
         for span in list(scope, &["spans"]) {
@@ -131,7 +138,10 @@ impl<'s> Tree<'s> {
     /// Of all spans of a file.
     pub fn new(spans: &'s [Span]) -> Self {
         let all = spans.iter();
-        Self(all.map(|s| ((s.trace.as_str(), s.id.as_str()), s)).collect())
+        Self(
+            all.map(|s| ((s.trace.as_str(), s.id.as_str()), s))
+                .collect(),
+        )
     }
 
     /// The spans that a span is part of, the nearest first.
@@ -170,7 +180,10 @@ impl Span {
         let method = self.text(&["http.request.method", "http.method"])?;
         let other = self.text(&["http.request.method_original"]);
         let method = if method == "_OTHER" { other? } else { method };
-        method.bytes().all(|b| b.is_ascii_alphabetic()).then_some(method)
+        method
+            .bytes()
+            .all(|b| b.is_ascii_alphabetic())
+            .then_some(method)
     }
 
     /// The status.
@@ -258,7 +271,9 @@ impl Span {
 
     /// Which database, for people.
     pub fn database(&self) -> String {
-        let system = self.text(&["db.system.name", "db.system"]).unwrap_or("database");
+        let system = self
+            .text(&["db.system.name", "db.system"])
+            .unwrap_or("database");
         let name = self.text(&["db.namespace", "db.name"]);
         let name = name.map_or(String::new(), |n| format!(" {n}"));
         match self.service.is_empty() {
@@ -319,15 +334,29 @@ mod tests {
             let (spans, unread) = read(text).unwrap();
             let all: Vec<String> = spans
                 .iter()
-                .map(|s| format!("{:?} {:?} {:?} {}", s.method(), s.path(), s.status(), s.start))
+                .map(|s| {
+                    format!(
+                        "{:?} {:?} {:?} {}",
+                        s.method(),
+                        s.path(),
+                        s.status(),
+                        s.start
+                    )
+                })
                 .collect();
             (all.join("; "), unread)
         };
         let first = "Some(\"GET\") Some(\"/a?b\") Some(200) 5".to_owned();
         let second = "Some(\"PUT\") Some(\"/\") Some(204) 7".to_owned();
         assert_eq!(said(one), (first.clone(), 0));
-        assert_eq!(said(&format!("{one}\n{old}\n")), (format!("{first}; {second}"), 0));
-        assert_eq!(said(&format!("[{one},{old}]")), (format!("{first}; {second}"), 0));
+        assert_eq!(
+            said(&format!("{one}\n{old}\n")),
+            (format!("{first}; {second}"), 0)
+        );
+        assert_eq!(
+            said(&format!("[{one},{old}]")),
+            (format!("{first}; {second}"), 0)
+        );
         // The last line of a file that is being written.
         assert_eq!(said(&format!("{one}\n{}", &old[..40])), (first, 1));
         assert!(read("no").is_err());
@@ -342,7 +371,12 @@ mod tests {
             parent: parent.into(),
             ..Span::default()
         };
-        let spans = [span("a", "b"), span("b", "a"), span("c", "c"), span("d", "x")];
+        let spans = [
+            span("a", "b"),
+            span("b", "a"),
+            span("c", "c"),
+            span("d", "x"),
+        ];
         let tree = Tree::new(&spans);
         let ids = |of: usize| -> Vec<&str> {
             let all = tree.above(&spans[of]);
