@@ -1,11 +1,11 @@
 //! `--from-har`: requests that a browser recorded, as steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
 use super::curl::body_of;
-use super::draft::{Body, Draft, Header, Step, split_url};
+use super::draft::{Body, Draft, Header, Step, identifier, mark, split_url};
 use super::host::Hosts;
 use super::link::{Answer, link};
 use super::stable;
@@ -73,7 +73,7 @@ pub fn of(har: &Json, hosts: &mut Hosts, (mut draft, all): (Draft, bool)) -> Res
     let mut others: BTreeMap<String, usize> = BTreeMap::new();
     let origin = main_origin(&entries, all).ok_or_else(|| none_of(&entries, all))?;
     let mut answers: Vec<Answer> = Vec::new();
-    let mut cookies: BTreeSet<String> = BTreeSet::new();
+    let mut cookies = Cookies::default();
     for entry in entries {
         let url = entry["request"]["url"].as_str().unwrap_or("");
         if let Some(why) = useless(entry, all) {
@@ -226,7 +226,7 @@ fn find<'j>(headers: &'j Json, name: &str) -> Option<&'j str> {
 
 fn one(
     entry: &Json,
-    cookies: &mut BTreeSet<String>,
+    cookies: &mut Cookies,
     draft: &mut Draft,
     hosts: &mut Hosts,
 ) -> (Step, Answer) {
@@ -253,12 +253,7 @@ fn one(
         };
         let lower = name.to_ascii_lowercase();
         if lower == "cookie" {
-            // A cookie that an earlier answer set is sent again by itself.
-            let given: Vec<&str> = value
-                .split(';')
-                .map(str::trim)
-                .filter(|p| !cookies.contains(p.split('=').next().unwrap_or("")))
-                .collect();
+            let given = cookies.to_send(value, draft);
             if !given.is_empty() {
                 step.headers.push((name.to_owned(), given.join("; ")));
             }
@@ -277,9 +272,7 @@ fn one(
             .is_some_and(|n| n.eq_ignore_ascii_case("set-cookie"))
         {
             for line in header["value"].as_str().unwrap_or("").lines() {
-                if let Some((name, _)) = line.split_once('=') {
-                    cookies.insert(name.trim().to_owned());
-                }
+                cookies.set(line, &step.url, draft.steps.len());
             }
         }
     }
@@ -308,6 +301,48 @@ fn one(
         location: find(&response["headers"], "location").map(str::to_owned),
     };
     (step, answer)
+}
+
+/// Cookies that answers set.
+#[derive(Debug, Default)]
+struct Cookies {
+    /// By name; with the step that was answered, where they are not sent again by themselves.
+    all: BTreeMap<String, Option<usize>>,
+}
+
+impl Cookies {
+    /// Takes a line of `Set-Cookie`.
+    fn set(&mut self, line: &str, url: &str, step: usize) {
+        let Some((name, _)) = line.split_once('=') else {
+            return;
+        };
+        let mut attributes = line.split(';').skip(1);
+        // Before production's gateway stands what speaks TLS; a step asks the gateway itself.
+        let lost = !url.starts_with("https:")
+            && attributes.any(|a| a.trim().eq_ignore_ascii_case("secure"));
+        self.all
+            .insert(name.trim().to_owned(), lost.then_some(step));
+    }
+
+    /// What a step must send of a header `Cookie`: what no answer set, and what is not sent by
+    /// itself.
+    fn to_send(&self, header: &str, draft: &mut Draft) -> Vec<String> {
+        let pairs = header.split(';').map(str::trim).filter(|p| !p.is_empty());
+        let one = |pair: &str| {
+            let name = pair.split('=').next().unwrap_or("");
+            let Some(set) = self.all.get(name) else {
+                return Some(pair.to_owned());
+            };
+            let step = draft.steps.get_mut((*set)?)?;
+            let variable = format!("cookie_{}", identifier(name));
+            let from = format!("{{ cookie: {} }}", super::emit::plain(name));
+            if !step.capture.iter().any(|(n, _)| *n == variable) {
+                step.capture.push((variable.clone(), from));
+            }
+            Some(format!("{name}={}", mark(&variable)))
+        };
+        pairs.filter_map(one).collect()
+    }
 }
 
 /// Whether a header is one that browsers send by themselves, or that a step sets.

@@ -96,6 +96,8 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) -> BTreeMap<String, (usize, 
             .map(|l| l.split(['?', '#']).next().unwrap_or(l));
         if let Some((head, id)) = last.and_then(|l| l.rsplit_once('/'))
             && is_id("id", &Json::from(id))
+            // `/home` is a page, `/orders/7` is an order.
+            && id.bytes().any(|b| b.is_ascii_digit())
             && !own.contains(id)
             && !given.contains_key(id)
         {

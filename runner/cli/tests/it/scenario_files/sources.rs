@@ -402,6 +402,37 @@ fn operations_of_openapi() {
         .is(2, &["Swagger 2"]);
 }
 
+/// What speaks TLS stands before the gateway, and a step asks the gateway: it would not send them.
+#[test]
+fn cookies_that_need_tls_are_captured() {
+    let site = "http://gateway";
+    let mut login = entry("POST", &format!("{site}/login"), json!({}), 303, "", "");
+    login["response"]["headers"] = json!([
+        { "name": "Set-Cookie", "value": "__Host-sid=s3cr3t; Path=/; Secure\ntheme=dark; Path=/" },
+        { "name": "Location", "value": "/home" },
+    ]);
+    let cookie = json!({ "Cookie": "__Host-sid=s3cr3t; theme=dark" });
+    let home = entry("GET", &format!("{site}/home"), cookie.clone(), 200, "", "");
+    let again = entry("GET", &format!("{site}/again"), cookie, 200, "", "");
+    let har = json!({ "log": { "entries": [login, home, again] } });
+    let p = shop(&[("shop.har", &har.to_string())]);
+    let (text, _) = made(&p, &["--from-har", "shop.har"]);
+    has(
+        &text,
+        &[
+            "cookie_host_sid: { cookie: __Host-sid }",
+            "Cookie: \"__Host-sid={{ cookie_host_sid }}\"",
+            // The last part of a redirect is an id where it looks like one.
+            "url: \"http://gateway/home\"",
+        ],
+    );
+    assert_eq!(text.matches("{ cookie:").count(), 1, "{text}");
+    assert!(
+        !text.contains("s3cr3t") && !text.contains("theme"),
+        "{text}"
+    );
+}
+
 /// A body that is no text, one that was not kept, and what the browser had already.
 #[test]
 fn what_a_recording_lacks_is_said() {
