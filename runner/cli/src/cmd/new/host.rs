@@ -71,9 +71,9 @@ impl Hosts {
                 if !ok || !rest.is_empty() || base.ends_with("://") {
                     return Err(Problem::new(
                         ProblemKind::InvalidValue,
-                        format!("`--host {url}` is not a base URL"),
+                        format!("`{url}` is not a base URL"),
                     )
-                    .help("for example --host http://gateway:8080"));
+                    .help("for example http://gateway:8080"));
                 }
                 hosts.given = true;
                 Some(base.to_owned())

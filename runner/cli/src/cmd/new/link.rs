@@ -9,7 +9,7 @@ use super::emit::quoted;
 use super::statement;
 
 /// A value of so many characters is the same one wherever it stands.
-const CERTAIN: usize = 6;
+pub const CERTAIN: usize = 6;
 
 /// What an answer gave.
 #[derive(Debug, Default)]

@@ -45,6 +45,7 @@ pub fn replaced(statement: &str, mut by: impl FnMut(&Literal<'_>) -> Option<Stri
                 let value = token.to_owned();
                 out.push_str(&by(&Literal { of: word, value }).unwrap_or(token.to_owned()));
             }
+            '/' | '-' if len > 1 && before.is_whitespace() => {}
             '/' | '-' if len > 1 => out.push(' '),
             c if is_word(c) => {
                 let key = [

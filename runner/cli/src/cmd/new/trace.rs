@@ -12,9 +12,10 @@ use self::span::{Span, Tree};
 use super::draft::{
     Body, Draft, Header, Secrets, Sql, Step, identifier, is_marked, mark, split_url,
 };
+use super::files;
 use super::host::Hosts;
-use super::link::{Answer, link};
-use super::{files, statement};
+use super::link::{Answer, CERTAIN, is_id, link, scalar};
+use super::statement::{self, Literal};
 
 /// Steps that are made at most.
 const MOST: usize = 100;
@@ -223,14 +224,22 @@ fn parameters(
 /// Takes secrets out of a step, and the ids that variables stand for.
 fn finish(step: &mut Step, known: &BTreeMap<String, String>, secrets: &mut Secrets) {
     if let Some(sql) = &mut step.sql {
-        sql.query = statement::replaced(&sql.query, |l| match known.get(&l.value) {
-            _ if is_marked(&l.value) => None,
-            Some(name) => Some(mark(name)),
-            None if statement::hides(l) => Some(secrets.put(l.of, &l.value)),
-            None => None,
+        // `limit 7` is not the customer 7.
+        let same = |l: &Literal<'_>| {
+            let certain = l.value.len() >= CERTAIN;
+            certain || is_id(l.of, &Json::from(l.value.as_str()))
+        };
+        sql.query = statement::replaced(&sql.query, |l| {
+            match known.get(&l.value).filter(|_| same(l)) {
+                _ if is_marked(&l.value) => None,
+                Some(name) => Some(mark(name)),
+                None if statement::hides(l) => Some(secrets.put(l.of, &l.value)),
+                None => None,
+            }
         });
         for p in &mut sql.params {
-            let name = super::link::scalar(p).and_then(|t| known.get(&t));
+            let text = scalar(p).filter(|t| t.len() >= CERTAIN);
+            let name = text.and_then(|t| known.get(&t));
             if let Some(name) = name {
                 *p = Json::from(mark(name));
             }

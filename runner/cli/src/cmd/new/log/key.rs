@@ -191,6 +191,9 @@ pub fn time_of_json(json: &Json) -> Option<Timestamp> {
     }
     // Since 1970, in whatever unit makes it a time of ours.
     if let Ok(number) = text.parse::<f64>() {
+        if !number.is_finite() {
+            return None;
+        }
         let seconds = match number.abs() {
             n if n < 1e11 => number,
             n if n < 1e14 => number / 1e3,
