@@ -9,12 +9,14 @@ mod bundle;
 mod files;
 mod inner;
 mod look;
+mod record;
 mod snapshot;
 
 pub use bundle::{BundleArgs, BundleWhen, ReproArgs};
 pub use files::{FmtArgs, NewArgs, SchemaArgs, SchemaOf};
 pub use inner::{InnerArgs, PauseOn};
 pub use look::{AuditArgs, DiffArgs, FailOn};
+pub use record::RecordArgs;
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
 
 /// Run scenarios against a mirror of production.
@@ -138,8 +140,10 @@ pub enum Verb {
     Report(ReportArgs),
     /// Write a first project file here
     Init(InitArgs),
-    /// Write a scenario file: of a kind of step, a curl command, a HAR, an OpenAPI operation, a log
+    /// Write a scenario file: of a kind of step, a curl command, a HAR, an OpenAPI operation, a log, a trace
     New(NewArgs),
+    /// Write a scenario file of what you click: a proxy before the gateway of a mirror of `up`
+    Record(RecordArgs),
     /// Format scenario files
     Fmt(FmtArgs),
     /// Print the JSON Schema of scenario files or of mirror.yaml, or pages on the kinds of steps

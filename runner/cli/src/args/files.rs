@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 /// `new`
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[group(skip)]
+#[command(group = ArgGroup::new("correlated").args(["from_log", "from_trace"]), after_help = "\
   prodmirror new \"a customer pays\" --kind http
   prodmirror new --from-curl \"curl -X POST https://shop.example/orders --json '{\\\"sku\\\":\\\"A1\\\"}'\"
   prodmirror new checkout --from-har shop.har --out scenarios/checkout.yaml
   prodmirror new --openapi api.yaml --operation createOrder
-  prodmirror new --from-log /var/log/nginx/access.log
+  prodmirror new --from-log /var/log/nginx/access.log --match client=203.0.113.9
+  prodmirror new --from-trace traces.json --trace-id 4bf92f3577b34da6a3ce929d0e0e4736 --sql
 
 What it writes is accepted by `prodmirror check`; its comments say what to change next.")]
 pub struct NewArgs {
@@ -37,9 +39,23 @@ pub struct NewArgs {
     /// The operation: its operationId, or "METHOD /path"
     #[arg(long, value_name = "ID", requires = "openapi")]
     pub operation: Option<String>,
-    /// Make steps of lines of an access log (nginx, Apache, or JSON): a file, or one line
+    /// Make steps of the requests of one client in access logs (nginx, Apache, or JSON): a file
+    /// (several times: of several), or one line
     #[arg(long, value_name = "LINE|FILE", group = "source")]
-    pub from_log: Option<String>,
+    pub from_log: Vec<String>,
+    /// Make steps of the requests of a trace (OTLP in JSON, as the OpenTelemetry collector writes)
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub from_trace: Option<PathBuf>,
+    /// Of a log or a trace, only requests with this: client, user, session, request, trace, or a
+    /// field by its name [default of a log: whoever asked most]
+    #[arg(long = "match", value_name = "KEY=VALUE", requires = "correlated")]
+    pub matches: Vec<String>,
+    /// Only the requests of this trace
+    #[arg(long, value_name = "ID", requires = "from_trace")]
+    pub trace_id: Option<String>,
+    /// Also make `sql` steps of what the requests of a trace read
+    #[arg(long, requires = "from_trace")]
+    pub sql: bool,
     /// Send the requests to this base URL [default: the one service that production publishes]
     #[arg(long, value_name = "URL")]
     pub host: Option<String>,

@@ -36,6 +36,7 @@ mod plan;
 mod planned;
 mod play;
 mod probe;
+mod record;
 mod render;
 mod report;
 mod repro;
@@ -126,6 +127,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Lock(args) => with_runtime(lock::run(&session, &args)),
         Verb::Init(args) => init::run(&session, &args),
         Verb::New(args) => new::run(&session, &args),
+        Verb::Record(args) => with_runtime(record::run(&session, &args)),
         Verb::Fmt(args) => fmt::run(&session, &args),
         Verb::Schema(args) => schema::run(&session, &args),
         Verb::Up(args) => with_runtime(up::run(&session, &args)),

@@ -15,6 +15,7 @@ mod inner;
 mod kustomize;
 mod lost;
 mod project;
+mod record;
 mod refused;
 mod rig;
 mod run;

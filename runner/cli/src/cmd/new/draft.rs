@@ -36,6 +36,21 @@ pub fn template(text: &str) -> String {
     out
 }
 
+/// A text with something else in the place of expressions.
+pub fn without_marks(text: &str, instead: &str) -> String {
+    let mut out = String::new();
+    for (i, part) in text.split(OPENS).enumerate() {
+        match part.split_once(CLOSES).filter(|_| i > 0) {
+            Some((_, rest)) => {
+                out.push_str(instead);
+                out.push_str(rest);
+            }
+            None => out.push_str(part),
+        }
+    }
+    out
+}
+
 /// Whether anything of a text is rendered.
 pub fn is_marked(text: &str) -> bool {
     text.contains(OPENS)
@@ -93,6 +108,19 @@ pub struct Step {
     pub hints: Vec<String>,
     /// Values for later steps, as YAML.
     pub capture: Vec<(String, String)>,
+    /// A statement in the place of the request.
+    pub sql: Option<Sql>,
+}
+
+/// A statement of a database.
+#[derive(Debug)]
+pub struct Sql {
+    /// The database.
+    pub service: String,
+    /// The statement.
+    pub query: String,
+    /// Values of its parameters.
+    pub params: Vec<Json>,
 }
 
 /// Who asks.
@@ -122,17 +150,95 @@ pub enum Body {
 #[derive(Debug, Default)]
 pub struct Secrets {
     named: BTreeMap<String, String>,
+    /// Those that the project gives already: value and name, longest value first.
+    known: Vec<(String, String)>,
 }
 
+/// A shorter value is found by chance.
+const SHORTEST: usize = 6;
+
 impl Secrets {
+    /// Takes a secret that the project gives.
+    pub fn know(&mut self, name: &str, value: &str) {
+        if value.len() >= SHORTEST {
+            self.known.push((value.to_owned(), name.to_owned()));
+            self.known.sort_by_key(|(v, _)| std::cmp::Reverse(v.len()));
+        }
+    }
+
+    /// A text with the project's secrets replaced, wherever they stand in it.
+    pub fn hide(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for (value, name) in &self.known {
+            let with = mark(&format!("secrets.{name}"));
+            // What is rendered is left as it is.
+            let parts: Vec<String> = out
+                .split_inclusive(CLOSES)
+                .map(|part| match part.split_once(OPENS) {
+                    Some((text, marked)) => {
+                        format!("{}{OPENS}{marked}", text.replace(value.as_str(), &with))
+                    }
+                    None => part.replace(value.as_str(), &with),
+                })
+                .collect();
+            out = parts.concat();
+        }
+        out
+    }
+
+    /// Replaces the project's secrets in all texts of a JSON value.
+    pub fn hide_json(&self, json: &mut Json) {
+        match json {
+            Json::String(s) => *s = self.hide(s),
+            Json::Array(items) => items.iter_mut().for_each(|v| self.hide_json(v)),
+            Json::Object(map) => map.values_mut().for_each(|v| self.hide_json(v)),
+            _ => {}
+        }
+    }
+
+    /// Takes the values of secret fields out of a body of parts.
+    pub fn clean_parts(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(i) = rest.find("; name=\"") {
+            let from = i + "; name=\"".len();
+            out.push_str(&rest[..from]);
+            rest = &rest[from..];
+            let Some((name, behind)) = rest.split_once('"') else {
+                break;
+            };
+            let is_field = is_secret(name) && !behind.starts_with("; filename");
+            let value = behind.find("\r\n\r\n").map(|i| i + 4);
+            let end = value.and_then(|v| Some(v + behind[v..].find("\r\n--")?));
+            if let (true, Some(value), Some(end)) = (is_field, value, end)
+                && value < end
+                && !is_marked(&behind[value..end])
+            {
+                out.push_str(name);
+                out.push('"');
+                out.push_str(&behind[..value]);
+                out.push_str(&self.put(name, &behind[value..end]));
+                rest = &behind[end..];
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
     /// The expression that stands for a secret value.
     pub fn put(&mut self, name: &str, value: &str) -> String {
+        if let Some((_, known)) = self.known.iter().find(|(v, _)| v == value) {
+            return mark(&format!("secrets.{known}"));
+        }
         let wanted = constant(name);
         for n in 1.. {
             let name = match n {
                 1 => wanted.clone(),
                 n => format!("{wanted}_{n}"),
             };
+            if self.known.iter().any(|(_, known)| *known == name) {
+                continue;
+            }
             match self.named.get(&name) {
                 Some(v) if v == value => return mark(&format!("secrets.{name}")),
                 Some(_) => {}
@@ -357,6 +463,51 @@ mod tests {
         assert_eq!(template("a {{ b }}"), "{% raw %}a {{ b }}{% endraw %}");
         assert_eq!(template(&format!("x{}y", mark("id"))), "x{{ id }}y");
         assert_eq!(template("{ a }"), "{ a }");
+    }
+
+    #[test]
+    fn secrets_of_the_project_keep_their_names() {
+        let mut s = Secrets::default();
+        s.know("KEY", "s3cr3t-1");
+        s.know("LONG", "s3cr3t-1-and-more");
+        s.know("PIN", "12");
+        let key = mark("secrets.KEY");
+        assert_eq!(s.put("token", "s3cr3t-1"), key);
+        assert_eq!(s.put("key", "other"), mark("secrets.KEY_2"));
+        assert_eq!(s.names().collect::<Vec<_>>(), ["KEY_2"]);
+        let text = format!("a s3cr3t-1 {} 12 s3cr3t-1-and-more", mark("s3cr3t-1"));
+        let long = mark("secrets.LONG");
+        let wanted = format!("a {key} {} 12 {long}", mark("s3cr3t-1"));
+        assert_eq!(s.hide(&text), wanted);
+        assert_eq!(without_marks(&wanted, "*"), "a * * 12 *");
+    }
+
+    #[test]
+    fn secret_parts_of_a_body() {
+        let mut s = Secrets::default();
+        let part = |name: &str, value: &str| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let text = format!(
+            "{}{}--b--\r\n",
+            part("user", "ann"),
+            part("password", "hunter22")
+        );
+        let hidden = mark("secrets.PASSWORD");
+        let wanted = format!(
+            "{}{}--b--\r\n",
+            part("user", "ann"),
+            part("password", &hidden)
+        );
+        assert_eq!(s.clean_parts(&text), wanted);
+        for odd in [
+            "; name=\"",
+            "; name=\"password\"",
+            "; name=\"pin\"\r\n\r\n\r\n--",
+            "",
+        ] {
+            assert_eq!(s.clean_parts(odd), odd);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use prodmirror_model::yaml::{Value as Yaml, resolve_plain};
 use serde_json::Value as Json;
 
-use super::draft::{Auth, Body, Draft, Step, template};
+use super::draft::{Auth, Body, Draft, Sql, Step, template};
 
 /// How long a value in one line may be.
 const WIDTH: usize = 96;
@@ -58,7 +58,7 @@ fn one(step: &Step, out: &mut String) {
     if let Some(timeout) = &step.timeout {
         lines.push(format!("timeout: {timeout}"));
     }
-    lines.push(http(step));
+    lines.push(step.sql.as_ref().map_or_else(|| http(step), sql));
     if !step.expect.is_empty() || step.schema.is_some() {
         let mut text = String::from("expect:");
         for e in &step.expect {
@@ -87,6 +87,22 @@ fn one(step: &Step, out: &mut String) {
         let dash = if i == 0 { "  - " } else { "    " };
         let _ = writeln!(out, "{dash}{line}");
     }
+}
+
+fn sql(sql: &Sql) -> String {
+    let mut keys = vec![
+        format!("service: {}", plain(&sql.service)),
+        format!("query: {}", quoted(&template(&sql.query))),
+    ];
+    if !sql.params.is_empty() {
+        let all: Vec<String> = sql.params.iter().map(in_line).collect();
+        keys.push(format!("params: [{}]", all.join(", ")));
+    }
+    let one = keys.join(", ");
+    if one.len() < WIDTH {
+        return format!("sql: {{ {one} }}");
+    }
+    format!("sql:\n      {}", keys.join("\n      "))
 }
 
 fn http(step: &Step) -> String {
@@ -164,6 +180,11 @@ fn mapping(all: &[(String, String)], indent: usize) -> String {
 /// A value behind `key:`, whose texts are templates.
 pub fn value_of(json: &Json, indent: usize) -> String {
     value(json, indent, &|s| text(s))
+}
+
+/// A value in one line, whose texts are templates.
+pub fn in_line(json: &Json) -> String {
+    flow(json, &|s| text(s))
 }
 
 /// A value behind `key:`, whose texts are what they are.

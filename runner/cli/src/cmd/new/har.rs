@@ -1,16 +1,20 @@
 //! `--from-har`: requests that a browser recorded, as steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
 use super::curl::body_of;
-use super::draft::{Body, Draft, Header, Step, split_url};
+use super::draft::{Body, Draft, Header, Step, identifier, mark, split_url};
 use super::host::Hosts;
 use super::link::{Answer, link};
+use super::stable;
 
 /// Steps that are made at most.
 const MOST: usize = 200;
+
+/// What stands in the place of a body that was not kept.
+pub const TOO_LONG: &str = "it was too long to be recorded";
 
 /// Headers that browsers send by themselves, or that the client of a step sets.
 const OWN: [&str; 24] = [
@@ -46,6 +50,15 @@ const OWN: [&str; 24] = [
 /// It is no HAR, or holds no request that a scenario can send.
 pub fn draft(text: &str, hosts: &mut Hosts) -> Result<Draft, String> {
     let har: Json = serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
+    of(&har, hosts, (Draft::default(), false))
+}
+
+/// The scenario of a recording, in a draft that may know secrets already; with `all`, static
+/// files too.
+///
+/// # Errors
+/// As [`draft`].
+pub fn of(har: &Json, hosts: &mut Hosts, (mut draft, all): (Draft, bool)) -> Result<Draft, String> {
     let entries = har["log"]["entries"].as_array();
     let mut entries: Vec<&Json> = entries
         .ok_or("it is no HAR: `log.entries` is missing")?
@@ -53,15 +66,17 @@ pub fn draft(text: &str, hosts: &mut Hosts) -> Result<Draft, String> {
         .collect();
     // Browsers write them in the order in which they ended.
     entries.sort_by(|a, b| started(a).cmp(started(b)));
-    let mut draft = Draft::default();
+    if entries.is_empty() {
+        return Err("no request was recorded".into());
+    }
     let mut left: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut others: BTreeMap<String, usize> = BTreeMap::new();
-    let origin = main_origin(&entries).ok_or("no request in it asks for more than static files")?;
+    let origin = main_origin(&entries, all).ok_or_else(|| none_of(&entries, all))?;
     let mut answers: Vec<Answer> = Vec::new();
-    let mut cookies: BTreeSet<String> = BTreeSet::new();
+    let mut cookies = Cookies::default();
     for entry in entries {
         let url = entry["request"]["url"].as_str().unwrap_or("");
-        if let Some(why) = useless(entry) {
+        if let Some(why) = useless(entry, all) {
             *left.entry(why).or_default() += 1;
             continue;
         }
@@ -89,8 +104,12 @@ pub fn draft(text: &str, hosts: &mut Hosts) -> Result<Draft, String> {
             "left out: {n} requests to {host}, another origin than {origin}"
         ));
     }
-    link(&mut draft.steps, &answers);
-    for step in &mut draft.steps {
+    let sent = stable::sent(&draft.steps);
+    let named = link(&mut draft.steps, &answers);
+    for (i, step) in draft.steps.iter_mut().enumerate() {
+        if let Some(json) = answers.get(i).and_then(|a| a.json.as_ref()) {
+            stable::expect(step, json, (&sent[i], &named, i), &draft.secrets);
+        }
         clean(step, &mut draft.secrets);
     }
     draft
@@ -108,9 +127,9 @@ fn started(entry: &Json) -> &str {
 }
 
 /// The origin that the recording is about: that of most requests for more than a file.
-fn main_origin(entries: &[&Json]) -> Option<String> {
+fn main_origin(entries: &[&Json], all: bool) -> Option<String> {
     let mut counts: Vec<(&str, usize)> = Vec::new();
-    for entry in entries.iter().filter(|e| useless(e).is_none()) {
+    for entry in entries.iter().filter(|e| useless(e, all).is_none()) {
         let (base, _) = split_url(entry["request"]["url"].as_str()?);
         match counts.iter_mut().find(|(b, _)| *b == base) {
             Some((_, n)) => *n += 1,
@@ -122,8 +141,18 @@ fn main_origin(entries: &[&Json]) -> Option<String> {
     Some(most.0.to_owned())
 }
 
-/// Why a request is not part of a scenario.
-fn useless(entry: &Json) -> Option<&'static str> {
+/// Why nothing of a recording can become a step.
+fn none_of(entries: &[&Json], all: bool) -> String {
+    let mut left: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for why in entries.iter().filter_map(|e| useless(e, all)) {
+        *left.entry(why).or_default() += 1;
+    }
+    let left: Vec<String> = left.iter().map(|(why, n)| format!("{n} {why}")).collect();
+    format!("no request in it can become a step: {}", left.join(", "))
+}
+
+/// Why a request is not part of a scenario; with `all`, static files are.
+pub fn useless(entry: &Json, all: bool) -> Option<&'static str> {
     let request = &entry["request"];
     let url = request["url"].as_str().unwrap_or("");
     if !url.starts_with("http://") && !url.starts_with("https://") {
@@ -181,7 +210,7 @@ fn useless(entry: &Json) -> Option<&'static str> {
         || kind.contains("javascript")
         || ["image", "font", "stylesheet", "script", "media", "manifest"].contains(&of)
         || FILES.contains(&ends.as_str());
-    (is_file && request["method"] == "GET").then_some("static files")
+    (is_file && !all && request["method"] == "GET").then_some("static files")
 }
 
 /// The value of a header in a list of `{ name, value }`.
@@ -197,7 +226,7 @@ fn find<'j>(headers: &'j Json, name: &str) -> Option<&'j str> {
 
 fn one(
     entry: &Json,
-    cookies: &mut BTreeSet<String>,
+    cookies: &mut Cookies,
     draft: &mut Draft,
     hosts: &mut Hosts,
 ) -> (Step, Answer) {
@@ -224,19 +253,13 @@ fn one(
         };
         let lower = name.to_ascii_lowercase();
         if lower == "cookie" {
-            // A cookie that an earlier answer set is sent again by itself.
-            let given: Vec<&str> = value
-                .split(';')
-                .map(str::trim)
-                .filter(|p| !cookies.contains(p.split('=').next().unwrap_or("")))
-                .collect();
+            let given = cookies.to_send(value, draft);
             if !given.is_empty() {
                 step.headers.push((name.to_owned(), given.join("; ")));
             }
             continue;
         }
-        let own =
-            OWN.contains(&lower.as_str()) || lower.starts_with("sec-") || lower.starts_with(':');
+        let own = is_own(&lower);
         let any = lower == "accept" && (value.contains("*/*") || value.contains("text/html"));
         if !own && !any {
             step.headers.push((name.to_owned(), value.to_owned()));
@@ -249,12 +272,19 @@ fn one(
             .is_some_and(|n| n.eq_ignore_ascii_case("set-cookie"))
         {
             for line in header["value"].as_str().unwrap_or("").lines() {
-                if let Some((name, _)) = line.split_once('=') {
-                    cookies.insert(name.trim().to_owned());
-                }
+                cookies.set(line, &step.url, draft.steps.len());
             }
         }
     }
+    // A step asks without what a browser has kept.
+    let status = match status {
+        304 => {
+            step.notes
+                .push("The browser had this already (304): a step gets it whole.".into());
+            200
+        }
+        status => status,
+    };
     step.expect.push(format!("status == {status}"));
     let json = answered(response);
     if let Some(Json::Object(fields)) = &json {
@@ -273,6 +303,53 @@ fn one(
     (step, answer)
 }
 
+/// Cookies that answers set.
+#[derive(Debug, Default)]
+struct Cookies {
+    /// By name; with the step that was answered, where they are not sent again by themselves.
+    all: BTreeMap<String, Option<usize>>,
+}
+
+impl Cookies {
+    /// Takes a line of `Set-Cookie`.
+    fn set(&mut self, line: &str, url: &str, step: usize) {
+        let Some((name, _)) = line.split_once('=') else {
+            return;
+        };
+        let mut attributes = line.split(';').skip(1);
+        // Before production's gateway stands what speaks TLS; a step asks the gateway itself.
+        let lost = !url.starts_with("https:")
+            && attributes.any(|a| a.trim().eq_ignore_ascii_case("secure"));
+        self.all
+            .insert(name.trim().to_owned(), lost.then_some(step));
+    }
+
+    /// What a step must send of a header `Cookie`: what no answer set, and what is not sent by
+    /// itself.
+    fn to_send(&self, header: &str, draft: &mut Draft) -> Vec<String> {
+        let pairs = header.split(';').map(str::trim).filter(|p| !p.is_empty());
+        let one = |pair: &str| {
+            let name = pair.split('=').next().unwrap_or("");
+            let Some(set) = self.all.get(name) else {
+                return Some(pair.to_owned());
+            };
+            let step = draft.steps.get_mut((*set)?)?;
+            let variable = format!("cookie_{}", identifier(name));
+            let from = format!("{{ cookie: {} }}", super::emit::plain(name));
+            if !step.capture.iter().any(|(n, _)| *n == variable) {
+                step.capture.push((variable.clone(), from));
+            }
+            Some(format!("{name}={}", mark(&variable)))
+        };
+        pairs.filter_map(one).collect()
+    }
+}
+
+/// Whether a header is one that browsers send by themselves, or that a step sets.
+pub fn is_own(lower: &str) -> bool {
+    OWN.contains(&lower) || lower.starts_with("sec-") || lower.starts_with(':')
+}
+
 fn body(request: &Json, step: &mut Step, draft: &mut Draft) -> Body {
     let data = &request["postData"];
     let kind = data["mimeType"].as_str().filter(|k| !k.is_empty());
@@ -280,15 +357,20 @@ fn body(request: &Json, step: &mut Step, draft: &mut Draft) -> Body {
         .or_else(|| find(&request["headers"], "content-type"))
         .unwrap_or("text/plain")
         .to_owned();
+    let lost = match () {
+        () if data["comment"] == TOO_LONG => Some(TOO_LONG),
+        () if data["encoding"] == "base64" => Some("it is no text"),
+        () => None,
+    };
+    if let Some(why) = lost {
+        let path = super::path_of(&step.url);
+        let what = format!("the body of {} {path} is left out: {why}", step.method);
+        step.notes
+            .push(format!("The body is left out: {why}; add it by hand."));
+        draft.warnings.push(what);
+        return Body::None;
+    }
     if let Some(text) = data["text"].as_str().filter(|t| !t.is_empty()) {
-        if data["encoding"] == "base64" {
-            let path = super::path_of(&step.url);
-            draft.warnings.push(format!(
-                "the body of {} {path} is left out: it is no text",
-                step.method
-            ));
-            return Body::None;
-        }
         // Secrets are taken out later, when it is known what earlier answers gave.
         let mut nothing = Draft::default();
         return match serde_json::from_str::<Json>(text) {
@@ -344,7 +426,8 @@ fn clean(step: &mut Step, secrets: &mut super::draft::Secrets) {
     match &mut step.body {
         Body::Json(json) => secrets.clean(json),
         Body::Form(pairs) => secrets.clean_pairs(pairs),
-        Body::Text(_) | Body::None => {}
+        Body::Text(text) => *text = secrets.clean_parts(text),
+        Body::None => {}
     }
     let headers = std::mem::take(&mut step.headers);
     for (name, value) in headers {
@@ -352,5 +435,24 @@ fn clean(step: &mut Step, secrets: &mut super::draft::Secrets) {
             Header::Auth(auth) => step.auth = Some(auth),
             Header::Value(value) => step.headers.push((name, value)),
         }
+    }
+    hide(step, secrets);
+}
+
+/// Replaces the project's own secrets, in whatever field they stand.
+fn hide(step: &mut Step, secrets: &super::draft::Secrets) {
+    step.url = secrets.hide(&step.url);
+    for (_, value) in &mut step.headers {
+        *value = secrets.hide(value);
+    }
+    match &mut step.body {
+        Body::Json(json) => secrets.hide_json(json),
+        Body::Form(pairs) => {
+            for (_, value) in pairs {
+                *value = secrets.hide(value);
+            }
+        }
+        Body::Text(text) => *text = secrets.hide(text),
+        Body::None => {}
     }
 }

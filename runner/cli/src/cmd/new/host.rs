@@ -71,9 +71,9 @@ impl Hosts {
                 if !ok || !rest.is_empty() || base.ends_with("://") {
                     return Err(Problem::new(
                         ProblemKind::InvalidValue,
-                        format!("`--host {url}` is not a base URL"),
+                        format!("`{url}` is not a base URL"),
                     )
-                    .help("for example --host http://gateway:8080"));
+                    .help("for example http://gateway:8080"));
                 }
                 hosts.given = true;
                 Some(base.to_owned())
@@ -93,6 +93,16 @@ impl Hosts {
             (None, Some(first)) => first,
             (None, None) => "http://gateway",
         }
+    }
+
+    /// The base URL that was said, or that there is only one of.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Base URLs of services that publish ports.
+    pub fn published(&self) -> &[String] {
+        &self.published
     }
 
     /// Whether steps can reach the host of a URL as it is.

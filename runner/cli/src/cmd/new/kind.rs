@@ -28,6 +28,12 @@ const IMAGES: [(&str, &[&str]); 8] = [
     ("logs", &[]),
 ];
 
+/// Whether an image is one that steps of a kind are for.
+pub fn runs(kind: &str, image: &str) -> bool {
+    let mut kinds = IMAGES.iter().filter(|(k, _)| *k == kind);
+    kinds.any(|(_, words)| words.iter().any(|w| image.contains(w)))
+}
+
 /// The text of a scenario with one step of a kind.
 ///
 /// # Errors

@@ -6,9 +6,10 @@ use serde_json::Value as Json;
 
 use super::draft::{Body, Step, identifier, is_marked, is_secret, mark, split_url};
 use super::emit::quoted;
+use super::statement;
 
 /// A value of so many characters is the same one wherever it stands.
-const CERTAIN: usize = 6;
+pub const CERTAIN: usize = 6;
 
 /// What an answer gave.
 #[derive(Debug, Default)]
@@ -28,8 +29,9 @@ struct Given {
     from: String,
 }
 
-/// Replaces values by captures.
-pub fn link(steps: &mut [Step], answers: &[Answer]) {
+/// Replaces values by captures. Gives the values that were captured, each with the step and the
+/// name.
+pub fn link(steps: &mut [Step], answers: &[Answer]) -> BTreeMap<String, (usize, String)> {
     // Values that came from an answer, and values that the client had itself.
     let mut given: BTreeMap<String, Given> = BTreeMap::new();
     let mut own: BTreeSet<String> = BTreeSet::new();
@@ -94,6 +96,8 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
             .map(|l| l.split(['?', '#']).next().unwrap_or(l));
         if let Some((head, id)) = last.and_then(|l| l.rsplit_once('/'))
             && is_id("id", &Json::from(id))
+            // `/home` is a page, `/orders/7` is an order.
+            && id.bytes().any(|b| b.is_ascii_digit())
             && !own.contains(id)
             && !given.contains_key(id)
         {
@@ -114,13 +118,29 @@ pub fn link(steps: &mut [Step], answers: &[Answer]) {
             );
         }
     }
+    let is_used = |g: &Given| used.iter().any(|u| u.step == g.step && u.from == g.from);
+    let named = given
+        .iter()
+        .filter(|(_, g)| is_used(g))
+        .map(|(value, g)| (value.clone(), (g.step, g.name.clone())))
+        .collect();
     for g in used {
         steps[g.step].capture.push((g.name, g.from));
     }
+    named
 }
 
 /// Replaces values of a request, wherever they stand.
 fn replace(step: &mut Step, take: &mut impl FnMut(&str, &str) -> Option<String>) {
+    if let Some(sql) = &mut step.sql {
+        sql.query = statement::replaced(&sql.query, |l| take(&l.value, l.of));
+        for p in &mut sql.params {
+            if let Some(new) = scalar(p).and_then(|t| take(&t, "id")) {
+                *p = Json::from(new);
+            }
+        }
+        return;
+    }
     let (base, rest) = split_url(&step.url);
     let (path, query) = match rest.split_once('?') {
         Some((p, q)) => (p, Some(q)),
@@ -183,7 +203,7 @@ fn in_json(json: &mut Json, key: &str, take: &mut impl FnMut(&str, &str) -> Opti
     }
 }
 
-fn scalar(json: &Json) -> Option<String> {
+pub fn scalar(json: &Json) -> Option<String> {
     match json {
         Json::String(s) if !s.is_empty() => Some(s.clone()),
         Json::Number(n) => Some(n.to_string()),
@@ -222,7 +242,7 @@ fn leaves(
 }
 
 /// Whether a value is one that names something: by the key that it stands under, or by itself.
-fn is_id(key: &str, value: &Json) -> bool {
+pub fn is_id(key: &str, value: &Json) -> bool {
     let lower = key.to_ascii_lowercase();
     let by_key = [
         "id",

@@ -1,11 +1,15 @@
-//! `--from-log`: lines of access logs as steps.
+//! `--from-log`: what one client asked for, of access logs, as steps in order.
 
-use std::collections::BTreeMap;
+mod key;
+
 use std::path::Path;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::draft::{Draft, Step};
+use self::key::{Kind, keys_of_json, keys_of_text, time_of_json, time_of_text};
+use super::draft::{Draft, Secrets, Step};
 use super::files;
 use super::host::Hosts;
 
@@ -13,7 +17,7 @@ use super::host::Hosts;
 const MOST: usize = 100;
 
 /// A request that was logged.
-#[derive(Debug, PartialEq, Eq, Clone, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, Clone)]
 struct Seen {
     method: String,
     path: String,
@@ -21,43 +25,79 @@ struct Seen {
     host: Option<String>,
 }
 
-/// Reads a file, or one line.
+/// A line of a log.
+#[derive(Debug, Clone)]
+struct Line {
+    seen: Seen,
+    /// When.
+    at: Option<Timestamp>,
+    /// Who asked, and as part of what.
+    keys: Vec<(Kind, String)>,
+    /// The line, where it is JSON.
+    json: Json,
+}
+
+impl Line {
+    /// Whether it has this value for a key: a word of [`Kind`], or a field.
+    fn has(&self, key: &str, value: &str) -> bool {
+        if let Some(kind) = Kind::of(key)
+            && self.keys.iter().any(|(k, v)| *k == kind && v == value)
+        {
+            return true;
+        }
+        let own = match key {
+            "method" => self.seen.method == value,
+            "path" => self.seen.path.split('?').next() == Some(value),
+            "status" => self.seen.status.to_string() == value,
+            _ => false,
+        };
+        own || field(&self.json, &[key]).and_then(text_of).as_deref() == Some(value)
+    }
+
+    fn key(&self, kind: Kind) -> Option<&str> {
+        let mut keys = self.keys.iter().filter(|(k, _)| *k == kind);
+        keys.next().map(|(_, v)| v.as_str())
+    }
+}
+
+/// Reads files, or lines.
 ///
 /// # Errors
-/// Nothing in it is a request.
-pub fn draft(given: &str, hosts: &mut Hosts, cwd: &Path) -> Result<Draft, String> {
-    let path = cwd.join(given);
-    let is_file = !given.contains('\n') && given.len() < 4096 && path.is_file();
-    let text = match is_file {
-        true => files::source(&path)?,
-        false => given.to_owned(),
-    };
+/// Nothing in them is a request, or none is as it was asked for.
+pub fn draft(
+    given: &[String],
+    (matches, cwd): (&[(String, String)], &Path),
+    hosts: &mut Hosts,
+) -> Result<Draft, String> {
     let mut draft = Draft::default();
-    let mut counts: BTreeMap<Seen, usize> = BTreeMap::new();
-    let mut order: Vec<Seen> = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     let (mut unread, mut first_unread) = (0, None);
-    for line in text.lines().filter(|l| !l.trim().is_empty()) {
-        match read(line) {
-            Some(seen) => {
-                let n = counts.entry(seen.clone()).or_default();
-                if *n == 0 {
-                    order.push(seen);
+    for given in given {
+        let path = cwd.join(given);
+        let is_file = !given.contains('\n') && given.len() < 4096 && path.is_file();
+        let text = match is_file {
+            true => files::source(&path)?,
+            false => given.to_owned(),
+        };
+        let before = lines.len();
+        for line in text.lines().filter(|l| !l.trim().is_empty()) {
+            match read(line) {
+                Some(line) => lines.push(line),
+                None => {
+                    unread += 1;
+                    first_unread.get_or_insert_with(|| line.to_owned());
                 }
-                *n += 1;
-            }
-            None => {
-                unread += 1;
-                first_unread.get_or_insert(line);
             }
         }
-    }
-    if order.is_empty() {
-        return Err(match is_file {
-            true => "no line of it is a request in the form of nginx, Apache or JSON".into(),
-            false => {
-                "it is neither a file nor a line of an access log (nginx, Apache or JSON)".into()
-            }
-        });
+        if lines.len() == before {
+            return Err(match is_file {
+                true => {
+                    format!("no line of {given} is a request in the form of nginx, Apache or JSON")
+                }
+                false => "it is neither a file nor a line of an access log (nginx, Apache or JSON)"
+                    .into(),
+            });
+        }
     }
     if let Some(line) = first_unread {
         let shown: String = line.chars().take(60).filter(|c| !c.is_control()).collect();
@@ -65,25 +105,36 @@ pub fn draft(given: &str, hosts: &mut Hosts, cwd: &Path) -> Result<Draft, String
             "left out: {unread} lines that are no requests, such as `{shown}`"
         ));
     }
-    if order.len() > MOST {
-        draft.warnings.push(format!(
-            "left out: {} of {} different requests",
-            order.len() - MOST,
-            order.len()
-        ));
-        order.truncate(MOST);
+    let all = lines.len();
+    let of = match matches.is_empty() {
+        true => of_most(&mut lines, &mut draft.warnings),
+        false => {
+            let had = counts(&lines);
+            lines.retain(|l| matches.iter().all(|(k, v)| l.has(k, v)));
+            let asked: Vec<String> = matches.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            let asked = asked.join(" and ");
+            if lines.is_empty() {
+                return Err(format!(
+                    "none of {all} requests has {asked}; there are: {had}"
+                ));
+            }
+            draft
+                .warnings
+                .push(format!("{} of {all} requests have {asked}", lines.len()));
+            "Made from the requests of an access log that match."
+        }
+    };
+    draft.about.push(of.into());
+    // Files may overlap, and servers write a line when a request ends.
+    if lines.iter().all(|l| l.at.is_some()) {
+        lines.sort_by_key(|l| l.at);
     }
-    for seen in order {
-        let n = counts.get(&seen).copied().unwrap_or(1);
-        draft.steps.push(step(
-            &seen,
-            n,
-            &mut draft.secrets,
-            &mut draft.warnings,
-            hosts,
-        ));
-    }
-    draft.about.push("Made from an access log.".into());
+    steps(&lines, &mut draft, hosts);
+    let without = "an access log holds no bodies, cookies or other headers: none is made up";
+    draft
+        .about
+        .push("It holds no bodies, cookies or other headers: none is made up.".into());
+    draft.warnings.push(without.into());
     draft.name = match &draft.steps[..] {
         [one] => format!(
             "{} {} is answered as it was logged",
@@ -95,11 +146,97 @@ pub fn draft(given: &str, hosts: &mut Hosts, cwd: &Path) -> Result<Draft, String
     Ok(draft)
 }
 
+/// Leaves the lines of whoever asked most; all, where nothing tells who asked.
+fn of_most(lines: &mut Vec<Line>, warnings: &mut Vec<String>) -> &'static str {
+    let all = lines.len();
+    for kind in Kind::DEFAULTS {
+        let ranking = ranking(lines, kind);
+        let known: usize = ranking.iter().map(|(_, n)| n).sum();
+        let Some((value, most)) = ranking.first().cloned() else {
+            continue;
+        };
+        // Of a key that few lines have, nothing follows for the others.
+        if known * 2 < all || (most == 1 && all > 1) {
+            continue;
+        }
+        if most < all {
+            lines.retain(|l| l.key(kind) == Some(value.as_str()));
+            let (word, value) = (kind.word(), kind.shown(&value));
+            warnings.push(format!(
+                "{most} of {all} requests are taken, those of {word}={value}, which asked most; --match KEY=VALUE takes others"
+            ));
+            return "Made from the requests of one client in an access log.";
+        }
+        break;
+    }
+    "Made from an access log."
+}
+
+/// Values of a key, the most frequent first; of equal ones the first.
+fn ranking(lines: &[Line], kind: Kind) -> Vec<(String, usize)> {
+    let mut at: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
+    let mut all: Vec<(String, usize)> = Vec::new();
+    for value in lines.iter().filter_map(|l| l.key(kind)) {
+        let i = *at.entry(value).or_insert_with(|| {
+            all.push((value.to_owned(), 0));
+            all.len() - 1
+        });
+        all[i].1 += 1;
+    }
+    all.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    all
+}
+
+/// What there is to ask for.
+fn counts(lines: &[Line]) -> String {
+    let mut all = Vec::new();
+    for kind in Kind::ALL {
+        let shown = ranking(lines, kind).into_iter().take(3);
+        all.extend(shown.map(|(v, n)| format!("{}={} ({n})", kind.word(), kind.shown(&v))));
+    }
+    match all.is_empty() {
+        true => "no keys, only fields such as method, path and status".into(),
+        false => all.join(", "),
+    }
+}
+
+fn steps(lines: &[Line], draft: &mut Draft, hosts: &mut Hosts) {
+    let mut at = 0;
+    let mut before: Option<&Line> = None;
+    while let Some(line) = lines.get(at) {
+        let again = lines[at..]
+            .iter()
+            .take_while(|l| l.seen == line.seen)
+            .count();
+        if draft.steps.len() == MOST {
+            let more = lines.len() - at;
+            draft.warnings.push(format!(
+                "left out: the last {more} of {} requests, beyond {MOST} steps",
+                lines.len()
+            ));
+            return;
+        }
+        let mut step = step(
+            &line.seen,
+            again,
+            (&mut draft.secrets, &mut draft.warnings),
+            hosts,
+        );
+        let gap = before.and_then(|b| Some(line.at?.duration_since(b.at?)));
+        let gap = gap.and_then(|g| Duration::try_from(g).ok());
+        if let Some(note) = gap.and_then(super::after) {
+            step.notes.insert(0, note);
+        }
+        draft.steps.push(step);
+        at += again;
+        before = lines.get(at - 1);
+    }
+}
+
 fn step(
     seen: &Seen,
     n: usize,
-    secrets: &mut super::draft::Secrets,
-    warnings: &mut Vec<String>,
+    (secrets, warnings): (&mut Secrets, &mut Vec<String>),
     hosts: &mut Hosts,
 ) -> Step {
     let url = match &seen.host {
@@ -112,7 +249,7 @@ fn step(
         ..Step::default()
     };
     if n > 1 {
-        step.notes.push(format!("Logged {n} times."));
+        step.notes.push(format!("Logged {n} times in a row."));
     }
     if ["POST", "PUT", "PATCH"].contains(&seen.method.as_str()) {
         step.notes
@@ -125,15 +262,25 @@ fn step(
     step
 }
 
-fn read(line: &str) -> Option<Seen> {
+fn read(line: &str) -> Option<Line> {
     let line = line.trim();
     // A log driver may have put something before it.
     match line.find('{') {
         Some(i) if line.ends_with('}') => {
-            let json = serde_json::from_str(&line[i..]).ok()?;
-            of_json(&json)
+            let json: Json = serde_json::from_str(&line[i..]).ok()?;
+            Some(Line {
+                seen: of_json(&json)?,
+                at: time_of_json(&json),
+                keys: keys_of_json(&json),
+                json,
+            })
         }
-        _ => of_text(line),
+        _ => Some(Line {
+            seen: of_text(line)?,
+            at: time_of_text(line),
+            keys: keys_of_text(line),
+            json: Json::Null,
+        }),
     }
 }
 
@@ -207,6 +354,14 @@ fn field<'j>(json: &'j Json, names: &[&str]) -> Option<&'j Json> {
     })
 }
 
+fn text_of(json: &Json) -> Option<String> {
+    match json {
+        Json::String(s) => Some(s.clone()),
+        Json::Number(n) => Some(n.to_string()),
+        _ => None,
+    }
+}
+
 fn of_json(json: &Json) -> Option<Seen> {
     const METHOD: [&str; 12] = [
         "method",
@@ -270,27 +425,23 @@ fn of_json(json: &Json) -> Option<Seen> {
         "url.domain",
         "authority",
     ];
-    let text = |v: &Json| match v {
-        Json::String(s) => Some(s.clone()),
-        Json::Number(n) => Some(n.to_string()),
-        _ => None,
-    };
-    let status = field(json, &STATUS).and_then(text)?;
+    let status = field(json, &STATUS).and_then(text_of)?;
     let status = status.parse().ok().filter(|s| (100..600).contains(s))?;
     let line = field(json, &["request", "request_line", "requestLine"]).and_then(Json::as_str);
     let (method, path) = match line.and_then(request) {
         Some(both) => both,
         None => {
-            let method = field(json, &METHOD).and_then(text)?;
-            let mut path = path_of(&field(json, &PATH).and_then(text)?)?;
-            let query = field(json, &["query_string", "args", "query", "url.query"]).and_then(text);
+            let method = field(json, &METHOD).and_then(text_of)?;
+            let mut path = path_of(&field(json, &PATH).and_then(text_of)?)?;
+            let query =
+                field(json, &["query_string", "args", "query", "url.query"]).and_then(text_of);
             if let Some(q) = query.filter(|q| !path.contains('?') && q != "-" && q != "?") {
                 path = format!("{path}?{}", q.trim_start_matches('?'));
             }
             (method_of(&method)?, path)
         }
     };
-    let host = field(json, &HOST).and_then(text).filter(|h| {
+    let host = field(json, &HOST).and_then(text_of).filter(|h| {
         !h.is_empty()
             && h != "_"
             && h.chars()
@@ -310,7 +461,8 @@ mod tests {
 
     #[track_caller]
     fn is(line: &str, wanted: &str) {
-        let seen = read(line).map(|s| format!("{} {} {} {:?}", s.method, s.path, s.status, s.host));
+        let seen = read(line).map(|l| l.seen);
+        let seen = seen.map(|s| format!("{} {} {} {:?}", s.method, s.path, s.status, s.host));
         assert_eq!(seen.as_deref(), Some(wanted), "{line}");
     }
 
@@ -356,7 +508,7 @@ mod tests {
             r#"{"method":"GET","path":"/a","status":"ok"}"#,
             "",
         ] {
-            assert_eq!(read(none), None, "{none}");
+            assert!(read(none).is_none(), "{none}");
         }
     }
 }

@@ -14,6 +14,9 @@ mod options;
 mod sample;
 mod schema;
 mod shell;
+mod stable;
+mod statement;
+mod trace;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +29,8 @@ use prodmirror_model::source::{SourceFile, io_reason};
 use serde_json::json;
 
 use self::draft::Draft;
-use self::host::Hosts;
+pub use self::har::{TOO_LONG, useless};
+pub use self::host::Hosts;
 use super::Session;
 use crate::args::{Format, NewArgs};
 use crate::exit::Exit;
@@ -53,19 +57,70 @@ struct Made {
 fn make(session: &Session, args: &NewArgs) -> Result<Exit, Problem> {
     let mut hosts = Hosts::new(session, args.host.as_deref())?;
     let made = text(session, args, &mut hosts)?;
+    let path = out_path(
+        session,
+        args.out.as_deref(),
+        args.name.as_deref(),
+        &made.name,
+    );
+    put(session, &made, &path, args.force)?;
+    Ok(Exit::Ok)
+}
+
+/// A recording that just ended, and where its scenario goes.
+pub struct Recording<'a> {
+    /// The name that it was given.
+    pub name: Option<&'a str>,
+    /// Where the scenario is written; `-` is standard output.
+    pub out: &'a Path,
+    /// Whether a file that is there is written over.
+    pub force: bool,
+    /// Whether static files become steps too.
+    pub all: bool,
+    /// Values of the project's secrets, by their names.
+    pub known: Vec<(String, String)>,
+}
+
+/// Writes the scenario of a recording (HAR), and says what was left out.
+///
+/// # Errors
+/// It holds no request, or the file cannot be written.
+pub fn recorded(
+    session: &Session,
+    har: &serde_json::Value,
+    recording: &Recording<'_>,
+    hosts: &mut Hosts,
+) -> Result<(), Problem> {
+    let mut draft = Draft::default();
+    for (name, value) in &recording.known {
+        draft.secrets.know(name, value);
+    }
+    let draft = har::of(har, hosts, (draft, recording.all)).map_err(|why| {
+        let what = format!("no scenario is written: {why}");
+        Problem::new(ProblemKind::InvalidValue, what)
+    })?;
+    let made = of_draft(&draft, recording.name);
+    put(session, &made, recording.out, recording.force)
+}
+
+fn put(session: &Session, made: &Made, path: &Path, force: bool) -> Result<(), Problem> {
     let text = checked(&made.text)?;
-    let to_output = args.out.as_deref() == Some(Path::new("-"));
-    let path = match &args.out {
-        Some(path) => path.clone(),
-        None => default_path(session, args.name.as_deref().unwrap_or(&made.name)),
-    };
+    let to_output = path == Path::new("-");
     if to_output {
         session.print(&text);
     } else {
-        write(&session.context.cwd.join(&path), &path, &text, args.force)?;
+        write(&session.context.cwd.join(path), path, &text, force)?;
     }
-    tell(session, &made, &path, to_output);
-    Ok(Exit::Ok)
+    tell(session, made, path, to_output);
+    Ok(())
+}
+
+/// Where a scenario is written: where it was said, or by its name.
+pub fn out_path(session: &Session, out: Option<&Path>, name: Option<&str>, usual: &str) -> PathBuf {
+    match out {
+        Some(path) => path.to_owned(),
+        None => default_path(session, name.unwrap_or(usual)),
+    }
 }
 
 fn tell(session: &Session, made: &Made, path: &Path, to_output: bool) {
@@ -115,8 +170,17 @@ fn text(session: &Session, args: &NewArgs, hosts: &mut Hosts) -> Result<Made, Pr
         let of = format!("--openapi {}", path.display());
         let operation = args.operation.as_deref().unwrap_or_default();
         openapi::draft(&cwd.join(path), operation, hosts).map_err(|w| invalid(&of, w))?
-    } else if let Some(given) = &args.from_log {
-        log::draft(given, hosts, cwd).map_err(|w| invalid("--from-log", w))?
+    } else if !args.from_log.is_empty() {
+        let matches = matches(&args.matches)?;
+        log::draft(&args.from_log, (&matches, cwd), hosts).map_err(|w| invalid("--from-log", w))?
+    } else if let Some(path) = &args.from_trace {
+        let of = format!("--from-trace {}", path.display());
+        let asked = trace::Asked {
+            matches: &matches(&args.matches)?,
+            trace: args.trace_id.as_deref(),
+            sql: args.sql,
+        };
+        trace::draft(&cwd.join(path), &asked, hosts).map_err(|w| invalid(&of, w))?
     } else {
         let kind = args.kind.as_deref().unwrap_or("http");
         let (name, text) =
@@ -129,6 +193,38 @@ fn text(session: &Session, args: &NewArgs, hosts: &mut Hosts) -> Result<Made, Pr
         });
     };
     Ok(of_draft(&draft, args.name.as_deref()))
+}
+
+/// `KEY=VALUE` each.
+fn matches(given: &[String]) -> Result<Vec<(String, String)>, Problem> {
+    let pair = |text: &String| {
+        let pair = text
+            .split_once('=')
+            .filter(|(k, v)| !k.is_empty() && !v.is_empty());
+        let pair = pair.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        pair.ok_or_else(|| {
+            let what = format!("`--match {text}` is not KEY=VALUE");
+            Problem::new(ProblemKind::InvalidValue, what)
+                .help("for example --match client=203.0.113.9")
+        })
+    };
+    given.iter().map(pair).collect()
+}
+
+/// How long after the one before a request came, for people; nothing where that is no time.
+fn after(gap: std::time::Duration) -> Option<String> {
+    let millis = gap.as_millis();
+    let text = match millis {
+        0..10 => return None,
+        10..1000 => format!("{millis} ms"),
+        1000..60_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
+        60_000..3_600_000 => format!("{} min {} s", millis / 60_000, millis / 1000 % 60),
+        _ => format!("{} h {} min", millis / 3_600_000, millis / 60_000 % 60),
+    };
+    Some(format!(
+        "It came {} after the one before.",
+        text.replace(".0 s", " s")
+    ))
 }
 
 fn of_draft(draft: &Draft, name: Option<&str>) -> Made {
@@ -215,6 +311,13 @@ fn slug(name: &str) -> String {
     }
 }
 
+/// A URL's path and query for people, without values of secret parameters.
+pub fn shown_url(url: &str) -> String {
+    let mut secrets = draft::Secrets::default();
+    let shown = secrets.clean_url(draft::split_url(url).1);
+    draft::without_marks(&shown, "***")
+}
+
 /// The path of a URL, for names.
 fn path_of(url: &str) -> String {
     let path = draft::split_url(url)
@@ -226,7 +329,21 @@ fn path_of(url: &str) -> String {
     if path.is_empty() { "/".into() } else { path }
 }
 
+/// Writes a file that only its owner can read.
+///
+/// # Errors
+/// It is there already and `force` is not given, or it cannot be written.
+pub fn write_private(path: &Path, shown: &Path, text: &str, force: bool) -> Result<(), Problem> {
+    write_as(path, shown, text, (force, 0o600))
+}
+
 fn write(path: &Path, shown: &Path, text: &str, force: bool) -> Result<(), Problem> {
+    write_as(path, shown, text, (force, 0o666))
+}
+
+fn write_as(path: &Path, shown: &Path, text: &str, how: (bool, u32)) -> Result<(), Problem> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let (force, mode) = how;
     let fail = |e: std::io::Error| {
         let what = format!("cannot write {}: {}", shown.display(), io_reason(&e));
         Problem::new(ProblemKind::Conflict, what)
@@ -234,11 +351,13 @@ fn write(path: &Path, shown: &Path, text: &str, force: bool) -> Result<(), Probl
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(fail)?;
     }
-    let made = match force {
-        true => std::fs::File::create(path),
-        false => std::fs::File::create_new(path),
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).mode(mode);
+    match force {
+        true => options.create(true).truncate(true),
+        false => options.create_new(true),
     };
-    let mut file = made.map_err(|e| {
+    let mut file = options.open(path).map_err(|e| {
         if e.kind() == std::io::ErrorKind::AlreadyExists {
             let what = format!("{} is there already", shown.display());
             Problem::new(ProblemKind::Conflict, what)

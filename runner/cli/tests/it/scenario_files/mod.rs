@@ -9,7 +9,7 @@ mod sources;
 use std::path::PathBuf;
 
 /// The repository.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
