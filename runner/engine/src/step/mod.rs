@@ -26,6 +26,8 @@ mod kafka;
 mod logs;
 mod mail;
 mod metrics;
+#[cfg(feature = "mongo")]
+mod mongo;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "nats")]
@@ -92,6 +94,8 @@ pub static KINDS: &[&Kind] = &[
     &grpc::KIND,
     #[cfg(feature = "kafka")]
     &kafka::KIND,
+    #[cfg(feature = "mongo")]
+    &mongo::KIND,
     #[cfg(feature = "s3")]
     &s3::KIND,
     &tcp::KIND,

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::resolve::to_json;
 use super::show::{show, type_hint};
 use super::unparse::{operator, unparse};
+use super::work;
 use crate::diag::nearest;
 
 /// One reason.
@@ -51,7 +52,7 @@ fn call(e: &IdedExpr, c: &CallExpr, context: &Context<'_, '_>) -> Vec<Side> {
     match (c.func_name.as_str(), c.args.as_slice()) {
         (operators::LOGICAL_AND, args) => args
             .iter()
-            .flat_map(|a| match Cel::resolve(a, context) {
+            .flat_map(|a| match work::resolve(a, context) {
                 Ok(Cel::Bool(true)) => Vec::new(),
                 Ok(_) => why_false(a, context),
                 Err(err) => vec![why_broken(a, &err, context)],
@@ -179,6 +180,7 @@ fn comprehension(e: &IdedExpr, c: &ComprehensionExpr, context: &Context<'_, '_>)
             hint: None,
         };
     }
+    let test = work::marked(step.test, &[&c.iter_var]);
     let wrong: Vec<usize> = (0..list.len())
         .filter(|i| {
             let mut inner = context.new_inner_scope();
@@ -187,7 +189,7 @@ fn comprehension(e: &IdedExpr, c: &ComprehensionExpr, context: &Context<'_, '_>)
                 Ok(v) => inner.add_variable_from_value(c.iter_var.clone(), v),
                 Err(_) => return false,
             }
-            !matches!(Cel::resolve(step.test, &inner), Ok(Cel::Bool(true)))
+            !matches!(Cel::resolve(&test, &inner), Ok(Cel::Bool(true)))
         })
         .collect();
     match wrong.first() {
@@ -343,7 +345,7 @@ fn mixed(l: &Json, r: &Json) -> Option<String> {
 
 /// The innermost part that has no value although its parts have.
 fn culprit<'e>(e: &'e IdedExpr, context: &Context<'_, '_>) -> Option<&'e IdedExpr> {
-    if Cel::resolve(e, context).is_ok() {
+    if work::resolve(e, context).is_ok() {
         return None;
     }
     let inner = match &e.expr {
@@ -389,12 +391,12 @@ fn near_key(v: &Json, key: &str) -> Option<String> {
 }
 
 fn value(e: &IdedExpr, context: &Context<'_, '_>) -> Option<Json> {
-    Cel::resolve(e, context).ok().map(|v| to_json(&v))
+    work::resolve(e, context).ok().map(|v| to_json(&v))
 }
 
 /// A value as it is shown: durations without quotes.
 fn shown(e: &IdedExpr, context: &Context<'_, '_>) -> String {
-    match Cel::resolve(e, context) {
+    match work::resolve(e, context) {
         Ok(Cel::Duration(d)) => super::resolve::duration_text(d),
         Ok(v) => show(&to_json(&v)),
         Err(_) => unparse(e),

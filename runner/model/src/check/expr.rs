@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::explain;
 use super::resolve::{Names, to_json};
+use super::work::{self, Work};
 use crate::diag::{Problem, ProblemKind};
 use crate::event::{Mismatch, Place};
 use crate::source::Span;
@@ -28,6 +29,8 @@ pub struct Expr {
     source: String,
     span: Span,
     ast: IdedExpr,
+    /// The same with marks that bound what it does: what is evaluated.
+    marked: IdedExpr,
 }
 
 impl Expr {
@@ -48,6 +51,7 @@ impl Expr {
                 None => Ok(Self {
                     source: source.to_owned(),
                     span: span.clone(),
+                    marked: work::marked(&ast, &[]),
                     ast,
                 }),
             },
@@ -75,31 +79,32 @@ impl Expr {
     /// # Errors
     /// Why it has none: a key that is not there, types that do not go together.
     pub fn value(&self, document: &Document, scope: &Scope) -> Result<Json, Mismatch> {
-        let names = Names { document, scope };
+        let names = Names::new(document, scope);
         let context = context(&names);
-        match Cel::resolve(&self.ast, &context) {
+        match Cel::resolve(&self.marked, &context) {
             Ok(v) => Ok(to_json(&v)),
-            Err(e) => Err(self.broken(&e, &context)),
+            Err(e) => Err(self.broken(&e, &names.work, &context)),
         }
     }
 
     /// Checks that it is true; all that is false in it is told.
     pub fn check(&self, document: &Document, scope: &Scope) -> Vec<Mismatch> {
-        let names = Names { document, scope };
+        let names = Names::new(document, scope);
         let context = context(&names);
-        match Cel::resolve(&self.ast, &context) {
+        match Cel::resolve(&self.marked, &context) {
             Ok(Cel::Bool(true)) => Vec::new(),
-            Ok(Cel::Bool(false)) => explain::why_false(&self.ast, &context)
-                .into_iter()
-                .map(|s| self.mismatch(s))
-                .collect(),
+            Ok(Cel::Bool(false)) => {
+                names.work.refill();
+                let sides = explain::why_false(&self.ast, &context).into_iter();
+                sides.map(|s| self.mismatch(s)).collect()
+            }
             Ok(other) => vec![self.mismatch(explain::Side {
                 expected: "true or false".into(),
                 actual: super::show(&to_json(&other)),
                 path: None,
                 hint: Some("an expectation is a comparison, such as `json.total > 0`".into()),
             })],
-            Err(e) => vec![self.broken(&e, &context)],
+            Err(e) => vec![self.broken(&e, &names.work, &context)],
         }
     }
 
@@ -119,7 +124,15 @@ impl Expr {
         }
     }
 
-    fn broken(&self, e: &ExecutionError, context: &Context<'_, '_>) -> Mismatch {
+    fn broken(&self, e: &ExecutionError, work: &Work, context: &Context<'_, '_>) -> Mismatch {
+        if let Some(limit) = work.passed() {
+            return self.mismatch(explain::Side {
+                expected: format!("an expression that is done within {limit} steps"),
+                actual: "it takes more".into(),
+                path: None,
+                hint: Some("ask the service for less, or put fewer of `map`, `filter`, `all` and `exists` into each other".into()),
+            });
+        }
         self.mismatch(explain::why_broken(&self.ast, e, context))
     }
 
@@ -278,6 +291,7 @@ pub(crate) const FUNCTIONS: &[&str] = &[
 fn context<'p, 'v>(names: &'v Names<'v>) -> Context<'p, 'v> {
     let mut context = Context::with_env(ENV.clone());
     context.set_variable_resolver(names);
+    names.work.arm(&mut context);
     context
 }
 

@@ -23,6 +23,7 @@ mod source;
 mod subject;
 mod types;
 mod unparse;
+mod work;
 mod xpath;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use serde_json::Value as Json;
 
+use super::work::{STEP, Work};
 use crate::template::{Document, Scope};
 
 /// The names that an expression sees: the result's fields first, then the scope.
@@ -21,10 +22,16 @@ pub(crate) struct Names<'a> {
     pub document: &'a Document,
     /// Variables, captures and earlier steps.
     pub scope: &'a Scope,
+    /// How much may be done with them.
+    pub work: Work,
 }
 
 impl VariableResolver for Names<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        if variable == STEP {
+            let more = self.work.spend(1);
+            return more.then(|| CowVal::owned(CelBool::from(true)));
+        }
         let mut parts = variable.split('.');
         let root = parts.next()?;
         let mut value = match root {
@@ -45,14 +52,32 @@ impl VariableResolver for Names<'_> {
         for part in parts {
             value = value.get(part)?;
         }
-        Some(CowVal::Owned(to_val(value)))
+        self.seen(value)
     }
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    /// The names of a result and a scope.
+    pub fn new(document: &'a Document, scope: &'a Scope) -> Self {
+        Self {
+            document,
+            scope,
+            work: Work::default(),
+        }
+    }
+
+    /// A value, where there is still something to be done with it.
+    fn seen<'b>(&'b self, value: &'b Json) -> Option<CowVal<'b, 'b>> {
+        let more = self.work.look_at(value);
+        more.then(|| CowVal::Owned(to_val(value)))
+    }
+
     fn step<'b, 'p>(&'b self, mut parts: impl Iterator<Item = &'p str>) -> Option<CowVal<'b, 'b>> {
         let document = self.scope.step(parts.next()?)?;
         let Some(field) = parts.next() else {
+            if !document.fields.values().all(|v| self.work.look_at(v)) {
+                return None;
+            }
             let map: HashMap<CelMapKey<'b>, Box<dyn Val + 'b>> = document
                 .fields
                 .iter()
@@ -69,7 +94,7 @@ impl Names<'_> {
         if field == "duration" && whole {
             return duration(document);
         }
-        Some(CowVal::Owned(to_val(value)))
+        self.seen(value)
     }
 }
 

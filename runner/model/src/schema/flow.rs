@@ -427,8 +427,9 @@ pub(super) fn of_envelope(schema: &mut Value) {
         .collect();
     schema["required"] = json!(["steps"]);
     schema["oneOf"] = json!([
-        { "required": ["scenario"], "not": { "required": ["params"] } },
-        { "required": ["fragment"], "not": { "anyOf": own } },
+        { "type": "object", "required": ["scenario"], "not": { "required": ["params"] } },
+        { "type": "object", "required": ["fragment"], "not": { "anyOf": own } },
+        { "$comment": "steps alone, for `include`", "type": "array" },
     ]);
 }
 

@@ -73,12 +73,16 @@ pub fn scenario(kinds: &[KindDoc]) -> Value {
         "allOf": [{ "$ref": "#/$defs/step" }, { "required": ["expect"] }],
     });
     flow::of_envelope(&mut schema);
+    // A file that `include` names may be a list of steps; the keys are those of a mapping only.
+    schema["type"] = json!(["object", "array"]);
+    schema["items"] = json!({ "$ref": "#/$defs/step" });
+    schema["minItems"] = json!(1);
     let mut out = Map::new();
     out.insert("$schema".into(), json!(DIALECT));
     out.insert("title".into(), json!("prodmirror scenario"));
     out.insert(
         "description".into(),
-        json!("What users may expect of a stack: one YAML document of a scenario file"),
+        json!("What users may expect of a stack: one YAML document of a scenario file, or a list of steps for `include`"),
     );
     if let Value::Object(o) = schema {
         out.extend(o);

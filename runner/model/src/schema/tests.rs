@@ -259,6 +259,21 @@ fn expectations_are_those_of_the_kind() {
     ] {
         assert_eq!(of(good), [""; 0], "{good}");
     }
+    let list = |text: &str| valid(&schema, text);
+    assert_eq!(
+        list("- { http: {}, expect: status == 200 }\n- include: a.yaml\n"),
+        [""; 0]
+    );
+    for bad in [
+        "[]",
+        "- { htpp: {} }",
+        "- http",
+        "- { http: { dep: 1 } }",
+        "text",
+        "7",
+    ] {
+        assert_ne!(list(bad), [""; 0], "{bad}");
+    }
     for bad in [
         "{ http: {}, expect: { jsonpath: $.a } }",
         "{ http: {}, expect: { exists: true } }",

@@ -107,7 +107,8 @@ pub(super) static HTTP: Entry = Entry {
     ]),
     notes: r#"
 A request has one of `json`, `form`, `body`, `body_file`, `multipart` and `graphql`. Cookies and connections are kept for the scenario. A
-body that comes may have 16 MiB, one that is sent from files 64 MiB. A body that comes as gzip or deflate is unpacked.
+body that comes may have 16 MiB, one that is sent from files 64 MiB. A body that comes as gzip, deflate, br or zstd is
+unpacked (server-sent events: not zstd).
 
 `body_file`, and `file` of a part, are paths relative to the scenario's file. They are sent as they are, without templates, with the
 type that their name tells unless `content_type` (of a part) or a header says another.

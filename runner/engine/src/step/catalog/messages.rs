@@ -4,7 +4,9 @@ use prodmirror_model::schema::{
     Arg, Shape, any, duration, flag, integer, list, map, object, pairs, text,
 };
 
-use super::{Entry, FIELDS, MOST_MESSAGES, OF_ENVIRONMENT, field, port, service};
+use super::{
+    CA, CLIENT_CERT, Entry, FIELDS, MOST_MESSAGES, OF_ENVIRONMENT, VERIFY, field, port, service,
+};
 
 const COUNT: Arg = integer("count", "How many; 0 = none may come", 0, MOST_MESSAGES).or("1");
 const WITHIN: Arg = duration("within", "How long they may take").or("5 s");
@@ -24,6 +26,9 @@ pub(super) static NATS: Entry = Entry {
             text("user", "The user").or(OF_ENVIRONMENT),
             text("password", "The password").or(OF_ENVIRONMENT),
             text("token", "A token, in the place of a user").or(OF_ENVIRONMENT),
+            flag("verify", VERIFY).or("true"),
+            CA,
+            CLIENT_CERT,
             object(
                 "publish",
                 "Sends a message",
@@ -111,8 +116,8 @@ pub(super) static NATS: Entry = Entry {
 Subscribe before the act: what came earlier is not kept. A subscription is kept for the scenario under its name. It keeps 10000 messages
 or 16 MiB, and counts what is more as `lost`. When the server closes the connection, the subscription is over, and `get` is errored. `get`
 from a `stream` takes the messages from its beginning, or goes on where a `durable` consumer stopped. `user` and `password`, or `token`,
-are those of the environment (`NATS_USER`, `NATS_PASSWORD`, `NATS_TOKEN`, or with `_FILE`) unless said. Servers that demand TLS are not
-reached.
+are those of the environment (`NATS_USER`, `NATS_PASSWORD`, `NATS_TOKEN`, or with `_FILE`) unless said. TLS is spoken where the
+server demands it, or where the step has `ca` or `client_cert`; the certificate must be that of the service.
 "#,
     results: &[
         (

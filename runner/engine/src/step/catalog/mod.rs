@@ -107,6 +107,7 @@ static CATALOG: &[&Entry] = &[
     &queues::AMQP,
     &network::GRPC,
     &queues::KAFKA,
+    &stores::MONGO,
     &stores::S3,
     &network::TCP,
     &network::WEBSOCKET,

@@ -216,6 +216,7 @@ pub(super) static KAFKA: Entry = Entry {
     notes: r#"
 Brokers announce themselves by production's own names, which lead into the stack. `mark` before the act and `consume` `since` the mark,
 so that nothing is missed. No consumer group is used, and nothing is committed. There is no TLS. `where` is that of [`logs`](logs.md).
+Logins (`user`, `mechanism`) and `create_topic` have met no broker that knows them: librdkafka's test cluster does not.
 "#,
     results: &[
         (

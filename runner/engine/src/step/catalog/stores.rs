@@ -1,8 +1,160 @@
-//! `s3`, `snapshot` and `restore`.
+//! `mongo`, `s3`, `snapshot` and `restore`.
 
-use prodmirror_model::schema::{Arg, Shape, any, arg, either, flag, integer, pairs, text, word};
+use prodmirror_model::schema::{
+    Arg, Shape, any, arg, either, flag, integer, object, pairs, text, word,
+};
 
-use super::{Entry, OF_ENVIRONMENT, VERIFY, field, port};
+use super::{Entry, OF_ENVIRONMENT, VERIFY, field, port, service};
+
+const FILTER: Arg = any("filter", "Which documents").or("all");
+
+pub(super) static MONGO: Entry = Entry {
+    kind: "mongo",
+    shape: Shape::One(
+        &[
+            service("The service of the database"),
+            port("27017"),
+            text("user", "The user").or(OF_ENVIRONMENT),
+            text("password", "The password").or(OF_ENVIRONMENT),
+            text("auth_database", "The database that knows the user").or("admin"),
+            text("database", "The database").or(OF_ENVIRONMENT),
+            text(
+                "collection",
+                "The collection; not of `command`, and of `aggregate` where the first stage needs one",
+            ),
+            object(
+                "find",
+                "Reads documents",
+                &[
+                    FILTER,
+                    any("sort", "Their order"),
+                    any("projection", "Which of their fields"),
+                    integer("skip", "How many are left out", 0, i64::MAX),
+                    integer("limit", "How many at most", 1, 10_000).or("all"),
+                ],
+            )
+            .eg("{\"filter\": {\"state\": \"paid\"}, \"sort\": {\"at\": -1}, \"limit\": 10}"),
+            object("count", "Counts documents", &[FILTER])
+                .eg("{\"filter\": {\"state\": \"paid\"}}"),
+            any("aggregate", "Reads what stages make: a list of them")
+                .eg("[{\"$match\": {\"state\": \"paid\"}}, {\"$count\": \"n\"}]"),
+            any("insert", "Inserts a document, or a list of them")
+                .eg("{\"_id\": 7, \"state\": \"new\"}"),
+            object(
+                "update",
+                "Changes a document",
+                &[
+                    any("filter", "Which documents")
+                        .required()
+                        .eg("{\"_id\": 7}"),
+                    any("update", "Operators, or a list of stages")
+                        .required()
+                        .eg("{\"$set\": {\"state\": \"paid\"}}"),
+                    flag(
+                        "many",
+                        "true: all that the filter finds, not only the first",
+                    ),
+                    flag("upsert", "true: makes a document where there is none"),
+                ],
+            ),
+            object(
+                "delete",
+                "Deletes a document",
+                &[
+                    any("filter", "Which documents")
+                        .required()
+                        .eg("{\"_id\": 7}"),
+                    flag(
+                        "many",
+                        "true: all that the filter finds, not only the first",
+                    ),
+                ],
+            ),
+            any("command", "Runs a command of the database").eg("{\"ping\": 1}"),
+            either(
+                "fails",
+                "The operation must fail: true, or an error of this number or of this name",
+                &[
+                    Shape::Flag,
+                    Shape::Pattern("^[0-9A-Za-z]+$"),
+                    Shape::Integer(0, i32::MAX as i64),
+                ],
+            )
+            .eg("11000"),
+        ],
+        &[
+            "find",
+            "count",
+            "aggregate",
+            "insert",
+            "update",
+            "delete",
+            "command",
+        ],
+    ),
+    notes: r#"
+MongoDB from 4.2 on. User and password are those of the environment (`MONGO_INITDB_ROOT_USERNAME` and `MONGO_INITDB_ROOT_PASSWORD`,
+`MONGODB_ROOT_USER` and `MONGODB_ROOT_PASSWORD`, or with `_FILE`) unless said; so is the database (`MONGO_INITDB_DATABASE`,
+`MONGODB_DATABASE`). The step speaks to the service alone: of a replica set, name the member that takes writes. There is no TLS.
+
+Values that JSON does not have are extended JSON, in both directions, so that what was captured can stand in a filter: an ObjectId is
+`{ $oid: 65e0… }`, a date `{ $date: "2024-02-29T12:00:00Z" }`, a decimal `{ $numberDecimal: "12.50" }`, bytes
+`{ $binary: { base64: …, subType: "00" } }`. Numbers are numbers. A step reads at most 10,000 documents and 16 MiB.
+
+An error that the server answers with fails the step. Of several documents to insert, those before the one with the error stay.
+"#,
+    results: &[
+        ("docs", "Of `find` and `aggregate`: the documents"),
+        ("count", "How many documents were read, counted or inserted"),
+        ("inserted_ids", "Of `insert`: the `_id` of each document"),
+        ("matched", "Of `update`: how many the filter found"),
+        ("modified", "Of `update`: how many were changed"),
+        (
+            "upserted_id",
+            "Of `update` with `upsert`: the `_id` of the document that was made; else null",
+        ),
+        ("deleted", "Of `delete`: how many were deleted"),
+        ("result", "Of `command`: the answer"),
+        (
+            "error",
+            "Of an operation that failed: `code`, `name`, `message`, and `index` of the document; else null",
+        ),
+        field::DURATION,
+    ],
+    examples: &[
+        (
+            "What an act must have written",
+            r#"- eventually: 10s
+  mongo: { service: mongo, database: shop, collection: orders, find: { filter: { _id: "{{ order_id }}" } } }
+  expect: docs[0].state == "paid""#,
+        ),
+        (
+            "Data that is there before, and is gone after",
+            r#"- id: made
+  mongo: { service: mongo, database: shop, collection: orders, insert: [{ state: new, qty: 1 }, { state: new, qty: 2 }] }
+  expect: count == 2
+- mongo: { service: mongo, database: shop, collection: orders, update: { filter: { qty: { $gt: 1 } }, update: { $set: { state: paid } } } }
+  expect: modified == 1
+- mongo: { service: mongo, database: shop, collection: orders, delete: { filter: { _id: "{{ steps.made.inserted_ids[0] }}" } } }
+  expect: deleted == 1"#,
+        ),
+        (
+            "Sums, and what the database must refuse",
+            r#"- mongo:
+    service: mongo
+    database: shop
+    collection: orders
+    aggregate: [{ $group: { _id: $state, total: { $sum: $qty } } }, { $sort: { _id: 1 } }]
+  expect: docs[0].total > 0
+- mongo: { service: mongo, database: shop, collection: orders, insert: { _id: 7 }, fails: 11000 }
+- mongo: { service: mongo, database: shop, command: { listCollections: 1 } }
+  expect: result.ok == 1.0"#,
+        ),
+    ],
+    experimental: Some(
+        "it was tried with a server that imitates MongoDB by mongomock, and with no real one",
+    ),
+};
 
 pub(super) static S3: Entry = Entry {
     kind: "s3",

@@ -136,7 +136,8 @@ pub(super) static METRICS: Entry = Entry {
         any("headers", "Headers of the request").eg("{\"Accept\": \"text/plain\"}"),
     ]),
     notes: r#"
-At most 100000 samples are read. A page that does not answer with 200, or is not in the text format, is no answer.
+At most 100000 samples are read. A page that does not answer with 200, or is not in the text format, is no answer. There is no PromQL: ask
+a Prometheus of the stack with [`http`](http.md) (`/api/v1/query`).
 "#,
     results: &[
         (

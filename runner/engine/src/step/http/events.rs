@@ -211,6 +211,7 @@ enum Unpack {
     No(Vec<u8>),
     Gzip(flate2::write::MultiGzDecoder<Vec<u8>>),
     Deflate(flate2::write::ZlibDecoder<Vec<u8>>),
+    Brotli(Box<brotli_decompressor::DecompressorWriter<Vec<u8>>>),
 }
 
 impl Unpack {
@@ -219,6 +220,10 @@ impl Unpack {
             None | Some("" | "identity") => Unpack::No(Vec::new()),
             Some("gzip" | "x-gzip") => Unpack::Gzip(flate2::write::MultiGzDecoder::new(Vec::new())),
             Some("deflate") => Unpack::Deflate(flate2::write::ZlibDecoder::new(Vec::new())),
+            Some("br") => {
+                let z = brotli_decompressor::DecompressorWriter::new(Vec::new(), PIECE);
+                Unpack::Brotli(Box::new(z))
+            }
             Some(other) => {
                 return Err(StepError::transport(format!(
                     "the events are encoded as {other}, which is not read here"
@@ -233,6 +238,7 @@ impl Unpack {
             Unpack::No(_) => Ok(()),
             Unpack::Gzip(z) => z.try_finish(),
             Unpack::Deflate(z) => z.try_finish(),
+            Unpack::Brotli(z) => z.close(),
         }
         .map_err(|e| packed(&e))
     }
@@ -242,12 +248,14 @@ impl Unpack {
             Unpack::No(out) => out.write_all(piece),
             Unpack::Gzip(z) => z.write_all(piece).and_then(|()| z.flush()),
             Unpack::Deflate(z) => z.write_all(piece).and_then(|()| z.flush()),
+            Unpack::Brotli(z) => z.write_all(piece).and_then(|()| z.flush()),
         };
         fed.map_err(|e| packed(&e))?;
         Ok(std::mem::take(match self {
             Unpack::No(out) => out,
             Unpack::Gzip(z) => z.get_mut(),
             Unpack::Deflate(z) => z.get_mut(),
+            Unpack::Brotli(z) => z.get_mut(),
         }))
     }
 }

@@ -25,7 +25,6 @@ use prodmirror_model::template::Text;
 use prodmirror_model::yaml::{Node, Spanned, parse_one};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use url::Url;
 
 use self::body::{Body, Given};
 use self::client::{Http, Protocol, Wire};
@@ -267,7 +266,10 @@ struct Answer {
 
 /// The cookies of the scenario that belong to a URL.
 #[cfg(feature = "websocket")]
-pub(super) fn cookie_header(sessions: &super::Sessions, url: &Url) -> Option<header::HeaderValue> {
+pub(super) fn cookie_header(
+    sessions: &super::Sessions,
+    url: &url::Url,
+) -> Option<header::HeaderValue> {
     sessions.shared::<Http>().cookie_header(url)
 }
 

@@ -155,7 +155,9 @@ fn unpack(raw: Bytes, headers: &HeaderMap) -> Result<Bytes, StepError> {
                 Err(Unpacked::Broken(_)) => inflate(flate2::read::DeflateDecoder::new(&body[..])),
                 other => other,
             },
-            // Such as `identity`, and `br`, for which nobody asked.
+            "br" => inflate(brotli_decompressor::Decompressor::new(&body[..], 4096)),
+            "zstd" => zstd(&body),
+            // Such as `identity`, and others, for which nobody asked.
             _ => return Ok(body),
         };
         body = match read {
@@ -184,6 +186,28 @@ fn inflate(packed: impl Read) -> Result<Bytes, Unpacked> {
         Ok(_) if out.len() > LARGEST => Err(Unpacked::TooLarge),
         Ok(_) => Ok(out.into()),
         Err(e) => Err(Unpacked::Broken(e)),
+    }
+}
+
+/// All frames of a body that is packed by Zstandard.
+fn zstd(mut packed: &[u8]) -> Result<Bytes, Unpacked> {
+    let broken = |e: String| Unpacked::Broken(std::io::Error::other(e));
+    let mut out = Vec::new();
+    loop {
+        let frame = ruzstd::decoding::StreamingDecoder::new(&mut packed);
+        let frame = frame.map_err(|e| broken(e.to_string()))?;
+        // One byte more than may be tells that there are more.
+        let left = (LARGEST - out.len()) as u64 + 1;
+        frame
+            .take(left)
+            .read_to_end(&mut out)
+            .map_err(Unpacked::Broken)?;
+        if out.len() > LARGEST {
+            return Err(Unpacked::TooLarge);
+        }
+        if packed.is_empty() {
+            return Ok(out.into());
+        }
     }
 }
 

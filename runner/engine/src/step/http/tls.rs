@@ -163,6 +163,20 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
         .map_err(|e| e.to_string())
 }
 
+/// The authorities that are trusted.
+fn store(roots: &[Vec<u8>], trust: Option<&Trust>) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    let more = match trust.and_then(|t| t.ca.as_deref()) {
+        Some(pem) => certificates(pem)?,
+        None => Vec::new(),
+    };
+    let own = roots.iter().map(|der| CertificateDer::from(der.clone()));
+    for certificate in own.chain(more) {
+        store.add(certificate).map_err(|e| e.to_string())?;
+    }
+    Ok(store)
+}
+
 /// A configuration that trusts the given certificates and nothing else: no public authority
 /// can be reached from a stack.
 pub(in crate::step) fn config(
@@ -173,16 +187,7 @@ pub(in crate::step) fn config(
 ) -> Result<Arc<ClientConfig>, String> {
     let builder = builder()?;
     let builder = if verify {
-        let mut store = RootCertStore::empty();
-        let more = match trust.and_then(|t| t.ca.as_deref()) {
-            Some(pem) => certificates(pem)?,
-            None => Vec::new(),
-        };
-        let own = roots.iter().map(|der| CertificateDer::from(der.clone()));
-        for certificate in own.chain(more) {
-            store.add(certificate).map_err(|e| e.to_string())?;
-        }
-        builder.with_root_certificates(store)
+        builder.with_root_certificates(store(roots, trust)?)
     } else {
         let anyone = Anyone(Arc::new(ring::default_provider()));
         builder
@@ -317,6 +322,20 @@ pub(in crate::step) fn late_words(error: &(dyn std::error::Error + 'static)) -> 
     None
 }
 
+/// The words for an error of a client library, when it is one of TLS.
+#[cfg(feature = "nats")]
+pub(in crate::step) fn words(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut source = Some(error);
+    while let Some(e) = source {
+        let io = e.downcast_ref::<std::io::Error>();
+        if let Some(io) = io.filter(|io| io.get_ref().is_some_and(|e| e.is::<rustls::Error>())) {
+            return Some(in_words(io));
+        }
+        source = e.source();
+    }
+    late_words(error)
+}
+
 /// Speaks TLS on a connection, for protocols other than HTTP.
 pub(in crate::step) async fn open(
     verify: bool,
@@ -375,5 +394,79 @@ impl ServerCertVerifier for Anyone {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A configuration for client libraries that connect to an address: the certificate must be
+/// that of the host.
+#[cfg(feature = "nats")]
+pub(in crate::step) fn config_of_host(
+    verify: bool,
+    roots: &[Vec<u8>],
+    trust: Option<&Trust>,
+    host: &str,
+) -> Result<ClientConfig, String> {
+    let mut config = (*config(verify, Alpn::Http1, roots, trust)?).clone();
+    config.alpn_protocols.clear();
+    if !verify {
+        return Ok(config);
+    }
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| format!("`{host}` cannot be the name of a certificate"))?;
+    let inner = rustls::client::WebPkiServerVerifier::builder_with_provider(
+        Arc::new(store(roots, trust)?),
+        Arc::new(ring::default_provider()),
+    )
+    .build()
+    .map_err(|e| e.to_string())?;
+    config
+        .dangerous()
+        .set_certificate_verifier(Arc::new(Named { name, inner }));
+    Ok(config)
+}
+
+/// Looks for a name in certificates, whatever the address was that was connected to.
+#[cfg(feature = "nats")]
+#[derive(Debug)]
+struct Named {
+    name: ServerName<'static>,
+    inner: Arc<rustls::client::WebPkiServerVerifier>,
+}
+
+#[cfg(feature = "nats")]
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _address: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let name = &self.name;
+        self.inner
+            .verify_server_cert(end_entity, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }

@@ -15,6 +15,7 @@ use crate::step::StepError;
 use crate::step::context::reach_error;
 use crate::step::credentials::Environment;
 use crate::step::fields::lossy;
+use crate::step::http::tls::{self, Trust};
 use crate::step::inbox::Inbox;
 use crate::step::world::World;
 
@@ -33,6 +34,9 @@ pub(super) struct Who {
     pub user: Option<String>,
     pub password: Option<String>,
     pub token: Option<String>,
+    /// Whether certificates must be valid.
+    pub verify: bool,
+    pub trust: Option<Arc<Trust>>,
 }
 
 /// What the server said, and whether it is still there.
@@ -186,11 +190,6 @@ impl Pool {
 async fn connect(world: &Arc<dyn World>, who: &Who) -> Result<Link, StepError> {
     let place = format!("{}:{}", who.host, who.port);
     let greeting = greeting(world, who, &place).await?;
-    if greeting["tls_required"] == true {
-        return Err(StepError::transport(format!(
-            "{place} demands TLS, which `nats` steps do not speak"
-        )));
-    }
     let env = Environment::of(world, &who.host);
     let from_env = who.user.is_none() && who.token.is_none();
     let token = match from_env {
@@ -218,6 +217,14 @@ async fn connect(world: &Arc<dyn World>, who: &Who) -> Result<Link, StepError> {
             seen.see(&event);
             std::future::ready(())
         });
+    // The server says whether it wants TLS; who has certificates wants it, too.
+    if greeting["tls_required"] == true || who.trust.is_some() {
+        let config =
+            tls::config_of_host(who.verify, &world.roots(), who.trust.as_deref(), &who.host);
+        let config =
+            config.map_err(|e| StepError::transport(format!("no session in {place}: {e}")))?;
+        options = options.require_tls(true).tls_client_config(config);
+    }
     let name = match (&user, &token) {
         (Some(u), _) => format!("as {u}"),
         (None, Some(_)) => "with a token".to_owned(),
@@ -243,7 +250,7 @@ async fn connect(world: &Arc<dyn World>, who: &Who) -> Result<Link, StepError> {
             };
             let why = match e.kind() {
                 ConnectErrorKind::AuthorizationViolation => "authorization violation".to_owned(),
-                _ => e.to_string(),
+                _ => tls::words(&e).unwrap_or_else(|| e.to_string()),
             };
             StepError::transport(format!("no session in {place} {name}: {why}{help}"))
         })?;

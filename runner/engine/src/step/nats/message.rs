@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::step::fields::{Pairs, Time};
 use crate::step::filter::Where;
+use crate::step::http::tls::ClientCert;
 use crate::step::payload::{Payload, Sent};
 use crate::step::{Context, StepError, inbox};
 
@@ -27,6 +28,12 @@ pub(super) struct Args {
     pub password: Option<Text>,
     #[serde(default)]
     pub token: Option<Text>,
+    #[serde(default)]
+    pub verify: Option<bool>,
+    #[serde(default)]
+    pub ca: Option<Spanned<String>>,
+    #[serde(default)]
+    pub client_cert: Option<ClientCert>,
     #[serde(default)]
     pub publish: Option<PublishArgs>,
     #[serde(default)]

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use self::connect::{Link, Pool, Who, optional};
 use self::message::{Args, Declare, Get, Message, Publish, Request, Subscribe};
 use super::fields::args;
+use super::http::tls::Trust;
 use super::inbox::{Inbox, Subscriptions, Wanted};
 use super::target::Target;
 use super::{Act, Compiled, Context, Done, Kind, Later, StepError};
@@ -77,6 +78,8 @@ struct NatsAct {
     user: Option<Text>,
     password: Option<Text>,
     token: Option<Text>,
+    verify: bool,
+    trust: Option<Arc<Trust>>,
     operation: Operation,
 }
 
@@ -131,6 +134,8 @@ fn compile(node: &Node) -> Result<Compiled, Vec<Problem>> {
         user: a.user,
         password: a.password,
         token: a.token,
+        verify: a.verify.unwrap_or(true),
+        trust: Trust::read(a.ca.as_ref(), a.client_cert.as_ref())?,
         operation,
     }
     .into())
@@ -188,6 +193,8 @@ impl NatsAct {
             user: optional(&self.user, scope)?,
             password: optional(&self.password, scope)?,
             token: optional(&self.token, scope)?,
+            verify: self.verify,
+            trust: self.trust.clone(),
         })
     }
 

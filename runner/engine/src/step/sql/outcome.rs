@@ -35,6 +35,7 @@ impl Rows {
 
 /// Sets of results that came together: the rows of the last that has some, the changes of the
 /// last.
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
 pub(super) fn of_sets(mut all: Vec<Rows>) -> Rows {
     let affected = all.last().map_or(0, |r| r.affected);
     let with_rows = all.iter().rposition(|r| !r.columns.is_empty());

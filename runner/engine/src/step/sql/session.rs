@@ -122,18 +122,24 @@ impl Session {
 
     /// Begins a transaction.
     pub async fn begin(&mut self) -> Result<(), Failure> {
-        if let Session::Postgres(held) = self {
-            held.transaction = true;
-        }
+        self.in_transaction(true);
         self.simple("start transaction").await.map(|_| ())
     }
 
     /// Ends a transaction with `commit` or `rollback`.
     pub async fn end(&mut self, how: &str) -> Result<(), Failure> {
         self.simple(how).await?;
-        if let Session::Postgres(held) = self {
-            held.transaction = false;
-        }
+        self.in_transaction(false);
         Ok(())
+    }
+
+    fn in_transaction(&mut self, open: bool) {
+        match self {
+            Session::Postgres(held) => held.transaction = open,
+            #[cfg(feature = "mysql")]
+            Session::MySql(_) => {}
+            #[cfg(feature = "sqlite")]
+            Session::Sqlite(_) => {}
+        }
     }
 }

@@ -223,7 +223,13 @@ async fn packed_bodies() {
   - http: { url: "http://gateway/encoded/twice" }
     expect: json.packed
   - http: { url: "http://gateway/encoded/br" }
-    expect: body == '{"packed":true}' && headers["content-encoding"] == "br" && encoded_size == size
+    expect: json.packed && size == 15 && headers["content-encoding"] == "br" && encoded_size == 19
+  - http: { url: "http://gateway/encoded/zstd" }
+    expect: json.packed && size == 15 && encoded_size == 28
+  - http: { url: "http://gateway/encoded/zstdframes" }
+    expect: json.packed && size == 15
+  - http: { url: "http://gateway/encoded/compress" }
+    expect: body == '{"packed":true}' && headers["content-encoding"] == "compress" && encoded_size == size
   - http: { method: HEAD, url: "http://gateway/gzip" }
     expect: status == 200
 "#,
@@ -232,6 +238,15 @@ async fn packed_bodies() {
     for (page, said) in [
         ("bomb", "the body is larger than 16 MiB"),
         ("broken", "the body says it is gzip but cannot be unpacked"),
+        ("brbomb", "the body is larger than 16 MiB"),
+        ("brbroken", "the body says it is br but cannot be unpacked"),
+        ("brcut", "the body says it is br but cannot be unpacked"),
+        ("zstdbomb", "the body is larger than 16 MiB"),
+        (
+            "zstdbroken",
+            "the body says it is zstd but cannot be unpacked",
+        ),
+        ("zstdcut", "the body says it is zstd but cannot be unpacked"),
     ] {
         let step = fails(
             &world,

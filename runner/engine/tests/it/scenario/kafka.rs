@@ -133,6 +133,12 @@ async fn refusals(world: &Arc<dyn World>) {
             "no step before has set the mark `never`",
         ),
         ("service: kafka, port: 1, topics: true", "kafka:1"),
+        // These brokers know neither; that is told, within the step's own limit.
+        ("service: kafka, create_topic: audit", "kafka:9092"),
+        (
+            "service: kafka, user: u, password: p, mechanism: scram-sha-256, topics: true",
+            "kafka:9092",
+        ),
         ("service: nobody, topics: true", "nobody"),
         (
             "service: lost, produce: { topic: orders, text: x }",

@@ -14,6 +14,8 @@ mod kafka;
 mod language;
 mod local;
 mod mistakes;
+#[cfg(feature = "mongo")]
+mod mongo;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 mod mysql;

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prodmirror_engine::run::{CaseOptions, Stop};
 use prodmirror_engine::step::{StackWorld, World};
 use prodmirror_model::event::Outcome;
 use prodmirror_model::plan::{FileContent, Plan};
 use prodmirror_model::secret::Secret;
+use prodmirror_model::source::SourceFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::local::Local;
 use super::services::image;
 use super::site::site;
 use super::tcp::{closes, endless, nobody, resets, serve, silent};
-use super::{fails, passes};
+use super::tls::Authority;
+use super::{Said, fails, passes, played_with, programs_of};
 use crate::live::plan::plan;
 use crate::live::rig::on_engine;
 
@@ -457,4 +460,72 @@ async fn ports_where_no_nats_is() {
         assert!(step.error().contains(said), "{host}: {}", step.error());
     }
     assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+/// A server that demands TLS, and one that demands a certificate of its clients as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_with_tls() {
+    on_engine(|rig| async move {
+        let authority = Authority::new();
+        let pair = authority.pair("safe", |p| {
+            p.subject_alt_names.push(rcgen::SanType::DnsName("strict".try_into().unwrap()));
+        });
+        let conf = |more: &str| {
+            format!("listen: \"0.0.0.0:4222\"\ntls {{ cert_file: \"/tls/cert.pem\", key_file: \"/tls/key.pem\"{more} }}\n")
+        };
+        let nats = |name: &str, more: &str| {
+            image(name, "nats:2.9", &[])
+                .file("/etc/nats/nats.conf", FileContent::Text(conf(more)))
+                .file("/tls/cert.pem", FileContent::Text(pair.cert.clone()))
+                .file("/tls/key.pem", FileContent::Text(pair.key.clone()))
+                .file("/tls/ca.pem", FileContent::Text(authority.pem.clone()))
+        };
+        let plan = plan([
+            nats("safe", ""),
+            nats("strict", ", ca_file: \"/tls/ca.pem\", verify: true"),
+            nats("renamed", ""),
+        ]);
+        let live = Arc::new(rig.up(plan.clone()).await.expect("the stack"));
+        let trusting: Arc<dyn World> = Arc::new(
+            StackWorld::new(live.clone(), &plan).with_roots(vec![authority.der.clone()]),
+        );
+        let stranger: Arc<dyn World> = Arc::new(StackWorld::new(live.clone(), &plan));
+        passes(
+            &trusting,
+            r#"
+  - wait: { for: { tcp: "safe:4222" } }
+  - wait: { for: { tcp: "strict:4222" } }
+  - wait: { for: { tcp: "renamed:4222" } }
+  - nats: { service: safe, subscribe: { subject: a, as: seen } }
+  - nats: { service: safe, publish: { subject: a, text: x } }
+  - nats: { service: safe, get: { from: seen, within: 20s } }
+    expect: messages[0].body == "x"
+  - nats: { service: renamed, verify: false, publish: { subject: a, text: x } }
+"#,
+        )
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let client = authority.pair("a client", |_| {});
+        for (name, text) in [("ca.pem", &authority.pem), ("cert.pem", &client.cert), ("key.pem", &client.key)] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let steps = "scenario: it\nsteps:\n  - nats: { service: safe, ca: ca.pem, publish: { subject: a } }\n  - nats: { service: strict, ca: ca.pem, client_cert: { cert: cert.pem, key: key.pem }, publish: { subject: a } }\n";
+        let path = folder.path().join("s.yaml");
+        std::fs::write(&path, steps).unwrap();
+        let program = programs_of(&SourceFile::read(&path, "s.yaml").unwrap()).remove(0);
+        let played = played_with(&stranger, &program, &CaseOptions::default(), &Stop::new()).await;
+        assert_eq!(played.end.outcome, Outcome::Passed, "{}", played.told());
+        let mut said_all = Said::default();
+        for (world, service, said) in [
+            (&stranger, "safe", "no session in safe:4222 as nobody: the certificate is from an authority that is not trusted; `ca: file.pem` trusts one"),
+            (&trusting, "renamed", "no session in renamed:4222 as nobody: the certificate is for other names"),
+            (&trusting, "strict", "no session in strict:4222 as nobody: "),
+        ] {
+            let step = fails(world, &format!("  - nats: {{ service: {service}, publish: {{ subject: a }} }}\n")).await;
+            assert_eq!(step.outcome, Outcome::Errored);
+            said_all.see(said, step.error());
+        }
+        live.down(None).await;
+    })
+    .await;
 }

@@ -155,7 +155,16 @@ async fn page(
                     ("gzip", z.finish().unwrap())
                 }
                 "broken" => ("gzip", b"no gzip".to_vec()),
-                _ => ("br", text.to_vec()),
+                "br" => ("br", bytes(BROTLI)),
+                "brbomb" => ("br", bytes(BROTLI_BOMB)),
+                "brbroken" => ("br", b"no brotli".to_vec()),
+                "brcut" => ("br", bytes(BROTLI)[..10].to_vec()),
+                "zstd" => ("zstd", bytes(ZSTD)),
+                "zstdframes" => ("zstd", ZSTD_FRAMES.map(bytes).concat()),
+                "zstdbomb" => ("zstd", bytes(&zstd_bomb())),
+                "zstdbroken" => ("zstd", b"no zstd, but of some length".to_vec()),
+                "zstdcut" => ("zstd", bytes(ZSTD)[..20].to_vec()),
+                _ => ("compress", text.to_vec()),
             };
             of(200)
                 .header("content-encoding", name)
@@ -323,4 +332,29 @@ pub async fn endless() -> SocketAddr {
 pub async fn closed() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
+}
+
+/// `{"packed":true}`, as the tools of Brotli and Zstandard pack it.
+const BROTLI: &str = "CweAeyJwYWNrZWQiOnRydWV9Aw==";
+const ZSTD: &str = "KLUv/SQPeQAAeyJwYWNrZWQiOnRydWV92TN4Hw==";
+/// The same in two frames.
+const ZSTD_FRAMES: [&str; 2] = [
+    "KLUv/QRYUQAAeyJwYWNrZWQiOj/Tvx0=",
+    "KLUv/QRYKQAAdHJ1ZX3lOrwP",
+];
+/// 17 MiB of one letter.
+const BROTLI_BOMB: &str = "y///P/gl8OKxQCD3/o///3/wSwDEYRGA7v1f/f8/fgmAOCwA0L1/AA==";
+
+fn zstd_bomb() -> String {
+    format!(
+        "KLUv/YBoAAAQAUwAAAh4AQD8/zkQAg{}IAEHgCABB4AwAQeA==",
+        "IAEHgCABB4AgAQeA".repeat(44)
+    )
+}
+
+fn bytes(base64: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD
+        .decode(base64)
+        .unwrap()
 }

@@ -61,6 +61,109 @@ fn bombs_end() {
     assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
+/// What an expression gives, in words.
+fn said(text: &str, document: &Document) -> (String, Duration) {
+    let e = Expr::new(text, &Span::generated()).unwrap();
+    let begun = Instant::now();
+    let told = match e.value(document, &Scope::default()) {
+        Ok(v) => v.to_string(),
+        Err(m) => format!("{} / {}", m.expected, m.hint.unwrap_or_default()),
+    };
+    let checked = e.check(document, &Scope::default());
+    assert!(checked.len() <= 1, "{checked:?}");
+    (told, begun.elapsed())
+}
+
+const ENOUGH: &str = " / ask the service for less, or put fewer of `map`, `filter`, `all` and `exists` into each other";
+
+/// Six loops in each other, over lists of a thousand, end soon and say why.
+#[test]
+fn work_is_bounded() {
+    let thousand: Vec<u32> = (0..1000).collect();
+    let document = Document::default().with("list", json!(thousand));
+    let written = json!(thousand).to_string();
+    let nested = |list: &str, open: &str, inner: &str| {
+        let opened: String = (0..6).map(|n| format!("{list}.{open}(i{n}, ")).collect();
+        format!("{opened}{inner}{}", ")".repeat(6))
+    };
+    let filters = (0..6).fold("true".to_owned(), |inner, n| {
+        format!("size(list.filter(i{n}, {inner})) > 0")
+    });
+    for text in [
+        nested("list", "map", "i0 + i5"),
+        nested("lists.range(1000)", "map", "i5"),
+        nested(&written, "map", "1"),
+        filters,
+        nested("list", "all", "i0 + i5 >= 0"),
+        nested("list", "exists", "i5 < 0"),
+        nested("list", "exists_one", "i5 == 0"),
+        nested("list", "exists", "i5 < 0 || false"),
+        // An error may be made good by what stands beside it; not this one.
+        format!("false || {}", nested("list", "exists", "i5 < 0")),
+        format!("[{}]", nested("list", "all", "i0 >= 0")),
+        // What doubles each time.
+        format!("['aaaaaaaa']{}", ".map(a, a + a)".repeat(60)),
+        format!("[1]{}", ".map(a, [a, a])".repeat(60)),
+        format!("[{{'a': 1}}]{}", ".map(a, {'a': a, 'b': a})".repeat(30)),
+        format!("'a'{}", ".replace('a', 'aaaaaaaaaa')".repeat(60)),
+        "lists.range(1000000).map(x, 'a').join('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')".to_owned(),
+        "lists.range(1000000).distinct()".to_owned(),
+        "lists.range(1000).all(x, size(lists.range(1000000)) > 0)".to_owned(),
+    ] {
+        let (told, took) = said(&text, &document);
+        let shown: String = text.chars().take(60).collect();
+        assert!(told.starts_with("an expression that is done within 10") && told.ends_with(ENOUGH), "{shown}: {told:.100}");
+        // Twice, and by a build that is not optimised.
+        assert!(took < Duration::from_secs(10), "{shown} took {took:?}");
+    }
+}
+
+/// A bomb in the place of a reason is no way around.
+#[test]
+fn reasons_are_bounded() {
+    let begun = Instant::now();
+    let document = Document::default().with("list", json!((0..1000).collect::<Vec<u32>>()));
+    let bomb = "list.all(a, list.all(b, list.all(c, list.all(d, a >= 0))))";
+    for text in [
+        format!("false && {bomb}"),
+        format!("list.all(x, x < 0) && {bomb}"),
+    ] {
+        let e = Expr::new(&text, &Span::generated()).unwrap();
+        assert!(!e.check(&document, &Scope::default()).is_empty());
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+/// What people do with a large result is not in the way.
+#[test]
+fn large_results_are_looked_at() {
+    const STATES: [&str; 3] = ["new", "paid", "sent"];
+    let rows: Vec<_> = (0..100_000)
+        .map(|n| json!({"id": n, "state": STATES[n % 3], "items": [{"qty": 1}, {"qty": n % 7}]}))
+        .collect();
+    let document = Document::default().with("rows", json!(rows));
+    for (text, value) in [
+        ("size(rows.filter(r, r.state == 'paid'))", "33333"),
+        ("rows.all(r, r.items.exists(i, i.qty == 1))", "true"),
+        (
+            "rows.map(r, r.items.map(i, i.qty)).filter(q, q[1] == 6).size()",
+            "14285",
+        ),
+        (
+            "rows.map(r, r.state).distinct().sort()",
+            r#"["new","paid","sent"]"#,
+        ),
+        ("rows.exists_one(r, r.id == 77)", "true"),
+        ("rows.map(r, r['id'] + 1)[99999]", "100000"),
+    ] {
+        assert_eq!(said(text, &document).0, value, "{text}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
