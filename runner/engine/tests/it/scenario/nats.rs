@@ -436,10 +436,7 @@ async fn ports_where_no_nats_is() {
             "what answers there does not speak NATS: \"SSH-2.0-OpenSSH",
         ),
         ("broken", "what answers there does not speak NATS"),
-        (
-            "tls",
-            "tls:4222 demands TLS, which `nats` steps do not speak",
-        ),
+        ("tls", "no session in tls:4222 as nobody: "),
         ("half", "no session in half:4222 as nobody"),
         (
             "silent",

