@@ -92,6 +92,8 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// A browser: it keeps cookies and follows redirects.
 fn browser() -> reqwest::Client {
+    // The client wants one, though nothing here speaks TLS. The second time it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder().cookie_store(true).no_proxy();
     builder.build().unwrap()
 }
