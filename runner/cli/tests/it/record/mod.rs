@@ -170,7 +170,6 @@ fn what_is_clicked_becomes_a_scenario_that_passes() {
         "- status == 303",
         "json: { sku: A1, qty: 2 }",
         "origin: \"http://web:8000\"",
-        "referer: \"http://web:8000/home\"",
         "order_id: { jsonpath: \"$.id\" }",
         "http://web:8000/orders/{{ order_id }}",
         "partial: { sku: A1, qty: 2, id: \"{{ order_id }}\" }",
