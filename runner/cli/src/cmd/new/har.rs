@@ -259,6 +259,13 @@ fn one(
             }
             continue;
         }
+        // Servers that look for requests from other sites refuse what says nothing.
+        let changes = !["GET", "HEAD"].contains(&step.method.as_str());
+        if lower == "origin" && changes && value == split_url(url).0 {
+            let origin = split_url(&step.url).0.to_owned();
+            step.headers.push((name.to_owned(), origin));
+            continue;
+        }
         let own = is_own(&lower);
         let any = lower == "accept" && (value.contains("*/*") || value.contains("text/html"));
         if !own && !any {

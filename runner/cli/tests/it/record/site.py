@@ -100,7 +100,7 @@ class Site(BaseHTTPRequestHandler):
         if path == "/home":
             return self.say(200, {"user": "ann", "cart_id": ids.randrange(10**9, 10**10)})
         if path == "/orders" and self.command == "POST":
-            if self.headers.get("Origin") != HOME or not self.headers.get("Referer", "").startswith(HOME + "/"):
+            if self.headers.get("Origin") != HOME or "127.0.0.1" in self.headers.get("Referer", ""):
                 return self.say(403, {"error": "from another site"})
             order = json.loads(body)
             order["id"] = ids.randrange(10**9, 10**10)
