@@ -38,7 +38,7 @@ impl LiveStack {
     /// people who look for a cause, and is no reason for anything to fail.
     pub async fn autopsy(&self) -> Vec<Remains> {
         let ctx = self.context();
-        let asked = ctx.order.containers.iter().map(|i| look(ctx, *i));
+        let asked = ctx.order.containers.iter().map(|i| look(&ctx, *i));
         join_all(asked).await
     }
 }

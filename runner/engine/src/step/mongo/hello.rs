@@ -103,7 +103,7 @@ mod tests {
         let length = body(&bytes[..HEADER]).unwrap();
         assert_eq!(length, bytes.len() - HEADER);
         let document = Document::from_reader(&bytes[HEADER + 5..]).unwrap();
-        assert_eq!(document.get_i32("isMaster"), Ok(1));
+        assert_eq!(document.get_i32("isMaster").ok(), Some(1));
     }
 
     #[test]
