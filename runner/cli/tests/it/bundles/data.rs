@@ -3,63 +3,70 @@
 use super::entries;
 use crate::project::Project;
 use crate::rig::{SHELL, sleeper};
-use crate::snapshots::Store;
-
-/// A project whose volume starts from a snapshot of the directory `tree`.
-fn project(snapshot: &str) -> Project {
-    let scenario = "scenario: reads\nsteps:\n  - exec: { service: app, cmd: [cat, /data/file] }\n    expect: stdout.contains(\"another\")\n";
-    let project = sleeper(&[("scenarios/a.yaml", scenario), ("tree/file", "text\n")]);
-    let compose = format!(
-        "services:\n  app:\n    image: {SHELL}\n    init: true\n    command: [sleep, infinity]\n    volumes: [\"data:/data\"]\nvolumes: {{ data: {{}} }}\n"
-    );
-    project.write("compose.yaml", compose.as_bytes());
-    let mirror = format!(
-        "project: t\nproduction: [compose.yaml]\nsnapshots:\n  open: {{ directory: tree, public: true }}\n  raw: {{ directory: tree }}\ndata: {{ data: {{ snapshot: {snapshot} }} }}\n"
-    );
-    project.write("mirror.yaml", mirror.as_bytes());
-    project
-}
+use crate::snapshots::{Store, database};
 
 #[test]
-fn what_may_be_shown_travels_along() {
+fn what_is_masked_travels_along() {
     let Some(store) = Store::new() else { return };
-    let project = project("open");
-    store
-        .run(&project, &["snapshot", "create", "open"])
-        .is(0, &[]);
+    let seed = |rows: u32| {
+        format!(
+            "CREATE TABLE people (id int PRIMARY KEY, email text);\n\
+             INSERT INTO people SELECT n, 'p' || n || '@mail.shop.net' FROM generate_series(1, {rows}) n;\n"
+        )
+    };
+    let mirror = "project: t\nproduction: [compose.yaml]\nfidelity: { allow: { blocker: 9 } }\n\
+        mask_key: { stub: \"a key of the test's own\" }\nsnapshots:\n  masked:\n    script: seed.sql\n    \
+        service: db\n    mask: { people.email: email }\ndata: { data: { snapshot: masked } }\n";
+    let scenario = "scenario: reads\nsteps:\n  - sql: { service: db, query: \"select count(*) as n from people\" }\n    expect: rows[0].n == 0\n";
+    let project = database(&[
+        ("seed.sql", &seed(20)),
+        ("mirror.yaml", mirror),
+        ("scenarios/a.yaml", scenario),
+    ]);
+    let create = ["snapshot", "create", "masked"];
+    let remove = ["snapshot", "rm", "masked"];
+    store.run(&project, &create).is(0, &[]);
     let said = store.run(&project, &["run", "--with-data"]);
     said.is(1, &["prodmirror repro"]);
     let bundle = project.bundle();
-    assert!(entries(&bundle).contains_key("data/open.snapshot"));
-    store.run(&project, &["snapshot", "rm", "open"]).is(0, &[]);
+    assert!(entries(&bundle).contains_key("data/masked.snapshot"));
+    store.run(&project, &remove).is(0, &[]);
     let elsewhere = Project::empty();
+    let repro = ["repro", &bundle];
     store
-        .run(&elsewhere, &["repro", &bundle])
+        .run(&elsewhere, &repro)
         .is(0, &["reproduced: steps[0]"]);
     // It is here now, and is not brought again.
     store
-        .run(&elsewhere, &["repro", &bundle])
+        .run(&elsewhere, &repro)
         .is(0, &["reproduced: steps[0]"]);
     elsewhere.reproduced();
 
     // Another one of that name is not taken for it, and not replaced.
-    store.run(&project, &["snapshot", "rm", "open"]).is(0, &[]);
-    project.write("tree/file", b"another text\n");
-    store
-        .run(&project, &["snapshot", "create", "open"])
-        .is(0, &[]);
+    store.run(&project, &remove).is(0, &[]);
+    project.write("seed.sql", seed(21).as_bytes());
+    store.run(&project, &create).is(0, &[]);
     let elsewhere = Project::empty();
-    let said = store.run(&elsewhere, &["repro", &bundle]);
-    said.is(2, &["the snapshot open of `data` is another one here"]);
+    let said = store.run(&elsewhere, &repro);
+    said.is(2, &["the snapshot masked of `data` is another one here"]);
     assert_eq!(elsewhere.reproduced(), 0);
-    store.run(&project, &["snapshot", "rm", "open"]).is(0, &[]);
+    store.run(&project, &remove).is(0, &[]);
     store.assert_gone();
 }
 
 #[test]
 fn what_is_not_masked_stays_where_it_is() {
     let Some(store) = Store::new() else { return };
-    let project = project("raw");
+    let scenario = "scenario: reads\nsteps:\n  - exec: { service: app, cmd: [cat, /data/file] }\n    expect: stdout.contains(\"another\")\n";
+    let project = sleeper(&[("scenarios/a.yaml", scenario), ("tree/file", "text\n")]);
+    let compose = format!(
+        "services:\n  app:\n    image: {SHELL}\n    init: true\n    command: [sleep, infinity]\n    volumes: [\"data:/data\"]\nvolumes: {{ data: {{}} }}\n"
+    );
+    project.write("compose.yaml", compose.as_bytes());
+    project.write(
+        "mirror.yaml",
+        b"project: t\nproduction: [compose.yaml]\nsnapshots: { raw: { directory: tree } }\ndata: { data: { snapshot: raw } }\n",
+    );
     store
         .run(&project, &["snapshot", "create", "raw"])
         .is(0, &[]);
