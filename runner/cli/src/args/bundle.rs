@@ -30,7 +30,7 @@ pub enum BundleWhen {
 #[command(after_help = "\
 Exit codes:
   0    reproduced: the same failure
-  1    not reproduced: it passed, or failed otherwise
+  1    not reproduced: it passed, failed otherwise, or was not judged
   2    the bundle cannot be used: nothing was started
   3    the stack did not start
   5    the engine could not be reached, or was lost

@@ -1,9 +1,14 @@
 //! The archive: gzip over tar, with the manifest in front.
 
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
@@ -23,6 +28,10 @@ const MOST_FILES: usize = 50_000;
 const MOST_RATIO: u64 = 200;
 /// What any bundle may hold, in bytes.
 const SMALL: u64 = 256 << 20;
+
+/// What stands before and after the bytes of an entry at most, in bytes: its headers, its long
+/// name, what fills its last block.
+const MOST_AROUND: u64 = 64 << 10;
 
 /// What an entry is made of.
 #[derive(Debug)]
@@ -99,7 +108,10 @@ pub fn pack(
         }
         tar.finish()?;
     }
-    let file = packed.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let file = packed
+        .finish()?
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
     file.persist(to).map_err(|e| e.error)?;
     Ok(())
 }
@@ -145,12 +157,13 @@ impl Reading {
             return Err(unreadable(&io::ErrorKind::IsADirectory.into()));
         }
         let unpacked = unpacking(path).map_err(|e| match e.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                damaged(name, "it is no gzip archive")
-            }
+            io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::UnexpectedEof => damaged(name, "it is no gzip archive"),
             _ => unreadable(&e),
         })?;
-        let mut tar = tar::Archive::new(unpacked);
+        let (metered, left) = Metered::of(unpacked);
+        let mut tar = tar::Archive::new(metered);
         let mut entries = tar.entries().map_err(|e| damaged(name, &e.to_string()))?;
         let mut first = match entries.next() {
             Some(Ok(entry)) => entry,
@@ -161,16 +174,26 @@ impl Reading {
             return Err(damaged(name, &format!("its first entry is not {MANIFEST}")));
         }
         if first.size() > LARGEST_MANIFEST {
-            return Err(damaged(name, &format!("its {MANIFEST} is larger than any can be")));
+            return Err(damaged(
+                name,
+                &format!("its {MANIFEST} is larger than any can be"),
+            ));
         }
+        left.set(first.size() + MOST_AROUND);
         let mut bytes = Vec::new();
         let read = first.read_to_end(&mut bytes);
         read.map_err(|e| damaged(name, &e.to_string()))?;
         let manifest = Manifest::read(&bytes, name)?;
         if manifest.files.len() > MOST_FILES {
-            return Err(damaged(name, &format!("it lists more than {MOST_FILES} entries")));
+            return Err(damaged(
+                name,
+                &format!("it lists more than {MOST_FILES} entries"),
+            ));
         }
-        let most = packed.len().saturating_mul(MOST_RATIO).saturating_add(SMALL);
+        let most = packed
+            .len()
+            .saturating_mul(MOST_RATIO)
+            .saturating_add(SMALL);
         if manifest.size() > most {
             let text = format!(
                 "of {} bytes it would make {}: no bundle compresses so well",
@@ -195,16 +218,21 @@ impl Reading {
     pub fn unpack(&self, to: &Path) -> Result<(), Problem> {
         let name = &self.name;
         let file = unpacking(&self.path).map_err(|e| damaged(name, &e.to_string()))?;
-        let mut tar = tar::Archive::new(file);
+        let (metered, left) = Metered::of(file);
+        let mut tar = tar::Archive::new(metered);
         let mut seen = BTreeSet::new();
-        let entries = tar.entries().map_err(|e| damaged(name, &e.to_string()))?;
-        for entry in entries {
+        let mut entries = tar.entries().map_err(|e| damaged(name, &e.to_string()))?;
+        while let Some(entry) = entries.next() {
             let mut entry = entry.map_err(|e| damaged(name, &e.to_string()))?;
             let bytes = entry.path_bytes().into_owned();
             let Ok(entry_name) = String::from_utf8(bytes) else {
                 return Err(damaged(name, "the name of an entry is no text"));
             };
             if entry_name == MANIFEST && seen.is_empty() {
+                left.set(LARGEST_MANIFEST + MOST_AROUND);
+                let skipped = io::copy(&mut entry, &mut io::sink());
+                skipped.map_err(|e| damaged(name, &e.to_string()))?;
+                left.set(MOST_AROUND);
                 seen.insert(entry_name);
                 continue;
             }
@@ -229,6 +257,7 @@ impl Reading {
             if entry.size() != facts.size {
                 return Err(wrong());
             }
+            left.set(facts.size.saturating_add(MOST_AROUND));
             match write(&mut entry, &to.join(&entry_name)) {
                 Ok((size, digest)) if size == facts.size && digest == facts.digest => {}
                 Ok(_) => return Err(wrong()),
@@ -238,11 +267,63 @@ impl Reading {
                     return Err(Problem::new(ProblemKind::MissingFile, text));
                 }
             }
+            left.set(MOST_AROUND);
         }
+        drop(entries);
+        end(&mut tar.into_inner()).map_err(|e| damaged(name, &e.to_string()))?;
         let lacking = self.manifest.files.keys().find(|f| !seen.contains(*f));
         match lacking {
-            Some(file) => Err(damaged(name, &format!("`{file}` is missing: it was cut off"))),
+            Some(file) => Err(damaged(
+                name,
+                &format!("`{file}` is missing: it was cut off"),
+            )),
             None => Ok(()),
+        }
+    }
+}
+
+/// Lets only so many bytes through: a few of an archive may unpack to any number, also where
+/// they are no entry's.
+struct Metered<R> {
+    inner: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R> Metered<R> {
+    /// With what says how many more may come.
+    fn of(inner: R) -> (Self, Rc<Cell<u64>>) {
+        let left = Rc::new(Cell::new(MOST_AROUND));
+        let metered = Self {
+            inner,
+            left: left.clone(),
+        };
+        (metered, left)
+    }
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 && !into.is_empty() {
+            return Err(io::Error::other("more comes out of it than it says"));
+        }
+        let most = usize::try_from(left).map_or(into.len(), |l| l.min(into.len()));
+        let read = self.inner.read(&mut into[..most])?;
+        self.left.set(left - read as u64);
+        Ok(read)
+    }
+}
+
+/// Reads what follows the last entry: nothing but zeros, and the checksum of all.
+fn end(rest: &mut impl Read) -> io::Result<()> {
+    let mut piece = [0; 4096];
+    loop {
+        let read = rest.read(&mut piece)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if piece[..read].iter().any(|b| *b != 0) {
+            return Err(io::Error::other("something follows its end"));
         }
     }
 }
@@ -287,4 +368,3 @@ fn damaged(name: &str, why: &str) -> Problem {
     Problem::new(ProblemKind::Syntax, text)
         .help("nothing was started, and nothing of it is kept; get the bundle again")
 }
-

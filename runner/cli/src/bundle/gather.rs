@@ -1,5 +1,8 @@
 //! The files that a scenario and its stack are made of.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,14 +53,10 @@ impl Gathered {
         }
     }
 
-    /// Where a scenario file is, from the project's directory.
-    pub fn from_root(&self, file: &Arc<SourceFile>) -> String {
+    /// Where a scenario file is below `project/`.
+    pub fn place(&self, file: &Arc<SourceFile>) -> String {
         let path = file.path.as_deref().map(plain).unwrap_or_default();
-        let path = slashed(path.strip_prefix(&self.base).unwrap_or(&path));
-        match path.strip_prefix(&format!("{}/", self.root)) {
-            Some(inside) if !self.root.is_empty() => inside.to_owned(),
-            _ => path,
-        }
+        slashed(path.strip_prefix(&self.base).unwrap_or(&path))
     }
 
     /// Puts the paths of a stack's files (its configs, secrets and binds) into the bundle, and
@@ -104,11 +103,10 @@ impl Gathered {
         } else {
             self.files.insert(place.clone(), path);
         }
-        let up = self.root.split('/').filter(|p| !p.is_empty()).count();
-        match place.strip_prefix(&format!("{}/", self.root)) {
-            Some(inside) if !self.root.is_empty() => format!("./{inside}"),
-            _ if self.root.is_empty() => format!("./{place}"),
-            _ => format!("{}{place}", "../".repeat(up)),
+        let seen = from_root(&self.root, &place);
+        match seen.starts_with("../") {
+            true => seen,
+            false => format!("./{seen}"),
         }
     }
 
@@ -119,6 +117,17 @@ impl Gathered {
             let place = self.take(&PathBuf::from(text));
             *value = json!(place);
         }
+    }
+}
+
+/// A place below `project/`, from the project's directory, which is at `root` there.
+pub fn from_root(root: &str, place: &str) -> String {
+    if root.is_empty() {
+        return place.to_owned();
+    }
+    match place.strip_prefix(&format!("{root}/")) {
+        Some(inside) => inside.to_owned(),
+        None => format!("{}{place}", "../".repeat(root.split('/').count())),
     }
 }
 
@@ -172,7 +181,9 @@ fn below(dir: &Path, to: &mut BTreeSet<PathBuf>) {
             let path = entry.path();
             // A link may lead anywhere: what it shows is read as a file, directories are not
             // followed.
-            let Ok(kind) = entry.file_type() else { continue };
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
             if kind.is_dir() {
                 dirs.push(path);
             } else if path.is_file() && found < MOST_BELOW {

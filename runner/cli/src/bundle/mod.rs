@@ -5,4 +5,5 @@ mod gather;
 mod secrets;
 mod write;
 
+pub use gather::from_root;
 pub use write::{Bundler, Facts};

@@ -71,3 +71,61 @@ impl Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use base64::Engine as _;
+
+    use super::*;
+
+    const VALUE: &str = "s3cret/v\u{e4}lue+with=signs";
+
+    fn scan() -> Scan {
+        let secrets = BTreeMap::from([
+            ("OTHER".to_owned(), Secret::new("quite another thing")),
+            ("KEY".to_owned(), Secret::new(VALUE)),
+        ]);
+        Scan::new(&secrets)
+    }
+
+    #[test]
+    fn a_value_is_found_in_its_forms_and_named() {
+        let base64 = base64::engine::general_purpose::STANDARD.encode(VALUE);
+        let percent =
+            percent_encoding::utf8_percent_encode(VALUE, percent_encoding::NON_ALPHANUMERIC);
+        let hex: String = VALUE.bytes().map(|b| format!("{b:02x}")).collect();
+        let json = serde_json::to_string(VALUE).unwrap();
+        for form in [VALUE.to_owned(), base64, percent.to_string(), hex, json] {
+            let text = format!("before {form} after");
+            assert_eq!(scan().find(text.as_bytes()), Some("KEY"), "{form}");
+        }
+        assert_eq!(scan().find(b"nothing of the kind"), None);
+        assert_eq!(scan().find(b"quite another thing"), Some("OTHER"));
+    }
+
+    #[test]
+    fn a_value_is_found_across_the_borders_of_pieces() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("large");
+        let length = VALUE.len();
+        for border in [
+            PIECE,
+            PIECE + OVERLAP,
+            2 * PIECE + OVERLAP,
+            2 * PIECE + 2 * OVERLAP,
+        ] {
+            for at in [border - length, border - length / 2, border - 1, border] {
+                let mut bytes = vec![b'.'; 3 * PIECE];
+                bytes[at..at + length].copy_from_slice(VALUE.as_bytes());
+                std::fs::write(&path, &bytes).unwrap();
+                let found = scan();
+                let found = found.look(&Content::File(path.clone())).unwrap();
+                assert_eq!(found, Some("KEY"), "at {at}");
+            }
+        }
+        std::fs::write(&path, vec![b'.'; 3 * PIECE]).unwrap();
+        assert_eq!(scan().look(&Content::File(path)).unwrap(), None);
+    }
+}

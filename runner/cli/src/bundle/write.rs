@@ -213,7 +213,7 @@ impl One<'_> {
             project: self.stack.extension.project.clone(),
             root: gathered.root.clone(),
             case: CaseId {
-                file: gathered.from_root(&self.program.scenario.file),
+                file: gathered.place(&self.program.scenario.file),
                 name: self.program.case().name,
             },
             failure: self.failure.clone(),
@@ -238,8 +238,16 @@ impl One<'_> {
         let project = &self.opened.project;
         let names = self.opened.secrets.keys();
         names.map(|n| {
-            let from = project.secret(n).map_or(SecretFrom::Env, |s| of_source(&s.value));
-            (n.clone(), SecretFacts { name: Some(n.clone()), from })
+            let from = project
+                .secret(n)
+                .map_or(SecretFrom::Env, |s| of_source(&s.value));
+            (
+                n.clone(),
+                SecretFacts {
+                    name: Some(n.clone()),
+                    from,
+                },
+            )
         })
     }
 
@@ -250,7 +258,9 @@ impl One<'_> {
             names.map(|n| (n.clone(), json!({ "env": n }))).collect();
         // Secrets that only scenarios use.
         for name in self.opened.secrets.keys() {
-            secrets.entry(name.clone()).or_insert_with(|| json!({ "env": name }));
+            secrets
+                .entry(name.clone())
+                .or_insert_with(|| json!({ "env": name }));
         }
         let mut project = json!({
             "project": self.stack.extension.project,
@@ -317,7 +327,12 @@ impl One<'_> {
             if event["event"] == "log" {
                 let name = format!("{}-{}", text(&event["service"]), event["replica"]);
                 let log = logs.entry(name).or_default();
-                let told = format!("{:>8} {} {}\n", event["ms"], text(&event["stream"]), text(&event["line"]));
+                let told = format!(
+                    "{:>8} {} {}\n",
+                    event["ms"],
+                    text(&event["stream"]),
+                    text(&event["line"])
+                );
                 log.push_str(&told);
             }
             if (events.len() as u64) < MOST_EVENTS {
@@ -327,7 +342,10 @@ impl One<'_> {
         }
         entries.insert(format!("{EVIDENCE}events.jsonl"), self.safe(&events));
         for (name, log) in logs {
-            entries.insert(format!("{EVIDENCE}logs/{}.log", slug(&name)), self.safe(&log));
+            entries.insert(
+                format!("{EVIDENCE}logs/{}.log", slug(&name)),
+                self.safe(&log),
+            );
         }
         for r in std::mem::take(&mut self.remains) {
             let name = format!("{EVIDENCE}containers/{}-{}", slug(&r.service), r.replica);
@@ -339,7 +357,10 @@ impl One<'_> {
                 }
             }
             if let Some(changes) = r.changes {
-                entries.insert(format!("{name}.changes.txt"), self.safe(&changes.join("\n")));
+                entries.insert(
+                    format!("{name}.changes.txt"),
+                    self.safe(&changes.join("\n")),
+                );
             }
         }
         for name in ["fidelity.json", "stack.yaml"] {

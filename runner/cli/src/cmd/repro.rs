@@ -22,6 +22,7 @@ use super::Session;
 use super::run as running;
 use crate::args::{GivenStack, PauseOn, ReproArgs};
 use crate::bundle::archive::Reading;
+use crate::bundle::from_root;
 use crate::exit::Exit;
 use crate::runs::Runs;
 
@@ -77,7 +78,9 @@ async fn go(session: &Session, args: &ReproArgs) -> Result<Exit, Stopped> {
     let engine = session.engine().await?;
     fits(session, m, &engine)?;
     if m.run.allow_shell && !args.allow_shell {
-        session.note("note: it was run with --allow-shell; give it here, too, if you trust the bundle\n");
+        session.note(
+            "note: it was run with --allow-shell; give it here, too, if you trust the bundle\n",
+        );
     }
     let dir = Unpacked::make(session, &bundle)?;
     let done = play(session, args, m, &engine, &dir).await;
@@ -120,13 +123,18 @@ async fn play(
     if args.dry_run {
         let opened = inner.open(&engine.facts().arch)?;
         inner.tell(&opened.problems, &opened.redactor);
-        return Ok(if opened.problems.has_errors() { Exit::Invalid } else { Exit::Ok });
+        return Ok(if opened.problems.has_errors() {
+            Exit::Invalid
+        } else {
+            Exit::Ok
+        });
     }
     let exit = running::run(&inner, &arguments).await;
     let last = Runs::of(&dir.root).last();
     match (exit, last) {
         (Exit::Ok | Exit::Failed | Exit::Stack, Some(last)) => {
-            verdict::tell(session, m, &last.join("events.jsonl")).map_err(Into::into)
+            let told = verdict::tell(session, m, (&dir.shown, &last));
+            told.map_err(Into::into)
         }
         (exit, _) => Ok(exit),
     }
@@ -196,6 +204,8 @@ struct Unpacked {
     path: PathBuf,
     /// The directory of its project.
     root: PathBuf,
+    /// What messages call it.
+    shown: String,
 }
 
 impl Unpacked {
@@ -219,7 +229,14 @@ impl Unpacked {
             return Err(p);
         }
         let root = path.join(PROJECT).join(&bundle.manifest.root);
-        Ok(Self { path, root })
+        // Runs are this machine's own: none may come along.
+        match std::fs::remove_dir_all(root.join(".prodmirror")) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(cannot(e)),
+            _ => {}
+        }
+        let shown = path.strip_prefix(&session.context.cwd).unwrap_or(&path);
+        let shown = shown.display().to_string();
+        Ok(Self { path, root, shown })
     }
 
     /// Writes the project file anew. That of the bundle could allow what a stack of somebody
@@ -249,16 +266,46 @@ impl Unpacked {
 
 /// The stack of a bundle.
 fn stack(dir: &Unpacked, m: &Manifest) -> Result<Json, Problem> {
-    let file = SourceFile::read(&dir.root.join("stack.yaml"), "stack.yaml (of the bundle)".to_owned())?;
+    let file = SourceFile::read(
+        &dir.root.join("stack.yaml"),
+        "stack.yaml (of the bundle)".to_owned(),
+    )?;
     let document = parse_one(&file)?.to_json();
-    for service in document["services"].as_object().into_iter().flat_map(|s| s.keys()) {
-        let agent = document["services"][service]["image"].as_str().is_some_and(crate::open::is_own);
+    alone(&document)?;
+    for service in document["services"]
+        .as_object()
+        .into_iter()
+        .flat_map(|s| s.keys())
+    {
+        let agent = document["services"][service]["image"]
+            .as_str()
+            .is_some_and(crate::open::is_own);
         if !agent && !m.images.contains_key(service) {
             let text = format!("the bundle does not say which image `{service}` had");
             return Err(Problem::new(ProblemKind::Syntax, text).help("get the bundle again"));
         }
     }
     Ok(document)
+}
+
+/// Refuses what no rendered stack has: words that read other files of this machine, or build.
+fn alone(document: &Json) -> Result<(), Problem> {
+    let refuse = |what: String| {
+        let text = format!("the bundle's stack has {what}, which no stack of a bundle has");
+        Err(Problem::new(ProblemKind::Forbidden, text)
+            .help("nothing was started: a stack of somebody else gets nothing of this machine"))
+    };
+    if document.get("include").is_some() {
+        return refuse("`include`".to_owned());
+    }
+    let services = document["services"].as_object();
+    for (name, service) in services.into_iter().flatten() {
+        let other = ["build", "develop", "env_file", "extends", "label_file"];
+        if let Some(key) = other.iter().find(|key| service.get(**key).is_some()) {
+            return refuse(format!("`{key}` in the service `{name}`"));
+        }
+    }
+    Ok(())
 }
 
 /// Puts the very images, and the agent of this version, into a stack.
@@ -317,13 +364,17 @@ async fn data(
             }
         }
     }
-    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.0.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
 }
 
 /// What is run.
 fn arguments(m: &Manifest, args: &ReproArgs) -> crate::args::RunArgs {
     let mut given = vec![
-        m.case.file.clone(),
+        from_root(&m.root, &m.case.file),
         "--seed".to_owned(),
         m.run.seed.to_string(),
         "--repeat".to_owned(),

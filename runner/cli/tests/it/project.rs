@@ -29,6 +29,11 @@ impl Project {
         project
     }
 
+    /// A directory with nothing in it.
+    pub fn empty() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
     /// As [`Self::with`], in a directory below this one.
     pub fn within(above: &Path, files: &[(&str, &str)]) -> Self {
         Self::of(tempfile::tempdir_in(above).unwrap(), files)

@@ -41,6 +41,10 @@ pub struct HostFacts {
     /// Whether the engine seems to share this host's kernel and network, so that a
     /// container's address can be reached from here. A hint: it is tried on each network.
     pub local: bool,
+    /// Whether the engine lists what a container changed without walking through its whole
+    /// image, during which it answers nothing else about the container.
+    #[serde(skip)]
+    pub lists_changes: bool,
     /// Engine's clock minus this host's clock, milliseconds.
     pub clock_ahead_ms: i64,
 }
@@ -77,7 +81,10 @@ impl HostFacts {
             .map_or(0, |t| t.as_millisecond() - before.as_millisecond());
         let mut runtimes: Vec<String> = info.runtimes.unwrap_or_default().into_keys().collect();
         runtimes.sort();
+        let driver = info.driver.unwrap_or_default();
+        let lists_changes = lists_changes(&driver, &info.driver_status.unwrap_or_default());
         Ok(Self {
+            lists_changes,
             engine: format!("Docker {}", info.server_version.unwrap_or_default()),
             api: (version.major_version, version.minor_version),
             os: info.os_type.unwrap_or_default(),
@@ -106,6 +113,16 @@ impl HostFacts {
     }
 }
 
+/// Whether a storage driver keeps a container's changes apart, as its status says.
+fn lists_changes(driver: &str, status: &[Vec<String>]) -> bool {
+    let says = |name: &str, value: &str| status.iter().any(|row| row[..] == [name, value]);
+    match driver {
+        "overlay2" => says("Native Overlay Diff", "true"),
+        "aufs" | "btrfs" | "zfs" => true,
+        _ => false,
+    }
+}
+
 /// The architecture in the words of image platforms.
 fn go_arch(kernel: &str) -> String {
     match kernel {
@@ -116,4 +133,26 @@ fn go_arch(kernel: &str) -> String {
         other => other,
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lists_changes;
+
+    #[test]
+    fn only_drivers_that_keep_changes_apart_are_asked_for_them() {
+        let row = |name: &str, value: &str| vec![name.to_owned(), value.to_owned()];
+        let native = [
+            row("Backing Filesystem", "extfs"),
+            row("Native Overlay Diff", "true"),
+        ];
+        let other = [row("Native Overlay Diff", "false")];
+        assert!(lists_changes("overlay2", &native));
+        assert!(!lists_changes("overlay2", &other));
+        assert!(!lists_changes("overlay2", &[]));
+        assert!(lists_changes("btrfs", &[]));
+        for driver in ["fuse-overlayfs", "vfs", "devicemapper", ""] {
+            assert!(!lists_changes(driver, &native), "{driver}");
+        }
+    }
 }

@@ -11,9 +11,9 @@ use crate::docker::EngineError;
 
 /// How long the engine may take to show a container.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
-/// How long it may take to list changed files: one without native differences of its file
-/// system walks through the whole image for it, and everybody would wait.
-const CHANGES_WITHIN: Duration = Duration::from_millis(200);
+/// How long it may take to list changed files. One that walks through the whole image for it
+/// is not asked: it would go on when nobody waits any more, and hold up whatever comes next.
+const CHANGES_WITHIN: Duration = Duration::from_secs(1);
 /// Files that are listed of one container, at most.
 const MOST_CHANGES: usize = 10_000;
 
@@ -48,7 +48,7 @@ async fn look(ctx: &Context, position: usize) -> Remains {
     let id = ctx.board.get(&key_of(plan)).id;
     let (shown, changes, usage) = futures_util::future::join3(
         within(SHOWN_WITHIN, ctx.engine.show_container(&id)),
-        within(CHANGES_WITHIN, ctx.engine.container_changes(&id)),
+        changes(ctx, &id),
         within(SHOWN_WITHIN, ctx.engine.container_usage(&id)),
     )
     .await;
@@ -67,6 +67,13 @@ async fn look(ctx: &Context, position: usize) -> Remains {
         changes: changes.map(cut),
         usage,
     }
+}
+
+async fn changes(ctx: &Context, id: &str) -> Option<Vec<String>> {
+    if !ctx.engine.facts().lists_changes {
+        return None;
+    }
+    within(CHANGES_WITHIN, ctx.engine.container_changes(id)).await
 }
 
 /// What came in time.

@@ -52,7 +52,7 @@ pub struct Manifest {
     /// Where the project's directory is below `project/`; empty = there.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub root: String,
-    /// The case that failed; its file is named from the project's directory.
+    /// The case that failed; its file is named from `project/`.
     pub case: CaseId,
     /// How it failed.
     pub failure: Signature,

@@ -52,16 +52,20 @@ fn fields(json: &Json, key: &str, all: &mut BTreeSet<(String, String)>) {
     }
 }
 
+/// What is known at an answer: names and values that were sent, the values that were captured,
+/// each with the step and its name, and which step it is.
+type Known<'k> = (
+    &'k BTreeSet<(String, String)>,
+    &'k BTreeMap<String, (usize, String)>,
+    usize,
+);
+
 /// Expects of an answer what is the same in another run. `named` are the values that were
 /// captured; those of earlier steps than `at` can be used.
 pub fn expect(
     step: &mut Step,
     json: &Json,
-    (sent, named, at): (
-        &BTreeSet<(String, String)>,
-        &BTreeMap<String, (usize, String)>,
-        usize,
-    ),
+    (sent, named, at): Known<'_>,
     secrets: &Secrets,
 ) {
     if !json.is_object() && !json.is_array() {

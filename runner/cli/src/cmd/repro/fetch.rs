@@ -45,7 +45,12 @@ pub async fn fetch(session: &Session, from: &str) -> Result<Fetched, Problem> {
         Problem::new(ProblemKind::MissingFile, text)
             .help("fetch it in another way and name the file")
     };
-    let client = reqwest::Client::builder().read_timeout(IDLE).connect_timeout(IDLE).build();
+    // The HTTP client takes the process's provider, and panics without one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .read_timeout(IDLE)
+        .connect_timeout(IDLE)
+        .build();
     let client = client.map_err(|e| failed(e.to_string()))?;
     let answer = client.get(from).send().await;
     let mut answer = answer.map_err(|e| failed(reason(&e)))?;

@@ -122,20 +122,28 @@ fn missing(service: &str, facts: &ImageFacts, there: Option<String>, saved: bool
         text.push_str(&format!(", at its registry as {digest}"));
     }
     if let Some(there) = there {
-        text.push_str(&format!("; what is called so here is another one ({})", short(&there)));
+        text.push_str(&format!(
+            "; what is called so here is another one ({})",
+            short(&there)
+        ));
     }
     if saved {
         text.push_str("; the images in the bundle do not have it either");
     }
     let help = match facts.digests.is_empty() {
-        true => "write the bundle with --with-images where it failed, or push the image; \
-                 --other-images takes what is called the same",
-        false => "log in to its registry (`docker login`), or write the bundle with \
-                  --with-images; --other-images takes what is called the same",
+        true => {
+            "write the bundle with --with-images where it failed, or push the image; \
+                 --other-images takes what is called the same"
+        }
+        false => {
+            "log in to its registry (`docker login`), or write the bundle with \
+                  --with-images; --other-images takes what is called the same"
+        }
     };
-    Problem::new(ProblemKind::Start, text).help(help)
+    Problem::new(ProblemKind::Missing, text).help(help)
 }
 
 fn short(id: &str) -> &str {
-    id.get(..19).unwrap_or(if id.is_empty() { "unknown" } else { id })
+    id.get(..19)
+        .unwrap_or(if id.is_empty() { "unknown" } else { id })
 }

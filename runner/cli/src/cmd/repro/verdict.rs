@@ -10,9 +10,14 @@ use crate::cmd::Session;
 use crate::exit::Exit;
 use crate::report::replay;
 
-/// Says what the cases of a run are to the failure of a bundle.
-pub fn tell(session: &Session, m: &Manifest, events: &Path) -> Result<Exit, Problem> {
-    let summary = replay::read(events)?.summary;
+/// Says what the cases of a run are to the failure of a bundle. `unpacked` is where the bundle
+/// is on this disk, and `run` the directory of the run.
+pub fn tell(
+    session: &Session,
+    m: &Manifest,
+    (unpacked, run): (&str, &Path),
+) -> Result<Exit, Problem> {
+    let summary = replay::read(&run.join("events.jsonl"))?.summary;
     let all: Vec<Likeness> = summary
         .cases
         .iter()
@@ -30,10 +35,18 @@ pub fn tell(session: &Session, m: &Manifest, events: &Path) -> Result<Exit, Prob
             "same": same,
             "passed": passed,
             "verdict": word(&all),
+            "unpacked": unpacked,
+            "run": run,
         });
         session.print(&format!("{json}\n"));
     } else {
         session.note(&text(m, &all, same, passed));
+        session.note(&format!(
+            "  {unpacked}/evidence has what was seen where it failed\n  {} is this run\n",
+            run.strip_prefix(&session.context.cwd)
+                .unwrap_or(run)
+                .display()
+        ));
     }
     Ok(if same > 0 { Exit::Ok } else { Exit::Failed })
 }
@@ -44,6 +57,8 @@ fn word(all: &[Likeness]) -> &'static str {
         "reproduced"
     } else if has(|l| matches!(l, Likeness::Other(_))) {
         "different failure"
+    } else if !all.is_empty() && all.iter().all(|l| matches!(l, Likeness::NotJudged(_))) {
+        "not judged"
     } else {
         "not reproduced"
     }
@@ -65,7 +80,7 @@ fn text(m: &Manifest, all: &[Likeness], same: usize, passed: usize) -> String {
     text.push_str(&match all.first() {
         _ if same > 0 => format!(": {}\n", m.failure.text()),
         Some(Likeness::Other(difference)) => format!(": {difference}\n"),
-        Some(Likeness::NotJudged(why)) => format!(": it was not judged: {why}\n"),
+        Some(Likeness::NotJudged(why)) => format!(": {why}\n"),
         _ => format!(": it passed here; where it failed: {}\n", m.failure.text()),
     });
     text

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use super::project::{Project, Said};
 
 /// Runs the program with these lines on standard input.
-fn fed(project: &Project, args: &[&str], lines: &str) -> Said {
+pub fn fed(project: &Project, args: &[&str], lines: &str) -> Said {
     let mut command = project.command(args, &[]);
     if let Some(host) = std::env::var_os("DOCKER_HOST") {
         command.env("DOCKER_HOST", host);
