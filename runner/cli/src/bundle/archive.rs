@@ -222,7 +222,7 @@ impl Reading {
         let mut tar = tar::Archive::new(metered);
         let mut seen = BTreeSet::new();
         let mut entries = tar.entries().map_err(|e| damaged(name, &e.to_string()))?;
-        while let Some(entry) = entries.next() {
+        for entry in entries.by_ref() {
             let mut entry = entry.map_err(|e| damaged(name, &e.to_string()))?;
             let bytes = entry.path_bytes().into_owned();
             let Ok(entry_name) = String::from_utf8(bytes) else {
@@ -269,7 +269,6 @@ impl Reading {
             }
             left.set(MOST_AROUND);
         }
-        drop(entries);
         end(&mut tar.into_inner()).map_err(|e| damaged(name, &e.to_string()))?;
         let lacking = self.manifest.files.keys().find(|f| !seen.contains(*f));
         match lacking {
