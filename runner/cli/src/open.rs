@@ -265,7 +265,11 @@ impl Opened {
 
 /// Puts a stack that was rendered before in the place of the project's own, and says what is
 /// wrong with it: what is wrong with the project's own matters no more.
-fn put(given: &GivenStack, project: &Project, compiled: &mut Compiled) -> Result<Problems, Problems> {
+fn put(
+    given: &GivenStack,
+    project: &Project,
+    compiled: &mut Compiled,
+) -> Result<Problems, Problems> {
     let variable = |name: &String| {
         let source = project.secret(name).map(|s| s.value.clone());
         let source = source.unwrap_or_else(|| SecretSource::Env(name.clone()));
@@ -276,11 +280,21 @@ fn put(given: &GivenStack, project: &Project, compiled: &mut Compiled) -> Result
     let stack = Stack::of_text(project, &given.name, given.text.clone(), variables)?;
     let dangers = given.untrusted.as_ref().map(|allowed| {
         let mut found = stack.dangers(project, allowed);
-        for p in found.0.iter_mut().filter(|p| p.kind == ProblemKind::Forbidden) {
+        for p in found
+            .0
+            .iter_mut()
+            .filter(|p| p.kind == ProblemKind::Forbidden)
+        {
             // What a project may allow, somebody else's stack may not.
-            let of_user = p.help.as_ref().is_some_and(|h| h.contains("--allow-egress"));
+            let of_user = p
+                .help
+                .as_ref()
+                .is_some_and(|h| h.contains("--allow-egress"));
             if !of_user {
-                p.help = Some("nothing was started: a stack of somebody else gets nothing of this machine".into());
+                p.help = Some(
+                    "nothing was started: a stack of somebody else gets nothing of this machine"
+                        .into(),
+                );
             }
         }
         found

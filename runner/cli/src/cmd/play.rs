@@ -11,8 +11,8 @@ use prodmirror_engine::image::provide_all;
 use prodmirror_engine::live::UpOptions;
 use prodmirror_engine::live::lease::{Hold, Lease, LeaseOptions};
 use prodmirror_engine::run::{
-    Aftermath, Case, CaseOptions, Dispatcher, EngineStacks, Keep as KeepStacks, Limits, Observer, RunEnd,
-    Seed, Stop, pulse,
+    Aftermath, Case, CaseOptions, Dispatcher, EngineStacks, Keep as KeepStacks, Limits, Observer,
+    RunEnd, Seed, Stop, pulse,
 };
 use prodmirror_engine::step::Program;
 use prodmirror_engine::store::Clones;

@@ -305,7 +305,8 @@ impl Ready {
         }
         bus.emit(ready.started(&dir, &cases));
         let sink: Arc<dyn Sink> = bus.clone();
-        let bundler = (args.bundle.when == BundleWhen::OnFailure).then(|| Arc::new(Bundler::default()));
+        let bundler =
+            (args.bundle.when == BundleWhen::OnFailure).then(|| Arc::new(Bundler::default()));
         let aftermath = bundler.clone().map(|b| b as Arc<dyn Aftermath>);
         let play = Play {
             session,
@@ -352,8 +353,12 @@ impl Ready {
         }
         shut.tell(session);
         tell_outside(session, &outside);
-        if let Some(bundler) = bundler.filter(|_| played.exit == Exit::Failed || played.exit == Exit::Stack) {
-            ready.bundles(session, args, &dir, (&bundler, &programs)).await;
+        if let Some(bundler) =
+            bundler.filter(|_| played.exit == Exit::Failed || played.exit == Exit::Stack)
+        {
+            ready
+                .bundles(session, args, &dir, (&bundler, &programs))
+                .await;
         }
         // Last of all, so that whatever happens before, somebody completes the reports.
         match played.lease {
@@ -376,7 +381,10 @@ impl Ready {
         let scratch = match tempfile::tempdir_in(&dir.path) {
             Ok(scratch) => scratch,
             Err(e) => {
-                session.note(&format!("warning: no bundle was written: {}\n", io_reason(&e)));
+                session.note(&format!(
+                    "warning: no bundle was written: {}\n",
+                    io_reason(&e)
+                ));
                 return;
             }
         };
@@ -385,7 +393,10 @@ impl Ready {
             match written {
                 Ok(path) => {
                     let shown = path.strip_prefix(&session.context.cwd).unwrap_or(&path);
-                    session.note(&format!("to run it again anywhere: prodmirror repro {}\n", shown.display()));
+                    session.note(&format!(
+                        "to run it again anywhere: prodmirror repro {}\n",
+                        shown.display()
+                    ));
                 }
                 Err(p) => session.note(&format!("warning: {p}\n")),
             }

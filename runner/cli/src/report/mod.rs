@@ -57,7 +57,13 @@ pub struct Kind {
 }
 
 /// All kinds of reports.
-pub const KINDS: &[Kind] = &[junit::KIND, junit::GITLAB, html::KIND, json::KIND, timeline::KIND];
+pub const KINDS: &[Kind] = &[
+    junit::KIND,
+    junit::GITLAB,
+    html::KIND,
+    json::KIND,
+    timeline::KIND,
+];
 
 /// A report that was asked for.
 #[derive(Debug, Clone)]

@@ -31,10 +31,7 @@ pub fn read(path: &Path) -> Result<Replay, Problem> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_with(
-    path: &Path,
-    mut each: impl FnMut(&Event, &Summary),
-) -> Result<Replay, Problem> {
+pub fn read_with(path: &Path, mut each: impl FnMut(&Event, &Summary)) -> Result<Replay, Problem> {
     let name = path.display();
     let file = std::fs::File::open(path).map_err(|e| {
         Problem::new(

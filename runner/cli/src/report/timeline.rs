@@ -64,7 +64,11 @@ impl Reporter for Timeline {
             }
         }
         if self.left_out > 0 {
-            let _ = writeln!(text, "           … and {}", count(self.left_out, "more line"));
+            let _ = writeln!(
+                text,
+                "           … and {}",
+                count(self.left_out, "more line")
+            );
         }
         self.target.put(text.as_bytes())
     }
@@ -73,7 +77,12 @@ impl Reporter for Timeline {
 /// What a fact looks like in it; nothing for those that say nothing of a moment.
 fn line(what: &What) -> Option<String> {
     Some(match what {
-        What::RunStarted { run, project, cases, .. } => {
+        What::RunStarted {
+            run,
+            project,
+            cases,
+            ..
+        } => {
             format!("run {run} of {project}: {}", count(cases.len(), "scenario"))
         }
         What::StackStarting { stack, services } => {
@@ -82,40 +91,90 @@ fn line(what: &What) -> Option<String> {
         What::StackReady { stack, took_ms } => format!("{stack}  ready after {took_ms} ms"),
         What::StackFailed { stack, reason, .. } => format!("{stack}  did not start: {reason}"),
         What::StackStopped { stack, took_ms } => format!("{stack}  removed in {took_ms} ms"),
-        What::Data { stack, volume, summary, .. } => {
+        What::Data {
+            stack,
+            volume,
+            summary,
+            ..
+        } => {
             format!("{stack}  {volume} starts from {summary}")
         }
-        What::Service { stack, service, replica, state, detail } => {
-            let detail = detail.as_deref().map_or(String::new(), |d| format!(": {d}"));
-            format!("{stack}  {service}-{replica} {}{detail}", state_word(*state))
+        What::Service {
+            stack,
+            service,
+            replica,
+            state,
+            detail,
+        } => {
+            let detail = detail
+                .as_deref()
+                .map_or(String::new(), |d| format!(": {d}"));
+            format!(
+                "{stack}  {service}-{replica} {}{detail}",
+                state_word(*state)
+            )
         }
         What::CaseStarted { case, stack } => {
             format!("──── {} ({}) on {stack}", case.name, case.file)
         }
         What::StepStarted { step, title, .. } => format!("  ▶ {step} {title}"),
         What::Printed { step, text, .. } => format!("  ┊ {step} says {text}"),
-        What::StepFinished { step, outcome, took_ms, attempts, mismatches, error, .. } => {
+        What::StepFinished {
+            step,
+            outcome,
+            took_ms,
+            attempts,
+            mismatches,
+            error,
+            ..
+        } => {
             let mut text = format!("  ◀ {step} {} in {took_ms:.1} ms", word(*outcome));
             if *attempts > 1 {
                 let _ = write!(text, ", {attempts} attempts");
             }
             for m in mismatches {
-                let _ = write!(text, "\n      {}: expected {}, got {}", m.expectation, m.expected, m.actual);
+                let _ = write!(
+                    text,
+                    "\n      {}: expected {}, got {}",
+                    m.expectation, m.expected, m.actual
+                );
             }
             if let Some(error) = error {
                 let _ = write!(text, "\n      {error}");
             }
             text
         }
-        What::CaseFinished { case, outcome, took_ms, reason, .. } => {
-            let reason = reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
-            format!("──── {} {} in {took_ms} ms{reason}", case.name, word(*outcome))
+        What::CaseFinished {
+            case,
+            outcome,
+            took_ms,
+            reason,
+            ..
+        } => {
+            let reason = reason
+                .as_deref()
+                .map_or(String::new(), |r| format!(": {r}"));
+            format!(
+                "──── {} {} in {took_ms} ms{reason}",
+                case.name,
+                word(*outcome)
+            )
         }
-        What::Log { service, replica, line, .. } => {
+        What::Log {
+            service,
+            replica,
+            line,
+            ..
+        } => {
             let name = format!("{service}-{replica}");
             format!("    {name:<NAMES$} │ {}", visible(&readable(line)))
         }
-        What::Egress { service, protocol, target, .. } => {
+        What::Egress {
+            service,
+            protocol,
+            target,
+            ..
+        } => {
             format!("    {service} tried to reach {target} ({protocol})")
         }
         What::Warning { message } => format!("warning: {message}"),

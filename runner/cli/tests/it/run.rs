@@ -79,7 +79,10 @@ fn snapshots_are_written_when_asked_for_and_compared_after() {
     let said = run(&["--update-snapshots"]);
     said.is(0, &["wrote scenarios/__snapshots__/one/said.json"]);
     let written = std::fs::read_to_string(&file).unwrap();
-    assert!(written.contains("snapped") && !written.contains("4d7a2f6e"), "{written}");
+    assert!(
+        written.contains("snapped") && !written.contains("4d7a2f6e"),
+        "{written}"
+    );
     run(&[]).is(0, &["1 passed"]);
     project.write("scenarios/a.yaml", scenario("changed").as_bytes());
     run(&[]).is(1, &["snapped", "changed"]);

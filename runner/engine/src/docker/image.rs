@@ -297,7 +297,9 @@ impl Engine {
         &self,
         tar: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
     ) -> Result<(), EngineError> {
-        let options = query::ImportImageOptionsBuilder::default().quiet(true).build();
+        let options = query::ImportImageOptionsBuilder::default()
+            .quiet(true)
+            .build();
         let body = bollard::body_try_stream(tar);
         let mut answer = std::pin::pin!(self.client().import_image(options, body, None));
         while let Some(step) = answer.next().await {

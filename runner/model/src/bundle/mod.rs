@@ -242,7 +242,9 @@ pub fn wrong_name(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.len() > 1024 {
         return Some("has no name that can be written");
     }
-    if name.starts_with('/') || name.contains(['\\', ':', '\0']) || name.chars().any(char::is_control)
+    if name.starts_with('/')
+        || name.contains(['\\', ':', '\0'])
+        || name.chars().any(char::is_control)
     {
         return Some("leads out of the bundle, or has a name that cannot be written");
     }

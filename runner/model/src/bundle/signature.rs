@@ -84,7 +84,10 @@ impl Signature {
         match now.outcome {
             Some(Outcome::Passed) => return Likeness::Passed,
             Some(Outcome::Skipped) | None => {
-                let why = now.reason.clone().unwrap_or_else(|| "it was not run".to_owned());
+                let why = now
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "it was not run".to_owned());
                 return Likeness::NotJudged(why);
             }
             Some(_) => {}
@@ -94,7 +97,10 @@ impl Signature {
             (None, None) if self.class() == now.class() => None,
             // A stack that does not start judges nothing, unless that is the failure itself.
             (_, None) => {
-                let why = now.reason.clone().unwrap_or_else(|| "no step was done".to_owned());
+                let why = now
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "no step was done".to_owned());
                 return Likeness::NotJudged(why);
             }
             (None, Some(b)) => Some(format!("the first step that does not pass is {}", b.title)),
@@ -123,7 +129,11 @@ impl FailedStep {
             title: step.title.clone(),
             kind: step.kind.clone(),
             outcome: step.outcome,
-            expectations: step.mismatches.iter().map(|m| m.expectation.clone()).collect(),
+            expectations: step
+                .mismatches
+                .iter()
+                .map(|m| m.expectation.clone())
+                .collect(),
             error: step.error.clone(),
         }
     }
@@ -169,6 +179,10 @@ impl FailedStep {
                 normal::one_line(&all.join("; "), 200)
             }
         };
-        format!("{} {}: {what}", self.position, normal::one_line(&self.title, 80))
+        format!(
+            "{} {}: {what}",
+            self.position,
+            normal::one_line(&self.title, 80)
+        )
     }
 }

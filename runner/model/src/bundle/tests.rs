@@ -11,7 +11,11 @@ fn step(position: &str, expectations: &[&str], error: Option<&str>) -> FailedSte
         position: position.into(),
         title: "GET /orders".into(),
         kind: "http".into(),
-        outcome: Some(if error.is_some() { Outcome::Errored } else { Outcome::Failed }),
+        outcome: Some(if error.is_some() {
+            Outcome::Errored
+        } else {
+            Outcome::Failed
+        }),
         expectations: expectations.iter().map(|e| (*e).to_owned()).collect(),
         error: error.map(str::to_owned),
     }
@@ -31,7 +35,10 @@ fn numbers_and_identities_make_no_other_failure() {
     let b = class("connect 10.0.0.17:5432: refused after 22 s (try 11), id 0a1b2c3d4e5f");
     assert_eq!(a, b);
     assert_ne!(class("connection refused"), class("connection reset"));
-    assert_eq!(class("at 2026-11-28T16:19:03Z"), class("at 2025-01-02T03:04:05Z"));
+    assert_eq!(
+        class("at 2026-11-28T16:19:03Z"),
+        class("at 2025-01-02T03:04:05Z")
+    );
 }
 
 #[test]
@@ -39,7 +46,10 @@ fn the_same_step_and_expectations_are_the_same_failure() {
     let was = failed(Some(step("steps[0]", &["status == 200"], None)), "a");
     let same = failed(Some(step("steps[0]", &["status == 200"], None)), "b");
     assert_eq!(was.like(&same), Likeness::Same);
-    let more = failed(Some(step("steps[0]", &["json.a == 1", "status == 200"], None)), "b");
+    let more = failed(
+        Some(step("steps[0]", &["json.a == 1", "status == 200"], None)),
+        "b",
+    );
     assert!(matches!(was.like(&more), Likeness::Other(d) if d.contains("json.a == 1")));
     let later = failed(Some(step("steps[1]", &["status == 200"], None)), "b");
     assert!(matches!(was.like(&later), Likeness::Other(d) if d.contains("steps[1]")));
@@ -53,7 +63,10 @@ fn the_same_step_and_expectations_are_the_same_failure() {
     assert_eq!(was.like(&passed), Likeness::Passed);
     let stack = failed(None, "the stack did not start");
     assert!(matches!(was.like(&stack), Likeness::NotJudged(_)));
-    assert_eq!(stack.like(&failed(None, "the stack did not start")), Likeness::Same);
+    assert_eq!(
+        stack.like(&failed(None, "the stack did not start")),
+        Likeness::Same
+    );
     let skipped = Signature {
         outcome: Some(Outcome::Skipped),
         step: None,
@@ -92,7 +105,10 @@ fn manifest() -> Manifest {
 #[test]
 fn a_manifest_is_read_as_it_was_written() {
     let text = manifest().text();
-    assert_eq!(Manifest::read(text.as_bytes(), "a.bundle").unwrap(), manifest());
+    assert_eq!(
+        Manifest::read(text.as_bytes(), "a.bundle").unwrap(),
+        manifest()
+    );
     assert_eq!(manifest().text(), text);
 }
 
@@ -109,14 +125,30 @@ fn what_is_none_is_refused_with_the_reason() {
     assert!(p.help.unwrap().contains("9.9.9"));
     let mut no_files = serde_json::to_value(manifest()).unwrap();
     no_files.as_object_mut().unwrap().remove("files");
-    assert!(said(no_files.to_string().as_bytes()).message.contains("files"));
+    assert!(
+        said(no_files.to_string().as_bytes())
+            .message
+            .contains("files")
+    );
 }
 
 #[test]
 fn names_that_lead_out_are_refused() {
     for name in [
-        "../x", "/etc/passwd", "a/../../b", "a//b", "a/./b", "", "a\\b", "C:/x", "a\0b", "nul",
-        "project/COM1.txt", "a/ ", "a/b.", "x\ny",
+        "../x",
+        "/etc/passwd",
+        "a/../../b",
+        "a//b",
+        "a/./b",
+        "",
+        "a\\b",
+        "C:/x",
+        "a\0b",
+        "nul",
+        "project/COM1.txt",
+        "a/ ",
+        "a/b.",
+        "x\ny",
     ] {
         assert!(wrong_name(name).is_some(), "{name:?}");
         let mut m = manifest();
@@ -127,9 +159,18 @@ fn names_that_lead_out_are_refused() {
                 size: 0,
             },
         );
-        assert!(Manifest::read(m.text().as_bytes(), "x").is_err(), "{name:?}");
+        assert!(
+            Manifest::read(m.text().as_bytes(), "x").is_err(),
+            "{name:?}"
+        );
     }
-    for name in ["a", "project/mirror.yaml", "project/a b/ü.txt", "comet/..x", "a/.b"] {
+    for name in [
+        "a",
+        "project/mirror.yaml",
+        "project/a b/ü.txt",
+        "comet/..x",
+        "a/.b",
+    ] {
         assert_eq!(wrong_name(name), None, "{name:?}");
     }
     let mut m = manifest();

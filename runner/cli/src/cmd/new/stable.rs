@@ -62,12 +62,7 @@ type Known<'k> = (
 
 /// Expects of an answer what is the same in another run. `named` are the values that were
 /// captured; those of earlier steps than `at` can be used.
-pub fn expect(
-    step: &mut Step,
-    json: &Json,
-    (sent, named, at): Known<'_>,
-    secrets: &Secrets,
-) {
+pub fn expect(step: &mut Step, json: &Json, (sent, named, at): Known<'_>, secrets: &Secrets) {
     if !json.is_object() && !json.is_array() {
         return;
     }

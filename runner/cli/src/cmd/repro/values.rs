@@ -51,7 +51,9 @@ pub fn find(
     }
     if !of_environment.is_empty() {
         let names = of_environment.join(", ");
-        session.note(&format!("given to the stack, of this environment: {names}\n"));
+        session.note(&format!(
+            "given to the stack, of this environment: {names}\n"
+        ));
     }
     if !made_up.is_empty() {
         let mut text = format!("made up for this: {}\n", made_up.join(", "));

@@ -94,11 +94,7 @@ impl Ready {
 }
 
 /// The images of a stack, as the engine has them.
-pub async fn images(
-    engine: &Engine,
-    opened: &Opened,
-    plan: &Plan,
-) -> BTreeMap<String, ImageFacts> {
+pub async fn images(engine: &Engine, opened: &Opened, plan: &Plan) -> BTreeMap<String, ImageFacts> {
     let mut known: BTreeMap<&str, ImageFacts> = BTreeMap::new();
     let mut images = BTreeMap::new();
     for c in plan.containers.iter().filter(|c| !is_own(&c.image)) {

@@ -194,8 +194,8 @@ fn keys_of_which_there_is_one_are_those_that_the_reader_wants() {
         for key in one {
             let a = keys.iter().find(|a| a.name == *key).unwrap();
             let mut with = beside(keys, key, a.sample());
-            for more in ["bucket"] {
-                if keys.iter().any(|a| a.name == more) && *key != "create_bucket" {
+            for (more, but) in [("bucket", "create_bucket"), ("collection", "command")] {
+                if keys.iter().any(|a| a.name == more) && *key != but {
                     with[more] = json!("x");
                 }
             }
