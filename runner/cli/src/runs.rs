@@ -30,6 +30,13 @@ impl Runs {
         }
     }
 
+    /// What `bisect` leaves of its searches in a directory.
+    pub fn of_bisect(root: &Path) -> Self {
+        Self {
+            dir: root.join(".prodmirror").join("bisect"),
+        }
+    }
+
     /// Where their directories are.
     pub fn dir(&self) -> &Path {
         &self.dir
