@@ -13,13 +13,15 @@ pub(super) struct Grain {
     /// How many differences there are.
     atoms: usize,
     /// The differences of each unit.
-    units: Vec<Set>,
+    units: Vec<Vec<usize>>,
     /// The unit of each difference.
     unit_of: Vec<usize>,
     /// How likely each unit is the cause.
     pub weight: Vec<f64>,
     /// What each unit requires, directly or not, and itself.
     needs: Vec<Set>,
+    /// Whether no unit requires another.
+    free: bool,
     /// The units, the likeliest first, but what is required before what requires it: whatever
     /// this order begins with is a configuration that is closed.
     pub order: Vec<usize>,
@@ -37,10 +39,10 @@ impl Grain {
         let edges: Vec<(usize, usize)> = atoms.requires.iter().copied().chain(circles).collect();
         let unit_of = components(count, &edges);
         let size = unit_of.iter().max().map_or(0, |last| last + 1);
-        let mut units = vec![Set::empty(count); size];
+        let mut units = vec![Vec::new(); size];
         let mut weight = vec![0.0; size];
         for (atom, unit) in unit_of.iter().enumerate() {
-            units[*unit].insert(atom);
+            units[*unit].push(atom);
             weight[*unit] += atoms.atoms[atom].weight;
         }
         let needs = closures(size, edges.iter().map(|(a, b)| (unit_of[*a], unit_of[*b])));
@@ -50,6 +52,7 @@ impl Grain {
             units,
             unit_of,
             weight,
+            free: needs.iter().all(|needs| needs.len() == 1),
             needs,
             order,
         }
@@ -69,7 +72,9 @@ impl Grain {
     pub fn atoms(&self, units: &Set) -> Set {
         let mut atoms = Set::empty(self.atoms);
         for unit in units.iter() {
-            atoms = atoms.or(&self.units[unit]);
+            for atom in &self.units[unit] {
+                atoms.insert(*atom);
+            }
         }
         atoms
     }
@@ -87,8 +92,11 @@ impl Grain {
     /// The units with all that they require.
     pub fn close(&self, units: &Set) -> Set {
         let mut closed = units.clone();
+        if self.free {
+            return closed;
+        }
         for unit in units.iter() {
-            closed = closed.or(&self.needs[unit]);
+            closed.add(&self.needs[unit]);
         }
         closed
     }
@@ -97,7 +105,7 @@ impl Grain {
     pub fn without(&self, units: &Set, gone: &Set) -> Set {
         let mut left = units.minus(gone);
         for unit in units.iter() {
-            if !self.needs[unit].and(gone).is_empty() {
+            if !self.needs[unit].is_apart(gone) {
                 left.remove(unit);
             }
         }
@@ -126,7 +134,7 @@ fn order(weight: &[f64], needs: &[Set]) -> Vec<usize> {
         let mut missing = needs[unit].minus(&placed).list();
         // What is required has the greater number.
         missing.reverse();
-        placed = placed.or(&needs[unit]);
+        placed.add(&needs[unit]);
         order.append(&mut missing);
     }
     order
@@ -144,7 +152,10 @@ mod tests {
 
     #[test]
     fn circles_and_groups_that_overlap_are_one() {
-        let grain = Grain::new(&atoms(7, &[(0, 1), (1, 0), (2, 3)]), &[vec![3, 4], vec![4, 5]]);
+        let grain = Grain::new(
+            &atoms(7, &[(0, 1), (1, 0), (2, 3)]),
+            &[vec![3, 4], vec![4, 5]],
+        );
         assert_eq!(grain.len(), 4);
         let unit = grain.units(&Set::of(7, [5]));
         assert_eq!(grain.atoms(&unit).list(), [3, 4, 5]);

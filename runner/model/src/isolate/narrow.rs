@@ -60,12 +60,16 @@ fn critical(
                 held: &held,
                 suspects: &suspects,
                 depth,
+                clear,
             };
             let Some(part) = split(view, of, &path.needs, &tried) else {
                 break;
             };
             let likely = view.weight(part.iter()) / view.weight(suspects.iter());
-            let asked = (Purpose::Narrow, if likely.is_finite() { likely } else { 0.5 });
+            let asked = (
+                Purpose::Narrow,
+                if likely.is_finite() { likely } else { 0.5 },
+            );
             let config = view.atoms(&held.or(&part));
             let verdict = path.ask(&config, asked, Level::Search)?;
             if verdict.is_clear() {

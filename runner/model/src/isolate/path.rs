@@ -36,6 +36,8 @@ pub(super) struct Missing {
     pub purpose: Purpose,
     /// How many runs it takes at most.
     pub runs: u32,
+    /// How sure the verdict must be.
+    pub level: Level,
     /// How likely it fails as the failing environment does.
     pub likely: f64,
 }
@@ -96,6 +98,7 @@ impl<'s> Path<'s> {
                 set: set.clone(),
                 purpose,
                 runs,
+                level,
                 likely,
             })),
         }

@@ -90,17 +90,12 @@ fn together(
 
 fn may_need_each_other(path: &Path<'_>, view: &View<'_>, pair: &Set) -> bool {
     let atoms = view.atoms(pair).list();
-    let mut pairs = atoms.iter().flat_map(|a| atoms.iter().map(move |b| (*a, *b)));
-    pairs.any(|(a, b)| {
-        view.grain.unit_of(a) != view.grain.unit_of(b) && path.needs.mutual(a, b)
-    })
+    let mut pairs = atoms
+        .iter()
+        .flat_map(|a| atoms.iter().map(move |b| (*a, *b)));
+    pairs.any(|(a, b)| view.grain.unit_of(a) != view.grain.unit_of(b) && path.needs.mutual(a, b))
 }
 
-fn ask(
-    path: &mut Path<'_>,
-    view: &View<'_>,
-    left: &Set,
-    level: Level,
-) -> Result<Verdict, Stop> {
+fn ask(path: &mut Path<'_>, view: &View<'_>, left: &Set, level: Level) -> Result<Verdict, Stop> {
     path.ask(&view.atoms(left), (Purpose::Without, 0.1), level)
 }

@@ -15,7 +15,12 @@ use super::verdict::Verdict;
 pub struct Search {
     frame: Frame,
     table: Table,
+    /// What was asked for, by its number.
     asks: Vec<Asked>,
+    /// What runs.
+    running: Vec<u32>,
+    /// What was missing when only one run is asked for at a time.
+    last: Option<Missing>,
     runs: Runs,
 }
 
@@ -54,14 +59,7 @@ pub enum Step {
 #[derive(Debug)]
 struct Asked {
     set: Set,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Runs,
-    Stopped,
-    Told,
+    told: bool,
 }
 
 /// A verdict that is missing, or would be.
@@ -86,6 +84,8 @@ impl Search {
                 options,
             },
             asks: Vec::new(),
+            running: Vec::new(),
+            last: None,
             runs: Runs::default(),
         })
     }
@@ -99,7 +99,9 @@ impl Search {
         if let Some(index) = atoms.iter().copied().find(|a| *a >= count) {
             return Err(Invalid::Index { index, count });
         }
-        self.table.add(&Set::of(count, atoms.iter().copied()), verdict);
+        self.table
+            .add(&Set::of(count, atoms.iter().copied()), verdict);
+        self.last = None;
         self.runs.known = self.runs.known.saturating_add(1);
         Ok(())
     }
@@ -110,10 +112,11 @@ impl Search {
     /// The run was not asked for, or was told before.
     pub fn tell(&mut self, id: u32, verdict: Verdict) -> Result<(), Invalid> {
         let asked = self.asks.get_mut(id as usize);
-        let Some(asked) = asked.filter(|a| a.state != State::Told) else {
+        let Some(asked) = asked.filter(|a| !a.told) else {
             return Err(Invalid::Ask(id));
         };
-        asked.state = State::Told;
+        asked.told = true;
+        self.running.retain(|running| *running != id);
         self.table.add(&asked.set, verdict);
         Ok(())
     }
@@ -121,16 +124,27 @@ impl Search {
     /// What to do next. It may be asked after each verdict, or when all have come.
     #[expect(clippy::should_implement_trait, reason = "it never ends by itself")]
     pub fn next(&mut self) -> Step {
-        let wanted = match self.wanted() {
+        let wanted = match self.again().map_or_else(|| self.wanted(), Ok) {
             Ok(wanted) => wanted,
             Err(outcome) => return self.done(outcome, false),
         };
+        if let ([only], 1) = (wanted.as_slice(), self.frame.options.width.max(1)) {
+            self.last = Some(only.missing.clone());
+        }
         let stop = self.stop(&wanted);
         let start = self.start(wanted);
-        if start.is_empty() && self.running() == 0 {
+        if start.is_empty() && self.running.is_empty() {
             return self.done(None, true).stopping(stop);
         }
         Step::Judge { start, stop }
+    }
+
+    /// What was missing before, when it still is: no other verdict can have come since.
+    fn again(&mut self) -> Option<Vec<Wanted>> {
+        let mut missing = self.last.take()?;
+        missing.runs = self.table.decide(&missing.set, missing.level).err()?;
+        let ahead = false;
+        Some(vec![Wanted { missing, ahead }])
     }
 
     /// The verdicts that are missing, and those that would be: by the likeliest verdicts first,
@@ -173,15 +187,15 @@ impl Search {
 
     /// Calls off what is not wanted any more.
     fn stop(&mut self, wanted: &[Wanted]) -> Vec<u32> {
-        let mut stop = Vec::new();
-        for (id, asked) in (0..).zip(&mut self.asks) {
-            let is_wanted = wanted.iter().any(|w| w.missing.set == asked.set);
-            if asked.state == State::Runs && !is_wanted {
-                asked.state = State::Stopped;
-                self.runs.stopped += 1;
-                stop.push(id);
-            }
-        }
+        let asks = &self.asks;
+        let is_wanted = |id: &u32| {
+            let asked = asks.get(*id as usize);
+            asked.is_some_and(|a| wanted.iter().any(|w| w.missing.set == a.set))
+        };
+        let (running, stop) = self.running.iter().partition(|id| is_wanted(id));
+        self.running = running;
+        let stop: Vec<u32> = stop;
+        self.runs.stopped += stop.len() as u32;
         stop
     }
 
@@ -190,13 +204,14 @@ impl Search {
         let (width, limit) = (options.width.max(1), options.limit);
         let mut start = Vec::new();
         for Wanted { missing, ahead } in wanted {
-            let same = self.asks.iter().filter(|a| a.set == missing.set);
-            let running = same.filter(|a| a.state == State::Runs).count();
-            for _ in running..missing.runs as usize {
+            let running = self.running.iter();
+            let running = running.filter_map(|id| self.asks.get(*id as usize));
+            let same = running.filter(|a| a.set == missing.set).count();
+            for _ in same..missing.runs as usize {
                 // The last third of the runs is not spent on what may not be needed.
                 let left = limit.saturating_sub(self.runs.asked);
                 let enough = left > if ahead { limit / 3 } else { 0 };
-                if self.running() >= width || !enough {
+                if self.running.len() >= width || !enough {
                     break;
                 }
                 start.push(self.ask(&missing, ahead));
@@ -211,19 +226,15 @@ impl Search {
         self.runs.ahead += u32::from(ahead);
         self.asks.push(Asked {
             set: missing.set.clone(),
-            state: State::Runs,
+            told: false,
         });
+        self.running.push(id);
         Ask {
             id,
             atoms: missing.set.list(),
             purpose: missing.purpose,
             ahead,
         }
-    }
-
-    fn running(&self) -> usize {
-        let running = self.asks.iter().filter(|a| a.state == State::Runs);
-        running.count()
     }
 
     /// The answer, by a last walk.
@@ -246,7 +257,9 @@ impl Search {
         let found = matches!(outcome, Outcome::Found { .. });
         let rate = self.table.rate();
         Answer {
-            confidence: rate.filter(|_| found).map(|_| self.confidence(&story.proofs)),
+            confidence: rate
+                .filter(|_| found)
+                .map(|_| self.confidence(&story.proofs)),
             outcome,
             runs: self.runs,
             rate,
@@ -292,7 +305,13 @@ impl Search {
         let unused = self.table.seen().map(|(set, _)| set);
         let unused = unused.filter(|set| path.asked.iter().all(|(s, _, _)| s != *set));
         let mut aside: Vec<Judged> = unused
-            .map(|set| judged(set, Purpose::Aside, self.table.decide(set, Level::Search).ok()))
+            .map(|set| {
+                judged(
+                    set,
+                    Purpose::Aside,
+                    self.table.decide(set, Level::Search).ok(),
+                )
+            })
             .collect();
         aside.sort_by(|a, b| a.atoms.cmp(&b.atoms));
         all.append(&mut aside);
@@ -321,5 +340,6 @@ impl Step {
 
 fn likeliest(open: &[(f64, Vec<(Set, Verdict)>)]) -> Option<usize> {
     let open = open.iter().enumerate();
-    open.max_by(|(_, a), (_, b)| a.0.total_cmp(&b.0)).map(|(at, _)| at)
+    open.max_by(|(_, a), (_, b)| a.0.total_cmp(&b.0))
+        .map(|(at, _)| at)
 }

@@ -48,6 +48,18 @@ impl Set {
         word.is_some_and(|w| w & (1 << (member % 64)) != 0)
     }
 
+    /// Adds what is in the other.
+    pub fn add(&mut self, other: &Set) {
+        for (a, b) in self.words.iter_mut().zip(&other.words) {
+            *a |= b;
+        }
+    }
+
+    /// Whether nothing is in both.
+    pub fn is_apart(&self, other: &Set) -> bool {
+        self.words.iter().zip(&other.words).all(|(a, b)| a & b == 0)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.words.iter().map(|w| w.count_ones() as usize).sum()

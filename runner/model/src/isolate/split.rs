@@ -50,6 +50,9 @@ pub(super) struct Suspects<'s> {
     pub held: &'s Set,
     pub suspects: &'s Set,
     pub depth: Depth,
+    /// Whether what is held gives a clear verdict. If not, it lacks something of the suspects,
+    /// and even an unclear verdict tells in which part that is not.
+    pub clear: bool,
 }
 
 /// A part of the suspects to be tried together with what is held, or none that is worth a run.
@@ -63,7 +66,7 @@ pub(super) fn split(
     let order = view.grain.order.iter().copied();
     let order: Vec<usize> = order.filter(|unit| of.suspects.has(*unit)).collect();
     let plain = begin(view, &order, likeliest_half(view, &order, of.depth));
-    if !needs.taught() {
+    if !needs.taught() || !of.clear {
         return Some(plain);
     }
     let mut best: Option<(f64, Set)> = None;

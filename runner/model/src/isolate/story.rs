@@ -91,15 +91,10 @@ impl Story {
     }
 
     /// One cause, of a configuration that fails.
-    fn cause(
-        &mut self,
-        path: &mut Path<'_>,
-        frame: &Frame,
-        within: &Set,
-    ) -> Result<Cause, Stop> {
+    fn cause(&mut self, path: &mut Path<'_>, frame: &Frame, within: &Set) -> Result<Cause, Stop> {
         let coarse = View::new(&frame.coarse, within);
         let fine = View::new(&frame.fine, within);
-        let found = reduce(path, &coarse, &frame.coarse.none(), &coarse.all())?;
+        let found = reduce(path, &coarse, &frame.coarse.none(), coarse.all())?;
         self.unproven = Some(coarse.atoms(&found));
         let proven = prove(path, &coarse, &found)?;
         self.unproven = Some(coarse.atoms(&proven.units));
@@ -244,5 +239,5 @@ fn without(frame: &Frame, within: &Set, cause: &Cause) -> Set {
     let fine = View::new(&frame.fine, within);
     let units = gone.into_iter().map(|atom| frame.fine.unit_of(atom));
     let gone = Set::of(frame.fine.len(), units);
-    fine.atoms(&frame.fine.without(&fine.all(), &gone))
+    fine.atoms(&frame.fine.without(fine.all(), &gone))
 }

@@ -11,6 +11,11 @@ use super::verdict::{Counts, Verdict};
 /// under way. It may be coarse: what it leads astray, the proof finds.
 const SEARCH_RISK: f64 = 0.05;
 
+/// How often the failing environment should fail for its rate to be known, and how many times
+/// the runs that were asked for it are spent on that.
+const FAILURES: u32 = 5;
+const STRETCH: u32 = 10;
+
 /// How sure a verdict must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
@@ -29,6 +34,7 @@ pub(super) struct Table {
     ends: u32,
     repeats: Repeats,
     risk: f64,
+    rate: Option<Rate>,
 }
 
 impl Table {
@@ -41,12 +47,20 @@ impl Table {
             ends: options.ends.max(1),
             repeats: options.repeats,
             risk: (1.0 - options.confidence) / 2.0,
+            rate: None,
         }
     }
 
     /// One more run of a configuration.
     pub fn add(&mut self, set: &Set, verdict: Verdict) {
-        self.seen.entry(set.clone()).or_default().add(verdict);
+        let counts = self.seen.entry(set.clone()).or_default();
+        counts.add(verdict);
+        if *set == self.failing {
+            let counts = *counts;
+            let unsure = counts.same < counts.all() || self.repeats == Repeats::Always;
+            self.rate = (unsure && counts.same > 0 && counts.all() >= self.ends)
+                .then(|| Rate::of(counts.same, counts.all(), self.risk));
+        }
     }
 
     /// What was seen of a configuration.
@@ -72,15 +86,24 @@ impl Table {
     /// How often the failing environment fails, when a single run of a configuration does not
     /// tell.
     pub fn rate(&self) -> Option<Rate> {
-        let counts = self.counts(&self.failing);
-        let unsure = counts.same < counts.all() || self.repeats == Repeats::Always;
-        (unsure && counts.same > 0 && counts.all() >= self.ends)
-            .then(|| Rate::of(counts.same, counts.all(), self.risk))
+        self.rate
     }
 
     /// The probability that the rate is below what it is taken for.
     pub fn risk(&self) -> f64 {
         self.risk
+    }
+
+    /// How many more runs of the failing environment are worth it: as many as were asked for,
+    /// and, where it does not fail each time, until it failed often enough for its rate to be
+    /// known. (The bound of the rate holds for runs that are stopped so, too.)
+    fn end_lacks(&self, counts: Counts) -> u32 {
+        let most = self.ends.saturating_mul(STRETCH);
+        let few = counts.same > 0 && counts.same < counts.all().min(FAILURES);
+        match self.ends.saturating_sub(counts.all()) {
+            0 if few && counts.all() < most => FAILURES - counts.same,
+            lacks => lacks,
+        }
     }
 
     /// The verdict of a configuration, or how many more runs it takes at most.
@@ -90,8 +113,13 @@ impl Table {
         if counts.same > 0 && !is_failing {
             return Ok(Verdict::Same);
         }
-        if (is_failing || *set == self.baseline) && counts.all() < self.ends {
-            return Err(self.ends - counts.all());
+        let lacks = match set {
+            _ if is_failing => self.end_lacks(counts),
+            _ if *set == self.baseline => self.ends.saturating_sub(counts.all()),
+            _ => 0,
+        };
+        if lacks > 0 {
+            return Err(lacks);
         }
         match self.rate() {
             Some(rate) if !is_failing => repeated(counts, rate.passes(self.risk_of(level))),
@@ -113,7 +141,9 @@ fn once(counts: Counts) -> Result<Verdict, u32> {
         Counts { same: 1.., .. } => Ok(Verdict::Same),
         Counts { pass: 1.., .. } => Ok(Verdict::Pass),
         Counts { other: 1.., .. } => Ok(Verdict::Other),
-        Counts { unresolved: 1.., .. } => Ok(Verdict::Unresolved),
+        Counts {
+            unresolved: 1.., ..
+        } => Ok(Verdict::Unresolved),
         _ => Err(1),
     }
 }
@@ -128,7 +158,11 @@ fn repeated(counts: Counts, passes: u32) -> Result<Verdict, u32> {
     let hopeless = counts.pass == 0 && unclear >= 2;
     if hopeless || counts.all() >= passes.saturating_mul(2) {
         let other = counts.other >= counts.unresolved;
-        return Ok(if other { Verdict::Other } else { Verdict::Unresolved });
+        return Ok(if other {
+            Verdict::Other
+        } else {
+            Verdict::Unresolved
+        });
     }
     if counts.pass == 0 && unclear > 0 {
         return Err(1);

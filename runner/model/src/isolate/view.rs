@@ -11,6 +11,8 @@ pub(super) struct View<'g> {
     pub grain: &'g Grain,
     /// The differences that may be taken; what they require is among them.
     within: Set,
+    /// All units that may be taken.
+    all: Set,
 }
 
 impl<'g> View<'g> {
@@ -18,12 +20,13 @@ impl<'g> View<'g> {
         View {
             grain,
             within: within.clone(),
+            all: grain.units(within),
         }
     }
 
     /// All units that may be taken.
-    pub fn all(&self) -> Set {
-        self.grain.units(&self.within)
+    pub fn all(&self) -> &Set {
+        &self.all
     }
 
     /// The configuration of these units.
@@ -33,15 +36,16 @@ impl<'g> View<'g> {
 
     /// The units with what they require, and with what was learnt that they need.
     pub fn close(&self, units: &Set, needs: &Needs) -> Set {
-        let mut closed = self.grain.close(units).and(&self.all());
-        loop {
+        let mut closed = self.grain.close(units).and(&self.all);
+        while !needs.certain().is_empty() {
             let atoms = needs.close(&self.atoms(&closed), &self.within);
-            let next = self.grain.close(&self.grain.units(&atoms)).and(&self.all());
+            let next = self.grain.close(&self.grain.units(&atoms)).and(&self.all);
             if next == closed {
-                return closed;
+                break;
             }
             closed = next;
         }
+        closed
     }
 
     /// How likely these units hold the cause, in whatever measure.

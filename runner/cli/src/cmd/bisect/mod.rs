@@ -66,7 +66,9 @@ async fn in_directory(
     }
     let scenarios = scenarios(session, args, &sides);
     known(session, &sides, &scenarios)?;
-    session.engine().await.map_err(|_| Problems::default())?;
+    if let Err(exit) = session.engine().await {
+        return Ok(exit);
+    }
     session.note(&format!(
         "{} differences between {} (A) and {} (B)\n",
         atoms.atoms.len(),

@@ -30,7 +30,10 @@ fn most(weights: impl Fn(usize) -> f64, size: usize) -> u32 {
         }
     }
     runs.sort_unstable();
-    println!("{size} of 40: median {} most {most:?}", runs[runs.len() / 2]);
+    println!(
+        "{size} of 40: median {} most {most:?}",
+        runs[runs.len() / 2]
+    );
     most.0
 }
 

@@ -66,7 +66,11 @@ fn each_is_needed(world: &World, cause: &Cause) {
                 }
             }
         }
-        let left: Vec<usize> = atoms.iter().copied().filter(|a| !gone.contains(a)).collect();
+        let left: Vec<usize> = atoms
+            .iter()
+            .copied()
+            .filter(|a| !gone.contains(a))
+            .collect();
         let verdict = world.judge(&left);
         match member.part {
             Part::Needed => assert_eq!(verdict, Verdict::Pass),
@@ -80,41 +84,100 @@ fn each_is_needed(world: &World, cause: &Cause) {
 #[test]
 fn one_cause() {
     family("one cause", PLAIN);
-    family("one cause, hints", Make { weights: true, ..PLAIN });
+    family(
+        "one cause, hints",
+        Make {
+            weights: true,
+            ..PLAIN
+        },
+    );
 }
 
 #[test]
 fn two_together() {
-    family("two together", Make { causes: &[2], ..PLAIN });
-    family("three together", Make { causes: &[3], ..PLAIN });
+    family(
+        "two together",
+        Make {
+            causes: &[2],
+            ..PLAIN
+        },
+    );
+    family(
+        "three together",
+        Make {
+            causes: &[3],
+            ..PLAIN
+        },
+    );
 }
 
 #[test]
 fn two_causes() {
-    family("two causes", Make { causes: &[1, 1], ..PLAIN });
-    family("two causes of two", Make { causes: &[2, 2], ..PLAIN });
+    family(
+        "two causes",
+        Make {
+            causes: &[1, 1],
+            ..PLAIN
+        },
+    );
+    family(
+        "two causes of two",
+        Make {
+            causes: &[2, 2],
+            ..PLAIN
+        },
+    );
 }
 
 #[test]
 fn groups_and_requirements() {
-    let make = Make { groups: 8, requires: 10, weights: true, ..PLAIN };
+    let make = Make {
+        groups: 8,
+        requires: 10,
+        weights: true,
+        ..PLAIN
+    };
     family("groups, requirements", make);
-    family("groups, requirements, two together", Make { causes: &[2], ..make });
+    family(
+        "groups, requirements, two together",
+        Make {
+            causes: &[2],
+            ..make
+        },
+    );
 }
 
 #[test]
 fn hidden_needs() {
     let make = Make { hidden: 5, ..PLAIN };
     family("5 hidden needs", make);
-    family("5 hidden needs, two together", Make { causes: &[2], ..make });
-    family("20 hidden needs", Make { hidden: 20, ..PLAIN });
+    family(
+        "5 hidden needs, two together",
+        Make {
+            causes: &[2],
+            ..make
+        },
+    );
+    family(
+        "20 hidden needs",
+        Make {
+            hidden: 20,
+            ..PLAIN
+        },
+    );
 }
 
 #[test]
 fn other_failures() {
     let make = Make { other: 5, ..PLAIN };
     family("5 other failures", make);
-    family("5 other failures, two together", Make { causes: &[2], ..make });
+    family(
+        "5 other failures, two together",
+        Make {
+            causes: &[2],
+            ..make
+        },
+    );
 }
 
 #[test]
@@ -128,5 +191,11 @@ fn everything_at_once() {
         ..PLAIN
     };
     family("everything", make);
-    family("everything, two together", Make { causes: &[2], ..make });
+    family(
+        "everything, two together",
+        Make {
+            causes: &[2],
+            ..make
+        },
+    );
 }
