@@ -5,6 +5,7 @@
 
 mod audit;
 mod bad_input;
+mod bisect;
 mod diff;
 mod engine;
 mod flags;
