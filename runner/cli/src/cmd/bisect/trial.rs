@@ -89,6 +89,13 @@ impl Bench<'_> {
         if !secrets.is_empty() {
             file["secrets"] = secrets.into();
         }
+        // Plain Compose would read these from files; nothing here does.
+        let files = built.document["x-prodmirror"]["secret_files"].as_object();
+        let files = files.into_iter().flat_map(|f| f.values()).filter_map(Json::as_str);
+        let files: Vec<String> = files.map(|name| format!("{name}_FILE")).collect();
+        if !files.is_empty() {
+            file["env"] = json!({ "pass": files });
+        }
         if let Some(flags) = self.sides.flags_section() {
             file["flags"] = flags;
         }
@@ -106,6 +113,7 @@ impl Bench<'_> {
         };
         let values = built.values.iter().map(|(n, v)| (n.clone(), v.expose().to_owned()));
         inner.context.env.extend(values);
+        inner.context.env.extend(files.into_iter().map(|name| (name, "/unused".to_owned())));
         inner.context.cwd = dir.to_owned();
         inner.global.project = Some(dir.join("mirror.yaml"));
         inner.global.image.clear();
