@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
 
+use super::Hybrid;
 use super::difference::What;
 use super::find::networks_of;
 use super::parts::{Key, Parts, join, object};
 use super::side::Taken;
 use super::text::{replaced, texts};
-use super::Hybrid;
 use crate::secret::Secret;
 use crate::stack::extension::KEY;
 
@@ -49,7 +49,11 @@ impl<'h> Draft<'h> {
 
     /// The side that a thing which both have comes from.
     fn side(&self, what: &What) -> &'h Taken {
-        if self.is_b(what) == Some(true) { &self.hybrid.b } else { &self.hybrid.a }
+        if self.is_b(what) == Some(true) {
+            &self.hybrid.b
+        } else {
+            &self.hybrid.a
+        }
     }
 
     fn choose(&mut self) {
@@ -77,7 +81,11 @@ impl<'h> Draft<'h> {
                 service: service.to_owned(),
                 key: key.clone(),
             };
-            let from = if self.is_b(&what) == Some(true) { theirs } else { ours };
+            let from = if self.is_b(&what) == Some(true) {
+                theirs
+            } else {
+                ours
+            };
             Some((key.clone(), from.get(key)?.clone()))
         };
         ours.keys().chain(more).filter_map(pick).collect()
@@ -126,10 +134,12 @@ impl<'h> Draft<'h> {
                         parts.shift_remove(&Key::Order);
                     }
                     false => {
-                        let part = parts.entry(Key::Order).or_insert_with(|| super::parts::Part {
-                            value: Json::Null,
-                            marks: super::parts::Marks::default(),
-                        });
+                        let part = parts
+                            .entry(Key::Order)
+                            .or_insert_with(|| super::parts::Part {
+                                value: Json::Null,
+                                marks: super::parts::Marks::default(),
+                            });
                         part.value = waits.into();
                     }
                 }
@@ -160,7 +170,13 @@ impl<'h> Draft<'h> {
     }
 
     /// What a service waits for on a side; in the place of what is not there, what that waits for.
-    fn contracted(&self, side: &Taken, name: &str, seen: &mut BTreeSet<String>, to: &mut Map<String, Json>) {
+    fn contracted(
+        &self,
+        side: &Taken,
+        name: &str,
+        seen: &mut BTreeSet<String>,
+        to: &mut Map<String, Json>,
+    ) {
         if !seen.insert(name.to_owned()) {
             return;
         }
@@ -190,10 +206,18 @@ impl<'h> Draft<'h> {
         }
         // It is in all networks, under its names.
         let aliases: Vec<String> = own.hosts(name).split_off(1);
-        let all: BTreeSet<String> = side.services.keys().flat_map(|s| networks_of(&side.place(s))).collect();
+        let all: BTreeSet<String> = side
+            .services
+            .keys()
+            .flat_map(|s| networks_of(&side.place(s)))
+            .collect();
         let mut networks = Map::new();
         for network in all {
-            let attached = if aliases.is_empty() { json!({}) } else { json!({ "aliases": aliases }) };
+            let attached = if aliases.is_empty() {
+                json!({})
+            } else {
+                json!({ "aliases": aliases })
+            };
             networks.insert(network, attached);
         }
         Map::from_iter([("networks".to_owned(), networks.into())])
@@ -201,10 +225,20 @@ impl<'h> Draft<'h> {
 
     fn networks(&self, document: &mut Map<String, Json>) {
         let side = self.side(&What::Networks);
-        let other = if std::ptr::eq(side, &raw const self.hybrid.a) { &self.hybrid.b } else { &self.hybrid.a };
-        let used: BTreeSet<String> = self.services.keys().flat_map(|s| networks_of(&self.place(s))).collect();
+        let other = if std::ptr::eq(side, &raw const self.hybrid.a) {
+            &self.hybrid.b
+        } else {
+            &self.hybrid.a
+        };
+        let used: BTreeSet<String> = self
+            .services
+            .keys()
+            .flat_map(|s| networks_of(&self.place(s)))
+            .collect();
         for name in used {
-            let definition = side.object("networks", &name).or_else(|| other.object("networks", &name));
+            let definition = side
+                .object("networks", &name)
+                .or_else(|| other.object("networks", &name));
             self.define(document, "networks", &name, definition);
         }
     }
@@ -222,9 +256,18 @@ impl<'h> Draft<'h> {
         }
     }
 
-    fn files(&self, section: &str, document: &mut Map<String, Json>, extension: &mut Map<String, Json>) {
+    fn files(
+        &self,
+        section: &str,
+        document: &mut Map<String, Json>,
+        extension: &mut Map<String, Json>,
+    ) {
         for name in self.sources(section) {
-            let what = if section == "configs" { What::Config(name.clone()) } else { What::Secret(name.clone()) };
+            let what = if section == "configs" {
+                What::Config(name.clone())
+            } else {
+                What::Secret(name.clone())
+            };
             let side = self.holder(section, &name, &what);
             self.define(document, section, &name, side.object(section, &name));
             let variable = side.extension("secret_files").and_then(|f| f.get(&name));
@@ -248,7 +291,13 @@ impl<'h> Draft<'h> {
     }
 
     /// Puts a definition into a section, under the first side's name.
-    fn define(&self, document: &mut Map<String, Json>, section: &str, name: &str, definition: Option<&Json>) {
+    fn define(
+        &self,
+        document: &mut Map<String, Json>,
+        section: &str,
+        name: &str,
+        definition: Option<&Json>,
+    ) {
         let Some(definition) = definition else { return };
         let mut definition = definition.clone();
         let (ours, theirs) = (self.hybrid.a.name(), self.hybrid.b.name());
@@ -280,11 +329,18 @@ impl<'h> Draft<'h> {
         let there = |name: &Json| name.as_str().is_some_and(|n| self.services.contains_key(n));
         for field in ["after_end", "links"] {
             let entries = extension.get_mut(field).and_then(Json::as_object_mut);
-            for list in entries.into_iter().flat_map(|e| e.values_mut()).filter_map(Json::as_array_mut) {
+            for list in entries
+                .into_iter()
+                .flat_map(|e| e.values_mut())
+                .filter_map(Json::as_array_mut)
+            {
                 if field == "after_end" {
                     list.retain(there);
                 }
-                for to in list.iter_mut().filter_map(|l| l.get_mut("to")?.as_array_mut()) {
+                for to in list
+                    .iter_mut()
+                    .filter_map(|l| l.get_mut("to")?.as_array_mut())
+                {
                     to.retain(there);
                 }
             }
@@ -306,6 +362,9 @@ impl<'h> Draft<'h> {
             });
         }
         let known = a.values.iter().chain(&b.values);
-        known.filter(|(n, _)| names.contains(*n)).map(|(n, v)| (n.clone(), v.clone())).collect()
+        known
+            .filter(|(n, _)| names.contains(*n))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect()
     }
 }

@@ -73,7 +73,11 @@ impl Difference {
             (What::Service(_), None, _) => format!("{title}: only in B"),
             (What::Service(_), ..) => format!("{title}: only in A"),
             (What::Networks | What::Config(_) | What::Secret(_), ..) => format!("{title} differs"),
-            (_, a, b) => format!("{title} {} → {}", self.value(a.as_ref()), self.value(b.as_ref())),
+            (_, a, b) => format!(
+                "{title} {} → {}",
+                self.value(a.as_ref()),
+                self.value(b.as_ref())
+            ),
         }
     }
 
@@ -82,13 +86,23 @@ impl Difference {
         let (ours, theirs) = (self.value(self.a.as_ref()), self.value(self.b.as_ref()));
         match &self.what {
             What::Part { service, key } => self.of_part(service, key, (a, b)),
-            What::Service(name) if self.is_added() => format!("`{name}` runs in {b} and not in {a}"),
+            What::Service(name) if self.is_added() => {
+                format!("`{name}` runs in {b} and not in {a}")
+            }
             What::Service(name) => format!("`{name}` does not run in {b}, and does in {a}"),
             What::Networks => format!("the networks of {b} are other ones than those of {a}"),
-            What::Volume(name) => format!("the volume `{name}` is {theirs} in {b} and {ours} in {a}"),
-            What::Data(name) => format!("the volume `{name}` begins with {theirs} in {b} and with {ours} in {a}"),
-            What::Config(name) => format!("the file `{name}` has another content in {b} than in {a}"),
-            What::Secret(name) => format!("the secret `{name}` has another value in {b} than in {a}"),
+            What::Volume(name) => {
+                format!("the volume `{name}` is {theirs} in {b} and {ours} in {a}")
+            }
+            What::Data(name) => {
+                format!("the volume `{name}` begins with {theirs} in {b} and with {ours} in {a}")
+            }
+            What::Config(name) => {
+                format!("the file `{name}` has another content in {b} than in {a}")
+            }
+            What::Secret(name) => {
+                format!("the secret `{name}` has another value in {b} than in {a}")
+            }
         }
     }
 
@@ -105,7 +119,9 @@ impl Difference {
             Key::Env(name) if self.is_added() => {
                 format!("`{service}` has {name}={theirs} in {b}, and no {name} in {a}")
             }
-            Key::Env(name) => format!("`{service}` has {name}={theirs} in {b} and {name}={ours} in {a}"),
+            Key::Env(name) => {
+                format!("`{service}` has {name}={theirs} in {b} and {name}={ours} in {a}")
+            }
             Key::Mount(path) => given(format!("mount at {path}")),
             Key::Config(path) => given(format!("file {path}")),
             Key::Secret(path) => given(format!("secret {path}")),
@@ -122,23 +138,41 @@ impl Difference {
                     _ => format!("`{service}` has {name} {theirs} in {b} and {ours} in {a}"),
                 }
             }
-            key => format!("`{service}` has {} {theirs} in {b} and {ours} in {a}", title_of(key)),
+            key => format!(
+                "`{service}` has {} {theirs} in {b} and {ours} in {a}",
+                title_of(key)
+            ),
         }
     }
 
     fn value(&self, value: Option<&Json>) -> String {
         match value {
             None => match &self.what {
-                What::Part { key: Key::Field(name), .. } if name == "user" => "the image's user".to_owned(),
+                What::Part {
+                    key: Key::Field(name),
+                    ..
+                } if name == "user" => "the image's user".to_owned(),
                 What::Data(_) => "nothing".to_owned(),
                 _ => "none".to_owned(),
             },
             Some(_) if self.secret => "***".to_owned(),
             Some(value) => match &self.what {
-                What::Part { key: Key::Mount(_), .. } => mount(value),
-                What::Part { key: Key::Config(_) | Key::Secret(_), .. } => shown(&value["source"]),
-                What::Part { key: Key::Order, .. } => {
-                    let names: Vec<&str> = value.as_object().into_iter().flat_map(|m| m.keys()).map(String::as_str).collect();
+                What::Part {
+                    key: Key::Mount(_), ..
+                } => mount(value),
+                What::Part {
+                    key: Key::Config(_) | Key::Secret(_),
+                    ..
+                } => shown(&value["source"]),
+                What::Part {
+                    key: Key::Order, ..
+                } => {
+                    let names: Vec<&str> = value
+                        .as_object()
+                        .into_iter()
+                        .flat_map(|m| m.keys())
+                        .map(String::as_str)
+                        .collect();
                     names.join(", ")
                 }
                 What::Data(_) => data(value),
@@ -189,9 +223,15 @@ fn title_of(key: &Key) -> String {
 }
 
 fn mount(value: &Json) -> String {
-    let from = value["source"].as_str().map_or_else(|| "anonymous".to_owned(), |s| shown(&s.into()));
+    let from = value["source"]
+        .as_str()
+        .map_or_else(|| "anonymous".to_owned(), |s| shown(&s.into()));
     let kind = value["type"].as_str().unwrap_or("volume");
-    let only = if value["read_only"].as_bool() == Some(true) { " (read-only)" } else { "" };
+    let only = if value["read_only"].as_bool() == Some(true) {
+        " (read-only)"
+    } else {
+        ""
+    };
     format!("{kind} {from}{only}")
 }
 

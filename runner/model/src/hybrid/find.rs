@@ -62,7 +62,9 @@ impl Pair<'_> {
     }
 
     fn parts(&mut self, service: &str) {
-        let (Some(ours), Some(theirs)) = (self.a.services.get(service), self.b.services.get(service)) else {
+        let (Some(ours), Some(theirs)) =
+            (self.a.services.get(service), self.b.services.get(service))
+        else {
             return;
         };
         let more = theirs.keys().filter(|k| !ours.contains_key(*k));
@@ -73,7 +75,8 @@ impl Pair<'_> {
             {
                 continue;
             }
-            let secret = matches!(key, Key::Env(_)) && [a, b].into_iter().flatten().any(|p| p.marks.sensitive);
+            let secret = matches!(key, Key::Env(_))
+                && [a, b].into_iter().flatten().any(|p| p.marks.sensitive);
             self.found.push(Difference {
                 what: What::Part {
                     service: service.to_owned(),
@@ -114,16 +117,30 @@ impl Pair<'_> {
     }
 
     fn networks(&mut self) {
-        let common: Vec<&String> = self.a.services.keys().filter(|n| self.b.services.contains_key(*n)).collect();
-        let same_places = common.iter().all(|s| self.ours(&self.a.place(s).into()) == self.theirs(&self.b.place(s).into()));
-        let used: BTreeSet<String> = common.iter().flat_map(|s| networks_of(&self.a.place(s))).collect();
+        let common: Vec<&String> = self
+            .a
+            .services
+            .keys()
+            .filter(|n| self.b.services.contains_key(*n))
+            .collect();
+        let same_places = common
+            .iter()
+            .all(|s| self.ours(&self.a.place(s).into()) == self.theirs(&self.b.place(s).into()));
+        let used: BTreeSet<String> = common
+            .iter()
+            .flat_map(|s| networks_of(&self.a.place(s)))
+            .collect();
         let same_nets = used.iter().all(|n| {
             let definition = |side: &Taken| without_name(side.object("networks", n));
             definition(self.a) == definition(self.b)
         });
         let same_ways = self.a.extension("egress") == self.b.extension("egress");
         if !(same_places && same_nets && same_ways) {
-            let whole = |side: &Taken| Some(Json::Object(side.section("networks").cloned().unwrap_or_default()));
+            let whole = |side: &Taken| {
+                Some(Json::Object(
+                    side.section("networks").cloned().unwrap_or_default(),
+                ))
+            };
             self.put(What::Networks, whole(self.a), whole(self.b));
         }
     }
@@ -132,7 +149,11 @@ impl Pair<'_> {
         for name in self.both("volumes") {
             let definition = |side: &Taken| without_name(side.object("volumes", &name));
             let (ours, theirs) = (definition(self.a), definition(self.b));
-            let roots = |side: &Taken| side.extension("volume_roots").and_then(|r| r.get(&name)).cloned();
+            let roots = |side: &Taken| {
+                side.extension("volume_roots")
+                    .and_then(|r| r.get(&name))
+                    .cloned()
+            };
             if ours != theirs || roots(self.a) != roots(self.b) {
                 self.put(What::Volume(name.clone()), Some(ours), Some(theirs));
             }
@@ -160,7 +181,11 @@ impl Pair<'_> {
         for name in self.both("secrets") {
             let (ours, theirs) = (secret_value(self.a, &name), secret_value(self.b, &name));
             if ours != theirs {
-                self.put(What::Secret(name), ours.map(|_| Json::Null), theirs.map(|_| Json::Null));
+                self.put(
+                    What::Secret(name),
+                    ours.map(|_| Json::Null),
+                    theirs.map(|_| Json::Null),
+                );
             }
         }
     }
@@ -169,7 +194,9 @@ impl Pair<'_> {
     fn both(&self, section: &str) -> Vec<String> {
         let theirs = self.b.section(section);
         let ours = self.a.section(section).into_iter().flat_map(Map::keys);
-        ours.filter(|n| theirs.is_some_and(|t| t.contains_key(*n))).cloned().collect()
+        ours.filter(|n| theirs.is_some_and(|t| t.contains_key(*n)))
+            .cloned()
+            .collect()
     }
 }
 
@@ -181,7 +208,10 @@ fn is_empty(data: Option<&Json>) -> bool {
 /// The names of the networks that a service is in.
 pub(super) fn networks_of(place: &Map<String, Json>) -> Vec<String> {
     let attached = place.get("networks").and_then(Json::as_object);
-    attached.into_iter().flat_map(|n| n.keys().cloned()).collect()
+    attached
+        .into_iter()
+        .flat_map(|n| n.keys().cloned())
+        .collect()
 }
 
 /// A definition without its name on the engine.
@@ -194,7 +224,10 @@ fn without_name(value: Option<&Json>) -> Json {
 }
 
 fn secret_value(side: &Taken, name: &str) -> Option<Json> {
-    let of_file = side.extension("secret_files").and_then(|f| f.get(name)).and_then(Json::as_str);
+    let of_file = side
+        .extension("secret_files")
+        .and_then(|f| f.get(name))
+        .and_then(Json::as_str);
     let definition = side.object("secrets", name)?;
     let variable = of_file.or_else(|| definition.get("environment")?.as_str());
     match variable.and_then(|v| side.values.get(v)) {

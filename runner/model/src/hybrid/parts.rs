@@ -55,7 +55,14 @@ pub(super) struct Marks {
 }
 
 /// Fields of `x-prodmirror` with an entry for each service.
-const BY_SERVICE: [&str; 6] = ["stubs", "probes", "directories", "ends", "after_end", "links"];
+const BY_SERVICE: [&str; 6] = [
+    "stubs",
+    "probes",
+    "directories",
+    "ends",
+    "after_end",
+    "links",
+];
 /// Those with a list of services.
 const LISTS: [&str; 3] = ["own_address", "patient", "non_root"];
 /// Lists by service, of what the marks are.
@@ -95,12 +102,17 @@ pub(super) fn split(document: &Json, service: &str) -> Parts {
             ("labels", _) => put(Key::Labels, value),
             ("depends_on", _) => put(Key::Order, value),
             ("environment", Json::Object(map)) => {
-                map.iter().for_each(|(name, value)| put(Key::Env(name.clone()), value));
+                map.iter()
+                    .for_each(|(name, value)| put(Key::Env(name.clone()), value));
             }
             ("deploy", Json::Object(_)) => {
-                leaves(value, &mut Vec::new(), &mut |path, leaf| put(Key::Deploy(path), leaf));
+                leaves(value, &mut Vec::new(), &mut |path, leaf| {
+                    put(Key::Deploy(path), leaf)
+                });
             }
-            ("volumes" | "configs" | "secrets" | "tmpfs", Json::Array(items)) if places(field, items) => {
+            ("volumes" | "configs" | "secrets" | "tmpfs", Json::Array(items))
+                if places(field, items) =>
+            {
                 for item in items {
                     if let Some(key) = key_of(field, item) {
                         put(key, item);
@@ -160,7 +172,11 @@ fn leaves(value: &Json, path: &mut Vec<String>, put: &mut dyn FnMut(Vec<String>,
 }
 
 /// Puts a service together, and what `x-prodmirror` says of it.
-pub(super) fn join(service: &str, parts: &Parts, extension: &mut Map<String, Json>) -> Map<String, Json> {
+pub(super) fn join(
+    service: &str,
+    parts: &Parts,
+    extension: &mut Map<String, Json>,
+) -> Map<String, Json> {
     let mut out = Map::new();
     for (key, part) in parts {
         let value = part.value.clone();

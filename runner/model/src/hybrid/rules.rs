@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
+use super::Hybrid;
 use super::difference::{Difference, What};
 use super::parts::Key;
 use super::side::Taken;
 use super::text::{expanded, texts};
-use super::Hybrid;
 use crate::isolate::{Atom, Atoms};
 
 /// The differences for the search.
@@ -49,7 +49,8 @@ fn weight(d: &Difference) -> f64 {
             Key::Field(name) => match name.as_str() {
                 "user" | "read_only" | "command" | "entrypoint" => 4.0,
                 "cap_drop" | "cap_add" | "security_opt" | "sysctls" | "ulimits" => 2.0,
-                "logging" | "restart" | "stop_signal" | "stop_grace_period" | "ports" | "expose" | "init" => 0.2,
+                "logging" | "restart" | "stop_signal" | "stop_grace_period" | "ports"
+                | "expose" | "init" => 0.2,
                 _ => 1.0,
             },
         },
@@ -57,7 +58,14 @@ fn weight(d: &Difference) -> f64 {
 }
 
 /// Fields that say together what a process may do.
-const RIGHTS: [&str; 6] = ["user", "read_only", "cap_drop", "cap_add", "security_opt", "privileged"];
+const RIGHTS: [&str; 6] = [
+    "user",
+    "read_only",
+    "cap_drop",
+    "cap_add",
+    "security_opt",
+    "privileged",
+];
 
 struct Rules<'h> {
     hybrid: &'h Hybrid,
@@ -94,12 +102,17 @@ impl Rules<'_> {
     fn of_volume(&self, volume: &str) -> Option<Vec<usize>> {
         let (a, b) = (&self.hybrid.a, &self.hybrid.b);
         let on_both = [a, b].iter().all(|s| s.object("volumes", volume).is_some());
-        let itself = self.indices(|d| matches!(&d.what, What::Volume(v) | What::Data(v) if v == volume));
+        let itself =
+            self.indices(|d| matches!(&d.what, What::Volume(v) | What::Data(v) if v == volume));
         if on_both && itself.is_empty() {
             return None;
         }
-        let users: BTreeSet<&String> = [a, b].into_iter().flat_map(|s| mounting(s, volume)).collect();
-        let mounts = |value: Option<&Json>| value.is_some_and(|v| v["source"].as_str() == Some(volume));
+        let users: BTreeSet<&String> = [a, b]
+            .into_iter()
+            .flat_map(|s| mounting(s, volume))
+            .collect();
+        let mounts =
+            |value: Option<&Json>| value.is_some_and(|v| v["source"].as_str() == Some(volume));
         let is_part = |d: &Difference| match &d.what {
             What::Part { service, key } if users.contains(service) => match key {
                 Key::Image => true,
@@ -136,7 +149,11 @@ impl Rules<'_> {
         let brings = other.is_added() && self.names(one, other, Of::B);
         // What the first side says names what is taken away.
         let frees = one.is_removed() && self.names(other, one, Of::A);
-        brings || frees || is_other_form(one, other) || is_footing(one, other) || self.is_health(one, other)
+        brings
+            || frees
+            || is_other_form(one, other)
+            || is_footing(one, other)
+            || self.is_health(one, other)
     }
 
     /// Whether the value of `one` names what `other` is, on a side.
@@ -152,7 +169,10 @@ impl Rules<'_> {
                 let said = said(one, value, side);
                 hosts.iter().any(|h| said.iter().any(|t| names_host(t, h)))
             }
-            What::Part { service, key: Key::Mount(path) | Key::Config(path) | Key::Secret(path) } => {
+            What::Part {
+                service,
+                key: Key::Mount(path) | Key::Config(path) | Key::Secret(path),
+            } => {
                 let same = matches!(&one.what, What::Part { service: s, key } if s == service && !is_place(key));
                 same && said(one, value, side).iter().any(|t| names_path(t, path))
             }
@@ -163,15 +183,24 @@ impl Rules<'_> {
     /// Who waits until a service is healthy needs its check.
     fn is_health(&self, one: &Difference, other: &Difference) -> bool {
         let check = |d: &Difference| match &d.what {
-            What::Part { service, key: Key::Field(name) } if name == "healthcheck" => Some(service.clone()),
+            What::Part {
+                service,
+                key: Key::Field(name),
+            } if name == "healthcheck" => Some(service.clone()),
             _ => None,
         };
         let waits = |d: &Difference, side: &Taken, on: &str| {
             let name = match &d.what {
-                What::Service(name) | What::Part { service: name, key: Key::Order } => name,
+                What::Service(name)
+                | What::Part {
+                    service: name,
+                    key: Key::Order,
+                } => name,
                 _ => return false,
             };
-            side.waits(name).get(on).is_some_and(|how| how["condition"] == "service_healthy")
+            side.waits(name)
+                .get(on)
+                .is_some_and(|how| how["condition"] == "service_healthy")
         };
         let (a, b) = (&self.hybrid.a, &self.hybrid.b);
         let brings = other.is_added() && check(other).is_some_and(|s| waits(one, b, &s));
@@ -188,20 +217,33 @@ enum Of {
 
 /// Whether a part is a thing at a path: such do not need each other.
 fn is_place(key: &Key) -> bool {
-    matches!(key, Key::Mount(_) | Key::Config(_) | Key::Secret(_) | Key::Tmpfs(_) | Key::Order)
+    matches!(
+        key,
+        Key::Mount(_) | Key::Config(_) | Key::Secret(_) | Key::Tmpfs(_) | Key::Order
+    )
 }
 
 /// The texts of a value, with the names of its variables where those say whom it names.
 fn said(d: &Difference, value: &Json, side: &Taken) -> Vec<String> {
     let mut all = Vec::new();
-    let fields = ["environment", "command", "entrypoint", "healthcheck", "links"];
+    let fields = [
+        "environment",
+        "command",
+        "entrypoint",
+        "healthcheck",
+        "links",
+    ];
     match &d.what {
         What::Service(_) => {
             for field in fields {
                 texts(&expanded(&value[field], &side.values), &mut all);
             }
         }
-        What::Part { key: Key::Env(_) | Key::Field(_), .. } | What::Config(_) => {
+        What::Part {
+            key: Key::Env(_) | Key::Field(_),
+            ..
+        }
+        | What::Config(_) => {
             texts(&expanded(value, &side.values), &mut all);
         }
         _ => {}
@@ -220,14 +262,24 @@ fn is_other_form(one: &Difference, other: &Difference) -> bool {
 
 fn variable(d: &Difference) -> Option<(&str, &str)> {
     match &d.what {
-        What::Part { service, key: Key::Env(name) } => Some((service, name)),
+        What::Part {
+            service,
+            key: Key::Env(name),
+        } => Some((service, name)),
         _ => None,
     }
 }
 
 /// A root that cannot be written needs the places that can.
 fn is_footing(one: &Difference, other: &Difference) -> bool {
-    let (What::Part { service: s, key: Key::Field(field) }, What::Part { service: t, key }) = (&one.what, &other.what) else {
+    let (
+        What::Part {
+            service: s,
+            key: Key::Field(field),
+        },
+        What::Part { service: t, key },
+    ) = (&one.what, &other.what)
+    else {
         return false;
     };
     let place = matches!(key, Key::Tmpfs(_) | Key::Mount(_));
@@ -236,16 +288,23 @@ fn is_footing(one: &Difference, other: &Difference) -> bool {
 
 /// The services that mount a volume.
 fn mounting<'s>(side: &'s Taken, volume: &'s str) -> impl Iterator<Item = &'s String> {
-    let mounts = move |key: &Key, value: &Json| matches!(key, Key::Mount(_)) && value["source"].as_str() == Some(volume);
+    let mounts = move |key: &Key, value: &Json| {
+        matches!(key, Key::Mount(_)) && value["source"].as_str() == Some(volume)
+    };
     let all = side.services.iter();
-    all.filter(move |(_, parts)| parts.iter().any(|(k, p)| mounts(k, &p.value))).map(|(name, _)| name)
+    all.filter(move |(_, parts)| parts.iter().any(|(k, p)| mounts(k, &p.value)))
+        .map(|(name, _)| name)
 }
 
 const COMPLETED: &str = "service_completed_successfully";
 
 /// Whether others wait until a service has ended.
 fn is_awaited(side: &Taken, name: &str) -> bool {
-    let waits = |other: &String| side.waits(other).get(name).is_some_and(|how| how["condition"] == COMPLETED);
+    let waits = |other: &String| {
+        side.waits(other)
+            .get(name)
+            .is_some_and(|how| how["condition"] == COMPLETED)
+    };
     side.services.keys().any(waits)
 }
 
@@ -277,8 +336,12 @@ fn names_host(text: &str, host: &str) -> bool {
     text.match_indices(host).any(|(at, _)| {
         let (before, after) = (&text[..at], &text[at + host.len()..]);
         let in_url = before.ends_with("//") || before.ends_with('@');
-        let ends = after.is_empty() || after.starts_with(['/', ':', ',', '?', '#', ' ', '"', '\'', ';']);
-        let digits = |t: &str| t.strip_prefix(':').is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
+        let ends =
+            after.is_empty() || after.starts_with(['/', ':', ',', '?', '#', ' ', '"', '\'', ';']);
+        let digits = |t: &str| {
+            t.strip_prefix(':')
+                .is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()))
+        };
         let starts = before.is_empty() || before.ends_with(['=', ',', ' ', '"', '\'']);
         (in_url && ends) || (starts && digits(after))
     })
@@ -290,8 +353,10 @@ fn names_path(text: &str, path: &str) -> bool {
     !path.is_empty()
         && text.match_indices(path).any(|(at, _)| {
             let (before, after) = (&text[..at], &text[at + path.len()..]);
-            let begins = !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_'));
-            begins && !after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
+            let begins = !before
+                .ends_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_'));
+            begins
+                && !after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
         })
 }
 

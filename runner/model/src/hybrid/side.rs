@@ -41,25 +41,42 @@ impl Side {
                 format!("${{{prefix}{name}{}", tail.unwrap_or("}"))
             })
         });
-        let secrets = self.document.get_mut("secrets").and_then(Json::as_object_mut);
+        let secrets = self
+            .document
+            .get_mut("secrets")
+            .and_then(Json::as_object_mut);
         for secret in secrets.into_iter().flat_map(|s| s.values_mut()) {
             if let Some(Json::String(name)) = secret.get_mut("environment") {
                 name.insert_str(0, prefix);
             }
         }
-        let files = self.document.get_mut(KEY).and_then(|x| x.get_mut("secret_files"));
-        for name in files.and_then(Json::as_object_mut).into_iter().flat_map(|f| f.values_mut()) {
+        let files = self
+            .document
+            .get_mut(KEY)
+            .and_then(|x| x.get_mut("secret_files"));
+        for name in files
+            .and_then(Json::as_object_mut)
+            .into_iter()
+            .flat_map(|f| f.values_mut())
+        {
             if let Json::String(name) = name {
                 name.insert_str(0, prefix);
             }
         }
-        let values = self.values.into_iter().map(|(k, v)| (format!("{prefix}{k}"), v)).collect();
+        let values = self
+            .values
+            .into_iter()
+            .map(|(k, v)| (format!("{prefix}{k}"), v))
+            .collect();
         let mut taken = Taken {
             services: IndexMap::new(),
             document: self.document,
             values,
         };
-        let names: Vec<String> = taken.section("services").map(|s| s.keys().cloned().collect()).unwrap_or_default();
+        let names: Vec<String> = taken
+            .section("services")
+            .map(|s| s.keys().cloned().collect())
+            .unwrap_or_default();
         for name in names {
             let parts = split(&taken.document, &name);
             taken.services.insert(name, parts);
@@ -86,12 +103,17 @@ impl Taken {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        self.document.get("name").and_then(Json::as_str).unwrap_or_default()
+        self.document
+            .get("name")
+            .and_then(Json::as_str)
+            .unwrap_or_default()
     }
 
     /// What a service waits for: each with how.
     pub fn waits(&self, service: &str) -> Map<String, Json> {
-        let value = self.object("services", service).and_then(|s| s.get("depends_on"));
+        let value = self
+            .object("services", service)
+            .and_then(|s| s.get("depends_on"));
         value.and_then(Json::as_object).cloned().unwrap_or_default()
     }
 
@@ -110,9 +132,18 @@ impl Taken {
         };
         let attached = whole.get("networks").and_then(Json::as_object);
         let aliases = attached.into_iter().flat_map(|n| n.values());
-        let aliases = aliases.filter_map(|n| n.get("aliases")?.as_array()).flatten();
-        let single = ["hostname", "container_name"].into_iter().filter_map(|k| whole.get(k));
-        names.extend(aliases.chain(single).filter_map(Json::as_str).map(str::to_owned));
+        let aliases = aliases
+            .filter_map(|n| n.get("aliases")?.as_array())
+            .flatten();
+        let single = ["hostname", "container_name"]
+            .into_iter()
+            .filter_map(|k| whole.get(k));
+        names.extend(
+            aliases
+                .chain(single)
+                .filter_map(Json::as_str)
+                .map(str::to_owned),
+        );
         names
     }
 }

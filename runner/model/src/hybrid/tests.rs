@@ -8,7 +8,10 @@ use crate::secret::Secret;
 use crate::stack::extension::KEY;
 
 fn side(document: Json, values: &[(&str, &str)]) -> Side {
-    let values = values.iter().map(|(k, v)| ((*k).to_owned(), Secret::new(*v))).collect();
+    let values = values
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), Secret::new(*v)))
+        .collect();
     Side { document, values }
 }
 
@@ -84,13 +87,19 @@ fn shop() -> Hybrid {
         },
     });
     hybrid(
-        side(a, &[("URL", "postgresql://shop:a-pw@db/shop"), ("PW", "a-pw")]),
+        side(
+            a,
+            &[("URL", "postgresql://shop:a-pw@db/shop"), ("PW", "a-pw")],
+        ),
         side(b, &[("DB_PW", "b-pw")]),
     )
 }
 
 fn find(h: &Hybrid, label: &str) -> usize {
-    let found = h.differences().iter().position(|d| d.label().starts_with(label));
+    let found = h
+        .differences()
+        .iter()
+        .position(|d| d.label().starts_with(label));
     found.unwrap_or_else(|| {
         let all: Vec<String> = h.differences().iter().map(Difference::label).collect();
         panic!("no `{label}` in {all:#?}")
@@ -118,7 +127,10 @@ fn sorted(value: &Json) -> Json {
 /// A whole stack as it has to come back: without what nobody mounts, under the first's names.
 fn whole(h: &Hybrid, side: &super::side::Taken) -> Json {
     let text = side.document.to_string();
-    let text = text.replace(&format!("\"{}_", side.name()), &format!("\"{}_", h.a.name()));
+    let text = text.replace(
+        &format!("\"{}_", side.name()),
+        &format!("\"{}_", h.a.name()),
+    );
     let mut document: Json = serde_json::from_str(&text).unwrap();
     document["name"] = h.a.name().into();
     for field in ["project", "production"] {
@@ -145,23 +157,48 @@ fn credentials_are_one_and_no_difference_is_made_of_them() {
     let values = h.build(&all).values;
     assert_eq!(values["B_DB_PW"].expose(), "a-pw");
     assert_eq!(values.len(), 1, "only what it asks for");
-    assert!(h.differences().iter().all(|d| !d.label().contains("pw@") && !d.label().contains("a-pw")));
+    assert!(
+        h.differences()
+            .iter()
+            .all(|d| !d.label().contains("pw@") && !d.label().contains("a-pw"))
+    );
 }
 
 #[test]
 fn labels_and_clauses_say_what_differs() {
     let h = shop();
     let at = |label: &str| &h.differences()[find(&h, label)];
-    assert_eq!(at("db: image").label(), "db: image postgres:17 → postgres:15");
+    assert_eq!(
+        at("db: image").label(),
+        "db: image postgres:17 → postgres:15"
+    );
     assert_eq!(at("app: env LOG").label(), "app: env LOG DEBUG → INFO");
     assert_eq!(at("service cache").label(), "service cache: only in B");
     let because = |label: &str| at(label).because("local", "production");
-    assert_eq!(because("db: image"), "`db` runs postgres:15 in production and postgres:17 in local");
-    assert_eq!(because("app: env LOG"), "`app` has LOG=INFO in production and LOG=DEBUG in local");
-    assert_eq!(because("app: user"), "`app` runs as 100 in production and as root in local");
-    assert_eq!(because("app: deploy.resources.limits.memory"), "`app` has limits.memory 100 in production, and none in local");
-    assert_eq!(because("service pay"), "`pay` does not run in production, and does in local");
-    assert_eq!(because("app: env DATABASE_URL"), "`app` has another variable DATABASE_URL in production than in local: ***, not ***");
+    assert_eq!(
+        because("db: image"),
+        "`db` runs postgres:15 in production and postgres:17 in local"
+    );
+    assert_eq!(
+        because("app: env LOG"),
+        "`app` has LOG=INFO in production and LOG=DEBUG in local"
+    );
+    assert_eq!(
+        because("app: user"),
+        "`app` runs as 100 in production and as root in local"
+    );
+    assert_eq!(
+        because("app: deploy.resources.limits.memory"),
+        "`app` has limits.memory 100 in production, and none in local"
+    );
+    assert_eq!(
+        because("service pay"),
+        "`pay` does not run in production, and does in local"
+    );
+    assert_eq!(
+        because("app: env DATABASE_URL"),
+        "`app` has another variable DATABASE_URL in production than in local: ***, not ***"
+    );
 }
 
 #[test]
@@ -176,16 +213,31 @@ fn what_only_makes_sense_together_is_known() {
     // What is named cannot go.
     assert!(needs("service pay", "app: env PAY"));
     // A variable and the file of it.
-    assert!(needs("db: env POSTGRES_PASSWORD ", "db: env POSTGRES_PASSWORD_FILE"));
-    assert!(needs("db: env POSTGRES_PASSWORD_FILE", "db: env POSTGRES_PASSWORD "));
-    assert!(needs("db: env POSTGRES_PASSWORD_FILE", "db: secret /run/secrets/pw"));
+    assert!(needs(
+        "db: env POSTGRES_PASSWORD ",
+        "db: env POSTGRES_PASSWORD_FILE"
+    ));
+    assert!(needs(
+        "db: env POSTGRES_PASSWORD_FILE",
+        "db: env POSTGRES_PASSWORD "
+    ));
+    assert!(needs(
+        "db: env POSTGRES_PASSWORD_FILE",
+        "db: secret /run/secrets/pw"
+    ));
     assert!(needs("app: read_only", "app: tmpfs /tmp"));
     assert!(!needs("app: env LOG", "service cache"));
     // The data, who fills it, and who runs on it.
-    let mut data: Vec<usize> = ["db: image", "db: user", "db: mount /data", "service fill", "service seed"]
-        .iter()
-        .map(|l| find(&h, l))
-        .collect();
+    let mut data: Vec<usize> = [
+        "db: image",
+        "db: user",
+        "db: mount /data",
+        "service fill",
+        "service seed",
+    ]
+    .iter()
+    .map(|l| find(&h, l))
+    .collect();
     data.sort_unstable();
     let groups = atoms.groups.iter().map(|g| {
         let mut g = g.clone();
@@ -204,15 +256,24 @@ fn combinations_hang_together() {
     };
     // Without the seed, the application waits for what the seed waited for.
     let d = build(&["service seed"]);
-    assert_eq!(d["services"]["app"]["depends_on"], json!({ "db": { "condition": "service_healthy" } }));
+    assert_eq!(
+        d["services"]["app"]["depends_on"],
+        json!({ "db": { "condition": "service_healthy" } })
+    );
     // A service of the second side is in the first side's networks, under its names.
     let d = build(&["service stub"]);
-    assert_eq!(d["services"]["stub"]["networks"], json!({ "default": { "aliases": ["pay.example"] } }));
+    assert_eq!(
+        d["services"]["stub"]["networks"],
+        json!({ "default": { "aliases": ["pay.example"] } })
+    );
     assert_eq!(d[KEY]["stubs"]["stub"]["host"], "pay.example");
     // The other way round.
     let d = build(&["networks"]);
     assert_eq!(d["services"]["pay"]["networks"], json!({ "front": {} }));
-    assert_eq!(d["networks"], json!({ "front": { "name": "local_front", "internal": true } }));
+    assert_eq!(
+        d["networks"],
+        json!({ "front": { "name": "local_front", "internal": true } })
+    );
     // A volume comes with its mount.
     let d = build(&["db: mount"]);
     assert_eq!(d["volumes"], json!({ "data": { "name": "local_data" } }));
@@ -238,13 +299,24 @@ fn the_same_content_elsewhere_is_no_difference() {
 
 #[test]
 fn documents_that_are_none_do_no_harm() {
-    for odd in [json!(null), json!([]), json!({ "services": [] }), json!({ "services": { "s": 1 }, KEY: 7 })] {
-        let h = hybrid(side(odd.clone(), &[]), side(json!({ "services": { "t": { "image": 5 } } }), &[]));
+    for odd in [
+        json!(null),
+        json!([]),
+        json!({ "services": [] }),
+        json!({ "services": { "s": 1 }, KEY: 7 }),
+    ] {
+        let h = hybrid(
+            side(odd.clone(), &[]),
+            side(json!({ "services": { "t": { "image": 5 } } }), &[]),
+        );
         let all: Vec<usize> = (0..h.differences().len()).collect();
         h.build(&all);
         h.build(&[]);
         h.atoms();
-        let back = hybrid(side(json!({ "services": { "s": { "networks": [] } } }), &[]), side(odd, &[]));
+        let back = hybrid(
+            side(json!({ "services": { "s": { "networks": [] } } }), &[]),
+            side(odd, &[]),
+        );
         back.build(&[0]);
     }
 }
@@ -257,35 +329,50 @@ fn service() -> impl Strategy<Value = Json> {
     let waits = prop::collection::btree_set("[a-d]", 0..2);
     let nets = prop::collection::btree_set("[xy]", 1..3);
     let limits = prop::collection::btree_map("cpus|memory|pids", 1..3_u8, 0..3);
-    ("i:[12]", env, mounts, waits, nets, limits).prop_map(|(image, env, mounts, waits, nets, limits)| {
-        let mut s = Map::new();
-        s.insert("image".into(), image.into());
-        if !env.is_empty() {
-            s.insert("environment".into(), json!(env));
-        }
-        if !limits.is_empty() {
-            s.insert("deploy".into(), json!({ "resources": { "limits": limits } }));
-        }
-        let mount = |m: &String| json!({ "type": "volume", "source": m, "target": format!("/{m}") });
-        if !mounts.is_empty() {
-            s.insert("volumes".into(), mounts.iter().map(mount).collect());
-        }
-        let how = |on: &String| (on.clone(), json!({ "condition": "service_started" }));
-        if !waits.is_empty() {
-            s.insert("depends_on".into(), Json::Object(waits.iter().map(how).collect()));
-        }
-        s.insert("networks".into(), Json::Object(nets.into_iter().map(|n| (n, json!({}))).collect()));
-        s.into()
-    })
+    ("i:[12]", env, mounts, waits, nets, limits).prop_map(
+        |(image, env, mounts, waits, nets, limits)| {
+            let mut s = Map::new();
+            s.insert("image".into(), image.into());
+            if !env.is_empty() {
+                s.insert("environment".into(), json!(env));
+            }
+            if !limits.is_empty() {
+                s.insert(
+                    "deploy".into(),
+                    json!({ "resources": { "limits": limits } }),
+                );
+            }
+            let mount =
+                |m: &String| json!({ "type": "volume", "source": m, "target": format!("/{m}") });
+            if !mounts.is_empty() {
+                s.insert("volumes".into(), mounts.iter().map(mount).collect());
+            }
+            let how = |on: &String| (on.clone(), json!({ "condition": "service_started" }));
+            if !waits.is_empty() {
+                s.insert(
+                    "depends_on".into(),
+                    Json::Object(waits.iter().map(how).collect()),
+                );
+            }
+            s.insert(
+                "networks".into(),
+                Json::Object(nets.into_iter().map(|n| (n, json!({}))).collect()),
+            );
+            s.into()
+        },
+    )
 }
 
 /// A stack, drawn: what is mounted, waited for and joined is there.
 fn stack(name: &'static str) -> impl Strategy<Value = Side> {
     prop::collection::btree_map("[a-d]", service(), 1..5).prop_map(move |services| {
-        let mut d = json!({ "name": name, "services": services, KEY: { "version": 1, "project": name } });
+        let mut d =
+            json!({ "name": name, "services": services, KEY: { "version": 1, "project": name } });
         let there: Vec<String> = services.keys().cloned().collect();
         for service in d["services"].as_object_mut().unwrap().values_mut() {
-            let Some(waits) = service.get_mut("depends_on").and_then(Json::as_object_mut) else { continue };
+            let Some(waits) = service.get_mut("depends_on").and_then(Json::as_object_mut) else {
+                continue;
+            };
             waits.retain(|on, _| there.contains(on));
             if waits.is_empty() {
                 service.as_object_mut().unwrap().remove("depends_on");
@@ -294,7 +381,10 @@ fn stack(name: &'static str) -> impl Strategy<Value = Side> {
         for (section, field) in [("volumes", "volumes"), ("networks", "networks")] {
             for s in services.values() {
                 let named: Vec<String> = match s.get(field) {
-                    Some(Json::Array(m)) => m.iter().map(|m| m["source"].as_str().unwrap().to_owned()).collect(),
+                    Some(Json::Array(m)) => m
+                        .iter()
+                        .map(|m| m["source"].as_str().unwrap().to_owned())
+                        .collect(),
                     Some(Json::Object(n)) => n.keys().cloned().collect(),
                     _ => Vec::new(),
                 };

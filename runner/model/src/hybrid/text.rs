@@ -18,7 +18,9 @@ pub fn replaced(text: &str, with: &mut dyn FnMut(&str, &str) -> String) -> Strin
             rest = &tail[2..];
             continue;
         }
-        let whole = tail.strip_prefix("${").and_then(|t| t.find('}').map(|end| &tail[..end + 3]));
+        let whole = tail
+            .strip_prefix("${")
+            .and_then(|t| t.find('}').map(|end| &tail[..end + 3]));
         let Some(whole) = whole else {
             out.push('$');
             rest = &tail[1..];
@@ -96,7 +98,10 @@ pub fn shown(value: &Json) -> String {
         other => other.to_string(),
     };
     let text = replaced(&text, &mut |_, _| "***".to_owned()).replace("$$", "$");
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

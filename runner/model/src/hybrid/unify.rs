@@ -73,7 +73,11 @@ impl Found {
 
     /// What a password became, if it became one thing only.
     fn became(&self, was: &str) -> Option<String> {
-        let mut all = self.passwords.iter().filter(|(w, _)| w == was).map(|(_, is)| is);
+        let mut all = self
+            .passwords
+            .iter()
+            .filter(|(w, _)| w == was)
+            .map(|(_, is)| is);
         let first = all.next()?;
         all.all(|other| other == first).then(|| first.clone())
     }
@@ -117,7 +121,12 @@ fn of_service(a: &Side, b: &Side, service: &str, found: &mut Found) {
 }
 
 /// The value of a variable of the first side, or of the file that `…_FILE` names.
-fn value_of(a: &Side, service: &str, env: &serde_json::Map<String, Json>, name: &str) -> Option<String> {
+fn value_of(
+    a: &Side,
+    service: &str,
+    env: &serde_json::Map<String, Json>,
+    name: &str,
+) -> Option<String> {
     if let Some(text) = env.get(name).and_then(Json::as_str) {
         return Some(expanded_text(text, &a.values));
     }
@@ -130,7 +139,10 @@ fn value_of(a: &Side, service: &str, env: &serde_json::Map<String, Json>, name: 
 fn of_text(b: &Side, text: &str, value: &str, found: &mut Found) {
     if let Some(variable) = only_variable(text) {
         let was = b.values.get(&variable).map(|v| v.expose().to_owned());
-        match (was.as_deref().and_then(|w| Some((w, password(w)?))), password(value)) {
+        match (
+            was.as_deref().and_then(|w| Some((w, password(w)?))),
+            password(value),
+        ) {
             // The rest of a URL is no credential.
             (Some((was, _)), Some(new)) => found.put(b, &variable, &with_password(was, new)),
             (None, None) if !value.contains("://") => found.put(b, &variable, value),
@@ -145,7 +157,12 @@ fn of_text(b: &Side, text: &str, value: &str, found: &mut Found) {
         format!("\u{1}{}\u{1}", variables.len() - 1)
     });
     let variable = password(&marked)
-        .and_then(|p| p.strip_prefix('\u{1}')?.strip_suffix('\u{1}')?.parse::<usize>().ok())
+        .and_then(|p| {
+            p.strip_prefix('\u{1}')?
+                .strip_suffix('\u{1}')?
+                .parse::<usize>()
+                .ok()
+        })
         .and_then(|i| variables.get(i));
     // What is escaped in a URL would be another text elsewhere.
     if let (Some(variable), Some(new)) = (variable, password(value).filter(|p| !p.contains('%'))) {
@@ -196,7 +213,10 @@ mod tests {
     use super::*;
 
     fn side(document: Json, values: &[(&str, &str)]) -> Side {
-        let values = values.iter().map(|(k, v)| ((*k).to_owned(), Secret::new(*v))).collect();
+        let values = values
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), Secret::new(*v)))
+            .collect();
         Side { document, values }
     }
 
@@ -211,7 +231,10 @@ mod tests {
                 "app": { "environment": { "DATABASE_URL": "${DATABASE_URL:?x}" } },
                 "db": { "environment": { "POSTGRES_PASSWORD": "${POSTGRES_PASSWORD:?x}" } },
             } }),
-            &[("DATABASE_URL", "postgresql://shop:a-pw@db/shop"), ("POSTGRES_PASSWORD", "a-pw")],
+            &[
+                ("DATABASE_URL", "postgresql://shop:a-pw@db/shop"),
+                ("POSTGRES_PASSWORD", "a-pw"),
+            ],
         );
         let mut b = side(
             json!({
@@ -228,7 +251,10 @@ mod tests {
         );
         let mut back = a.clone();
         unify(&b, &mut back);
-        assert_eq!(value(&back, "DATABASE_URL"), "postgresql://shop:b-pw@db/shop");
+        assert_eq!(
+            value(&back, "DATABASE_URL"),
+            "postgresql://shop:b-pw@db/shop"
+        );
         assert_eq!(value(&back, "POSTGRES_PASSWORD"), "b-pw");
         unify(&a, &mut b);
         assert_eq!(value(&b, "DB_PASSWORD"), "a-pw");
@@ -238,7 +264,14 @@ mod tests {
     fn what_only_the_other_has_follows_its_password() {
         let one = |variable: &str| json!({ "services": { "db": { "environment": { "PW": format!("${{{variable}:?x}}") } } } });
         let a = side(one("A"), &[("A", "ours")]);
-        let mut b = side(one("B"), &[("B", "theirs"), ("URL", "redis://:theirs@cache"), ("OTHER", "else")]);
+        let mut b = side(
+            one("B"),
+            &[
+                ("B", "theirs"),
+                ("URL", "redis://:theirs@cache"),
+                ("OTHER", "else"),
+            ],
+        );
         unify(&a, &mut b);
         assert_eq!(value(&b, "URL"), "redis://:ours@cache");
         assert_eq!(value(&b, "OTHER"), "else");

@@ -92,11 +92,17 @@ async fn in_directory(
             let path = dir.path.join("minimal.stack.yaml");
             write(&path, &bench.stack(&smallest))?;
         }
-        let shown = dir.path.strip_prefix(&session.context.cwd).unwrap_or(&dir.path);
+        let shown = dir
+            .path
+            .strip_prefix(&session.context.cwd)
+            .unwrap_or(&dir.path);
         let document = tell::document(&sides, answer);
         session.print(&sides.redact(&tell::answer(session, &sides, answer, (&document, shown))));
         if let Some(path) = report {
-            let text = format!("{}\n", serde_json::to_string_pretty(&document).unwrap_or_default());
+            let text = format!(
+                "{}\n",
+                serde_json::to_string_pretty(&document).unwrap_or_default()
+            );
             write(&session.context.cwd.join(path), &sides.redact(&text))?;
         }
     }
@@ -124,7 +130,11 @@ fn report(args: &BisectArgs) -> Result<Option<PathBuf>, Problem> {
             Err(Problem::new(ProblemKind::InvalidValue, text).help("bisect writes JSON only"))
         }
     };
-    let all = args.report.iter().map(path).collect::<Result<Vec<_>, _>>()?;
+    let all = args
+        .report
+        .iter()
+        .map(path)
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(all.into_iter().next_back())
 }
 
@@ -142,7 +152,10 @@ fn scenarios(session: &Session, args: &BisectArgs, sides: &Sides) -> Vec<PathBuf
     if args.scenarios.is_empty() {
         return vec![sides::scenarios_of(&sides.a.opened.project)];
     }
-    args.scenarios.iter().map(|p| session.context.cwd.join(p)).collect()
+    args.scenarios
+        .iter()
+        .map(|p| session.context.cwd.join(p))
+        .collect()
 }
 
 /// What is wrong with the scenarios themselves is told before anything is started.
@@ -150,7 +163,11 @@ fn known(session: &Session, sides: &Sides, scenarios: &[PathBuf]) -> Result<(), 
     let read = sides.b.opened.scenarios(scenarios, &session.context.cwd);
     let mut problems = read.problems;
     problems.0.retain(Problem::is_error);
-    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.0.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
 }
 
 fn write(path: &std::path::Path, text: &str) -> Result<(), Problem> {

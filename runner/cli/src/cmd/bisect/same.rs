@@ -28,7 +28,10 @@ fn same(one: &Path, other: &Path, seen: &mut usize) -> bool {
         let (Some(ours), Some(theirs)) = (names(one), names(other)) else {
             return false;
         };
-        return ours == theirs && ours.iter().all(|n| same(&one.join(n), &other.join(n), seen));
+        return ours == theirs
+            && ours
+                .iter()
+                .all(|n| same(&one.join(n), &other.join(n), seen));
     }
     a.is_file() && b.is_file() && same_file(one, other)
 }

@@ -6,7 +6,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use prodmirror_model::bundle::Signature;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::CaseId;
-use prodmirror_model::isolate::{Answer, Ask, Atoms, Options, Outcome, Search, Step, Undecided, Verdict};
+use prodmirror_model::isolate::{
+    Answer, Ask, Atoms, Options, Outcome, Search, Step, Undecided, Verdict,
+};
 
 use super::tell;
 use super::trial::{Bench, Judged, Trial};
@@ -59,7 +61,9 @@ impl Answered {
 pub async fn search(bench: &Bench<'_>, atoms: &Atoms, options: Options) -> Result<Ended, Problems> {
     let began = Instant::now();
     let stop = signals::stop();
-    let invalid = |e: prodmirror_model::isolate::Invalid| Problem::new(ProblemKind::InvalidValue, e.to_string());
+    let invalid = |e: prodmirror_model::isolate::Invalid| {
+        Problem::new(ProblemKind::InvalidValue, e.to_string())
+    };
     let mut search = Search::new(atoms, options).map_err(invalid)?;
     let mut log = Log {
         bench,
@@ -72,11 +76,17 @@ pub async fn search(bench: &Bench<'_>, atoms: &Atoms, options: Options) -> Resul
     }
     if first.cases.is_empty() {
         // It never came so far that a scenario could fail.
-        bench.session.note(&std::fs::read_to_string(first.dir.join("output.txt")).unwrap_or_default());
+        bench
+            .session
+            .note(&std::fs::read_to_string(first.dir.join("output.txt")).unwrap_or_default());
         return Ok(Ended::Early(first.exit));
     }
-    let failure = first.failure().map(|(case, signature)| (case.id.clone(), signature));
-    search.know(&all, log.first(&first, &all, failure.as_ref())).map_err(invalid)?;
+    let failure = first
+        .failure()
+        .map(|(case, signature)| (case.id.clone(), signature));
+    search
+        .know(&all, log.first(&first, &all, failure.as_ref()))
+        .map_err(invalid)?;
     let (signature, only) = match &failure {
         Some((case, signature)) => (signature.clone(), Some(plain(&case.name))),
         None => (nothing(), None),
@@ -140,7 +150,9 @@ fn nothing() -> Signature {
 
 /// The name of a scenario without the mark of its flags.
 fn plain(name: &str) -> String {
-    let marked = name.strip_suffix(']').and_then(|n| n.rsplit_once(" [flag "));
+    let marked = name
+        .strip_suffix(']')
+        .and_then(|n| n.rsplit_once(" [flag "));
     marked.map_or(name, |(plain, _)| plain).to_owned()
 }
 
@@ -158,7 +170,12 @@ impl Log<'_> {
     }
 
     /// B as it is: what fails there is what is searched for.
-    fn first(&mut self, trial: &Trial, all: &[usize], failure: Option<&(CaseId, Signature)>) -> Verdict {
+    fn first(
+        &mut self,
+        trial: &Trial,
+        all: &[usize],
+        failure: Option<&(CaseId, Signature)>,
+    ) -> Verdict {
         let judged = match failure {
             Some((_, signature)) => Judged {
                 verdict: Verdict::Same,
@@ -187,5 +204,11 @@ impl Log<'_> {
 
 /// Whether the answer is that A itself could not be run.
 pub fn is_unstarted(answer: &Answer) -> bool {
-    matches!(&answer.outcome, Outcome::Undecided { why: Undecided::Baseline(Verdict::Unresolved), .. })
+    matches!(
+        &answer.outcome,
+        Outcome::Undecided {
+            why: Undecided::Baseline(Verdict::Unresolved),
+            ..
+        }
+    )
 }

@@ -62,7 +62,12 @@ impl Sides {
             a.name = with(&a.name, "A", &args.image_a, &args.flag_a);
             b.name = with(&b.name, "B", &args.image_b, &args.flag_b);
         }
-        Ok(Self { a, b, hybrid, flags })
+        Ok(Self {
+            a,
+            b,
+            hybrid,
+            flags,
+        })
     }
 
     /// The differences for the search.
@@ -95,8 +100,15 @@ impl Sides {
         match self.at(index) {
             Ok(difference) => difference.because(a, b),
             Err(flag) => {
-                let served = |v: &Option<String>| v.clone().unwrap_or_else(|| "what its files say".to_owned());
-                format!("the flag {} is {} in {b} and {} in {a}", flag.name, served(&flag.b), served(&flag.a))
+                let served = |v: &Option<String>| {
+                    v.clone().unwrap_or_else(|| "what its files say".to_owned())
+                };
+                format!(
+                    "the flag {} is {} in {b} and {} in {a}",
+                    flag.name,
+                    served(&flag.b),
+                    served(&flag.a)
+                )
             }
         }
     }
@@ -106,7 +118,10 @@ impl Sides {
         let Some(path) = self.at(index).ok().and_then(Difference::path) else {
             return (None, None);
         };
-        let has = self.at(index).map(|d| (d.a.is_some(), d.b.is_some())).unwrap_or_default();
+        let has = self
+            .at(index)
+            .map(|d| (d.a.is_some(), d.b.is_some()))
+            .unwrap_or_default();
         let of = |e: &Environment, has: bool| if has { e.place(&path) } else { None };
         (of(&self.a, has.0), of(&self.b, has.1))
     }
@@ -138,7 +153,12 @@ fn with(name: &str, letter: &str, images: &[String], flags: &[String]) -> String
 impl Flag {
     fn label(&self) -> String {
         let served = |v: &Option<String>| v.clone().unwrap_or_else(|| "as it is".to_owned());
-        format!("flag {} {} → {}", self.name, served(&self.a), served(&self.b))
+        format!(
+            "flag {} {} → {}",
+            self.name,
+            served(&self.a),
+            served(&self.b)
+        )
     }
 }
 
@@ -167,7 +187,12 @@ fn flags(args: &BisectArgs) -> Result<Vec<Flag>, Problem> {
 }
 
 impl Environment {
-    fn open(session: &Session, text: &str, images: &[String], dir: &Path) -> Result<Self, Problems> {
+    fn open(
+        session: &Session,
+        text: &str,
+        images: &[String],
+        dir: &Path,
+    ) -> Result<Self, Problems> {
         let (path, prefix, written) = find(&session.context.cwd, text, dir)?;
         let mut inner = Session {
             global: session.global.clone(),
@@ -204,13 +229,22 @@ impl Environment {
 
     fn place(&self, path: &str) -> Option<String> {
         let explained = explain(&self.opened.project, &self.opened.compiled, path).ok()?;
-        let place = explained.span.is_real().then(|| Place::from(&explained.span))?;
-        Some(format!("{}{}:{}:{}", self.prefix, place.file, place.line, place.column))
+        let place = explained
+            .span
+            .is_real()
+            .then(|| Place::from(&explained.span))?;
+        Some(format!(
+            "{}{}:{}:{}",
+            self.prefix, place.file, place.line, place.column
+        ))
     }
 
     fn flags_section(&self) -> Option<Json> {
         let flags = self.opened.project.flags.as_ref()?;
-        let mut section = parse_one(&self.opened.project.file).ok()?.get("flags")?.to_json();
+        let mut section = parse_one(&self.opened.project.file)
+            .ok()?
+            .get("flags")?
+            .to_json();
         if let Some(file) = &flags.file {
             section["file"] = json!(file.path);
         }
@@ -249,7 +283,10 @@ fn find(cwd: &Path, text: &str, dir: &Path) -> Result<Found, Problems> {
         (path, Some(prefix), Some(written))
     };
     let project = match path.is_dir() {
-        true => FILE_NAMES.iter().map(|n| path.join(n)).find(|p| p.is_file()),
+        true => FILE_NAMES
+            .iter()
+            .map(|n| path.join(n))
+            .find(|p| p.is_file()),
         false => side::is_project(&path)?.then(|| path.clone()),
     };
     let project = match project {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use prodmirror_model::isolate::{Answer, Atoms, Cause, Minimal, Outcome, Part, Rest, Undecided, Verdict};
+use prodmirror_model::isolate::{
+    Answer, Atoms, Cause, Minimal, Outcome, Part, Rest, Undecided, Verdict,
+};
 use serde_json::{Value as Json, json};
 
 use super::search::{Answered, Run, is_unstarted};
@@ -32,7 +34,10 @@ pub fn differences(session: &Session, sides: &Sides, atoms: &Atoms) -> String {
         return format!("{all}\n");
     }
     let (a, b) = (&sides.a.name, &sides.b.name);
-    let mut text = format!("{} differences between {a} (A) and {b} (B)\n", atoms.atoms.len());
+    let mut text = format!(
+        "{} differences between {a} (A) and {b} (B)\n",
+        atoms.atoms.len()
+    );
     for index in 0..atoms.atoms.len() {
         let needs = atoms.requires.iter().filter(|(i, _)| *i == index);
         let needs: Vec<String> = needs.map(|(_, j)| (j + 1).to_string()).collect();
@@ -40,7 +45,11 @@ pub fn differences(session: &Session, sides: &Sides, atoms: &Atoms) -> String {
             true => String::new(),
             false => format!("  (with {})", needs.join(", ")),
         };
-        text.push_str(&format!("  {:>3}  {}{needs}\n", index + 1, sides.label(index)));
+        text.push_str(&format!(
+            "  {:>3}  {}{needs}\n",
+            index + 1,
+            sides.label(index)
+        ));
     }
     for group in &atoms.groups {
         let all: Vec<String> = group.iter().map(|i| (i + 1).to_string()).collect();
@@ -63,7 +72,11 @@ pub fn line(sides: &Sides, run: &Run) -> String {
         false => format!(": {}", run.why),
     };
     let words = words(sides, &run.atoms);
-    format!("  {:>3}  {words}: {verdict} ({:.1} s){why}\n", run.number, run.took.as_secs_f64())
+    format!(
+        "  {:>3}  {words}: {verdict} ({:.1} s){why}\n",
+        run.number,
+        run.took.as_secs_f64()
+    )
 }
 
 /// A combination in words.
@@ -72,7 +85,11 @@ fn words(sides: &Sides, atoms: &[usize]) -> String {
     let named = |list: &[usize]| {
         let first: Vec<String> = list.iter().take(NAMED).map(|i| sides.label(*i)).collect();
         let more = list.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!("; and {more} more")
+        } else {
+            String::new()
+        };
         format!("{}{more}", first.join("; "))
     };
     if atoms.is_empty() {
@@ -89,7 +106,12 @@ fn words(sides: &Sides, atoms: &[usize]) -> String {
 }
 
 /// The answer.
-pub fn answer(session: &Session, sides: &Sides, found: &Answered, (document, dir): (&Json, &Path)) -> String {
+pub fn answer(
+    session: &Session,
+    sides: &Sides,
+    found: &Answered,
+    (document, dir): (&Json, &Path),
+) -> String {
     if session.global.format == Format::Json {
         return format!("{document}\n");
     }
@@ -102,18 +124,28 @@ pub fn answer(session: &Session, sides: &Sides, found: &Answered, (document, dir
             }
             text.push_str(&of_rest(causes.len(), *rest));
         }
-        Outcome::NotApart { .. } => text.push_str(&format!("it fails in {a} in the same way as in {b}: no difference is the cause\n")),
-        Outcome::NotFailing { .. } => text.push_str(&format!("it passes in {b}: there is nothing to search for\n")),
+        Outcome::NotApart { .. } => text.push_str(&format!(
+            "it fails in {a} in the same way as in {b}: no difference is the cause\n"
+        )),
+        Outcome::NotFailing { .. } => text.push_str(&format!(
+            "it passes in {b}: there is nothing to search for\n"
+        )),
         Outcome::Undecided { why, smallest } => {
             text.push_str(&undecided(*why, (a, b)));
             if let Some(smallest) = smallest {
-                text.push_str(&format!("the smallest combination that is known to fail is {}\n", words(sides, smallest)));
+                text.push_str(&format!(
+                    "the smallest combination that is known to fail is {}\n",
+                    words(sides, smallest)
+                ));
             }
         }
     }
     text.push_str(&figures(found));
     if found.smallest().is_some() {
-        text.push_str(&format!("the smallest stack that fails: {}/minimal.stack.yaml\n", dir.display()));
+        text.push_str(&format!(
+            "the smallest stack that fails: {}/minimal.stack.yaml\n",
+            dir.display()
+        ));
     }
     text.push_str(&format!("what the runs left: {}\n", dir.display()));
     text
@@ -129,7 +161,11 @@ fn of_cause(sides: &Sides, cause: &Cause, number: usize) -> String {
         needed = cause.atoms();
     }
     let clauses: Vec<String> = needed.iter().map(|i| sides.because(*i)).collect();
-    let start = if number == 0 { "fails because" } else { "and it fails because" };
+    let start = if number == 0 {
+        "fails because"
+    } else {
+        "and it fails because"
+    };
     let mut text = format!("{start} {}\n", clauses.join(", and "));
     for index in &needed {
         let (a, b) = sides.places(*index);
@@ -159,18 +195,28 @@ fn of_rest(causes: usize, rest: Rest) -> String {
     let it = if causes == 1 { "it" } else { "them" };
     match rest {
         Rest::Passes => format!("B without {it} passes: that is the whole story\n"),
-        Rest::Fails => format!("B without {it} still fails in the same way: there is another cause (--all finds it)\n"),
+        Rest::Fails => format!(
+            "B without {it} still fails in the same way: there is another cause (--all finds it)\n"
+        ),
         Rest::Unclear(_) => format!("B without {it} could not be judged\n"),
-        Rest::Limit => format!("B without {it} was not run: the limit of runs was reached (--max-runs)\n"),
+        Rest::Limit => {
+            format!("B without {it} was not run: the limit of runs was reached (--max-runs)\n")
+        }
     }
 }
 
 fn undecided(why: Undecided, (a, b): (&str, &str)) -> String {
     match why {
-        Undecided::Baseline(Verdict::Unresolved) => format!("{a} could not be judged: it has to pass there\n"),
-        Undecided::Baseline(_) => format!("it fails in {a}, too, in another way: it has to pass there\n"),
+        Undecided::Baseline(Verdict::Unresolved) => {
+            format!("{a} could not be judged: it has to pass there\n")
+        }
+        Undecided::Baseline(_) => {
+            format!("it fails in {a}, too, in another way: it has to pass there\n")
+        }
         Undecided::Failing(_) => format!("{b} could not be judged: it has to fail there\n"),
-        Undecided::Limit => "the limit of runs was reached before a cause was found (--max-runs)\n".to_owned(),
+        Undecided::Limit => {
+            "the limit of runs was reached before a cause was found (--max-runs)\n".to_owned()
+        }
     }
 }
 
@@ -180,7 +226,10 @@ fn figures(found: &Answered) -> String {
     let seconds = found.took.as_secs_f64();
     let mut text = format!("{runs} runs in {seconds:.0} s");
     if let Some(rate) = &found.answer.rate {
-        text.push_str(&format!("; B fails in {} of {} runs", rate.failed, rate.runs));
+        text.push_str(&format!(
+            "; B fails in {} of {} runs",
+            rate.failed, rate.runs
+        ));
     }
     if let Some(confidence) = found.answer.confidence {
         text.push_str(&format!("; confidence {confidence:.4}"));
@@ -191,9 +240,7 @@ fn figures(found: &Answered) -> String {
 
 /// All of it for programs.
 pub fn document(sides: &Sides, found: &Answered) -> Json {
-    let run = |r: &Run| {
-        json!({ "run": r.number, "differences": r.atoms, "verdict": r.verdict, "why": r.why, "seconds": r.took.as_secs_f64() })
-    };
+    let run = |r: &Run| json!({ "run": r.number, "differences": r.atoms, "verdict": r.verdict, "why": r.why, "seconds": r.took.as_secs_f64() });
     let causes = match &found.answer.outcome {
         Outcome::Found { causes, .. } => causes.as_slice(),
         _ => &[],

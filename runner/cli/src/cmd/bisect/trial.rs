@@ -51,7 +51,12 @@ impl Bench<'_> {
     ///
     /// # Errors
     /// Its files cannot be written.
-    pub async fn trial(&self, number: u32, atoms: &[usize], only: Option<String>) -> Result<Trial, Problem> {
+    pub async fn trial(
+        &self,
+        number: u32,
+        atoms: &[usize],
+        only: Option<String>,
+    ) -> Result<Trial, Problem> {
         let began = Instant::now();
         let dir = self.dir.join(format!("run-{number}"));
         let inner = self.inner(&dir, atoms)?;
@@ -60,7 +65,9 @@ impl Bench<'_> {
         arguments.only = only.map(|name| vec![name]);
         let exit = Box::pin(running::run(&inner, &arguments)).await;
         let last = Runs::of(&dir).last().map(|d| d.join("events.jsonl"));
-        let cases = last.and_then(|events| replay::read(&events).ok()).map(|r| r.summary.cases);
+        let cases = last
+            .and_then(|events| replay::read(&events).ok())
+            .map(|r| r.summary.cases);
         Ok(Trial {
             exit,
             cases: cases.unwrap_or_default(),
@@ -101,7 +108,10 @@ impl Bench<'_> {
         }
         // Plain Compose would read these from files; nothing here does.
         let files = built.document["x-prodmirror"]["secret_files"].as_object();
-        let files = files.into_iter().flat_map(|f| f.values()).filter_map(Json::as_str);
+        let files = files
+            .into_iter()
+            .flat_map(|f| f.values())
+            .filter_map(Json::as_str);
         let files: Vec<String> = files.map(|name| format!("{name}_FILE")).collect();
         if !files.is_empty() {
             file["env"] = json!({ "pass": files });
@@ -121,9 +131,15 @@ impl Bench<'_> {
             global: self.session.global.clone(),
             context: self.session.context.clone(),
         };
-        let values = built.values.iter().map(|(n, v)| (n.clone(), v.expose().to_owned()));
+        let values = built
+            .values
+            .iter()
+            .map(|(n, v)| (n.clone(), v.expose().to_owned()));
         inner.context.env.extend(values);
-        inner.context.env.extend(files.into_iter().map(|name| (name, "/unused".to_owned())));
+        inner
+            .context
+            .env
+            .extend(files.into_iter().map(|name| (name, "/unused".to_owned())));
         inner.context.cwd = dir.to_owned();
         inner.global.project = Some(dir.join("mirror.yaml"));
         inner.global.image.clear();
@@ -138,7 +154,11 @@ impl Bench<'_> {
     }
 
     fn given(&self, atoms: &[usize]) -> Vec<String> {
-        let mut given: Vec<String> = self.scenarios.iter().map(|p| p.display().to_string()).collect();
+        let mut given: Vec<String> = self
+            .scenarios
+            .iter()
+            .map(|p| p.display().to_string())
+            .collect();
         given.extend([
             "--seed".to_owned(),
             self.args.seed.to_string(),
@@ -148,7 +168,11 @@ impl Bench<'_> {
         given.extend(self.args.filter.iter().map(|t| format!("--filter={t}")));
         let count = self.sides.hybrid.differences().len();
         for (i, flag) in self.sides.flags.iter().enumerate() {
-            let value = if atoms.contains(&(count + i)) { &flag.b } else { &flag.a };
+            let value = if atoms.contains(&(count + i)) {
+                &flag.b
+            } else {
+                &flag.a
+            };
             given.extend(value.iter().map(|v| format!("--flag={}={v}", flag.name)));
         }
         given
@@ -165,13 +189,21 @@ impl Trial {
 
     /// What it is to the failure of B.
     pub fn judge(&self, failure: &Signature) -> Judged {
-        let all: Vec<Likeness> = self.cases.iter().map(|c| failure.like(&Signature::of(c))).collect();
+        let all: Vec<Likeness> = self
+            .cases
+            .iter()
+            .map(|c| failure.like(&Signature::of(c)))
+            .collect();
         let has = |l: &Likeness| all.contains(l);
         let (verdict, why) = if has(&Likeness::Same) {
             (Verdict::Same, String::new())
-        } else if let Some(Likeness::Other(why)) = all.iter().find(|l| matches!(l, Likeness::Other(_))) {
+        } else if let Some(Likeness::Other(why)) =
+            all.iter().find(|l| matches!(l, Likeness::Other(_)))
+        {
             (Verdict::Other, why.clone())
-        } else if let Some(Likeness::NotJudged(why)) = all.iter().find(|l| matches!(l, Likeness::NotJudged(_))) {
+        } else if let Some(Likeness::NotJudged(why)) =
+            all.iter().find(|l| matches!(l, Likeness::NotJudged(_)))
+        {
             (Verdict::Unresolved, why.clone())
         } else if has(&Likeness::Passed) {
             (Verdict::Pass, String::new())
