@@ -125,7 +125,7 @@ fn sorted(value: &Json) -> Json {
 }
 
 /// A whole stack as it has to come back: without what nobody mounts, under the first's names.
-fn whole(h: &Hybrid, side: &super::side::Taken) -> Json {
+fn whole(h: &Hybrid, side: &Taken) -> Json {
     let text = side.document.to_string();
     let text = text.replace(
         &format!("\"{}_", side.name()),

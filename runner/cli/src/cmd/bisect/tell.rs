@@ -122,7 +122,7 @@ pub fn answer(
             for (i, cause) in causes.iter().enumerate() {
                 text.push_str(&of_cause(sides, cause, i));
             }
-            text.push_str(&of_rest(causes.len(), *rest));
+            text.push_str(&of_rest(found, causes, *rest));
         }
         Outcome::NotApart { .. } => text.push_str(&format!(
             "it fails in {a} in the same way as in {b}: no difference is the cause\n"
@@ -191,14 +191,19 @@ fn of_cause(sides: &Sides, cause: &Cause, number: usize) -> String {
     text
 }
 
-fn of_rest(causes: usize, rest: Rest) -> String {
-    let it = if causes == 1 { "it" } else { "them" };
+fn of_rest(found: &Answered, causes: &[Cause], rest: Rest) -> String {
+    let it = if causes.len() == 1 { "it" } else { "them" };
     match rest {
         Rest::Passes => format!("B without {it} passes: that is the whole story\n"),
         Rest::Fails => format!(
             "B without {it} still fails in the same way: there is another cause (--all finds it)\n"
         ),
-        Rest::Unclear(_) => format!("B without {it} could not be judged\n"),
+        Rest::Unclear(verdict) => {
+            // It is the last that is asked.
+            let run = found.runs.iter().rev().find(|r| r.verdict == verdict);
+            let why = run.map_or("", |r| r.why.as_str());
+            format!("B without {it} could not be judged: {why}\n")
+        }
         Rest::Limit => {
             format!("B without {it} was not run: the limit of runs was reached (--max-runs)\n")
         }
