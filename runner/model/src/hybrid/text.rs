@@ -13,9 +13,9 @@ pub fn replaced(text: &str, with: &mut dyn FnMut(&str, &str) -> String) -> Strin
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         let tail = &rest[at..];
-        if tail.starts_with("$$") {
+        if let Some(behind) = tail.strip_prefix("$$") {
             out.push_str("$$");
-            rest = &tail[2..];
+            rest = behind;
             continue;
         }
         let whole = tail
