@@ -43,6 +43,19 @@ fn project(ours: &[(&str, &str)], theirs: &[(&str, &str)], more: &str, test: &st
     ])
 }
 
+/// What it printed as its result has all of these.
+fn answers(said: &Said, code: i32, texts: &[&str]) {
+    said.is(code, &[]);
+    for text in texts {
+        assert!(
+            said.out.contains(text),
+            "missing {text:?} in\n{}\n{}",
+            said.out,
+            said.err
+        );
+    }
+}
+
 fn report(project: &Project) -> Json {
     let text = std::fs::read_to_string(project.path().join("report.json")).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -90,7 +103,8 @@ fn the_one_variable_is_named() {
         "test \"$MODE\" != strict",
     );
     let said = bisect(&p, &[]);
-    said.is(
+    answers(
+        &said,
         0,
         &[
             "fails because `app` has MODE=strict in bad and MODE=lax in good",
@@ -126,7 +140,8 @@ fn two_that_only_fail_together_are_named_both() {
     }
     let test = "test -z \"$CACHE\" || test \"$(id -u)\" = 0";
     let p = project(&[], &[("CACHE", "on")], "    user: \"1000\"\n", test);
-    bisect(&p, &["--jobs", "2"]).is(
+    answers(
+        &bisect(&p, &["--jobs", "2"]),
         0,
         &[
             "fails because",
@@ -151,9 +166,9 @@ fn ends_that_are_not_apart_are_told() {
         return;
     }
     let p = project(&[], &[], "", "true");
-    bisect(&p, &[]).is(1, &["it passes in bad"]);
+    answers(&bisect(&p, &[]), 1, &["it passes in bad"]);
     let p = project(&[], &[], "", "false");
-    bisect(&p, &[]).is(1, &["it fails in good in the same way"]);
+    answers(&bisect(&p, &[]), 1, &["it fails in good in the same way"]);
 }
 
 #[test]
@@ -165,7 +180,8 @@ fn what_differs_is_listed_and_nothing_started() {
         "true",
     );
     let said = p.run(&["bisect", "good", "bad", "--dry-run"]);
-    said.is(
+    answers(
+        &said,
         0,
         &[
             "15 differences between good (A) and bad (B)",
