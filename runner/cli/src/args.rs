@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod bisect;
 mod bundle;
 mod files;
 mod inner;
@@ -12,6 +13,7 @@ mod look;
 mod record;
 mod snapshot;
 
+pub use bisect::BisectArgs;
 pub use bundle::{BundleArgs, BundleWhen, ReproArgs};
 pub use files::{FmtArgs, NewArgs, SchemaArgs, SchemaOf};
 pub use inner::{InnerArgs, PauseOn};
@@ -61,6 +63,9 @@ pub struct Global {
     /// A stack that was rendered before, which runs in the place of the project's own
     #[arg(skip)]
     pub stack: Option<GivenStack>,
+    /// Where all goes that would be printed: to a file, for runs inside of another command
+    #[arg(skip)]
+    pub quiet: Option<PathBuf>,
 }
 
 /// A stack that was rendered before.
@@ -136,6 +141,8 @@ pub enum Verb {
     Images(ImagesArgs),
     /// Run a failure again from the file that it left, and say whether it is the same
     Repro(ReproArgs),
+    /// Find which difference between two environments makes a scenario fail
+    Bisect(BisectArgs),
     /// Make reports again from a run's events
     Report(ReportArgs),
     /// Write a first project file here

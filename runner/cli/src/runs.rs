@@ -2,12 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prodmirror_model::event::{CaseId, Outcome};
 use prodmirror_model::project::Project;
 use prodmirror_model::summary::Case;
 
 use crate::report::replay;
+
+/// How many runs this process made.
+static MADE: AtomicU64 = AtomicU64::new(0);
 
 /// The runs of a project.
 pub struct Runs {
@@ -27,6 +31,13 @@ impl Runs {
     pub fn of(root: &Path) -> Self {
         Self {
             dir: root.join(".prodmirror").join("runs"),
+        }
+    }
+
+    /// What `bisect` leaves of its searches in a directory.
+    pub fn of_bisect(root: &Path) -> Self {
+        Self {
+            dir: root.join(".prodmirror").join("bisect"),
         }
     }
 
@@ -53,6 +64,8 @@ impl Runs {
         let now = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC);
         let stamp = now.strftime("%Y%m%d-%H%M%S");
         let mut digits = seed ^ u64::from(std::process::id()).rotate_left(32);
+        // Runs at once, in directories of their own: their names on the engine must differ, too.
+        digits = digits.wrapping_add(MADE.fetch_add(1, Ordering::Relaxed));
         std::fs::create_dir_all(&self.dir)?;
         loop {
             digits = digits

@@ -12,6 +12,7 @@ pub mod event;
 pub mod explain;
 pub mod fidelity;
 pub mod flags;
+pub mod hybrid;
 pub mod isolate;
 pub mod lock;
 pub mod mirror;

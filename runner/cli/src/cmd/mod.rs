@@ -15,6 +15,7 @@ use crate::report::look::Look;
 use crate::report::terminal;
 
 mod audit;
+mod bisect;
 mod check;
 mod completions;
 mod data;
@@ -63,7 +64,7 @@ impl Session {
     /// How text for people looks.
     pub fn look(&self) -> Look {
         Look {
-            colour: self.context.colour(),
+            colour: self.global.quiet.is_none() && self.context.colour(),
             width: terminal::width(),
         }
     }
@@ -83,13 +84,28 @@ impl Session {
 
     /// Writes to standard output. A reader that is gone is no error.
     pub fn print(&self, text: &str) {
+        if self.global.quiet.is_some() {
+            self.note(text);
+            return;
+        }
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
     /// Writes to standard error. A lost terminal is no error.
     pub fn note(&self, text: &str) {
-        note(text);
+        let _ = self.notes().write_all(text.as_bytes());
+    }
+
+    /// Where notes go: standard error, or a file for runs inside of another command.
+    pub fn notes(&self) -> Box<dyn std::io::Write + Send> {
+        let Some(path) = &self.global.quiet else {
+            return Box::new(std::io::stderr());
+        };
+        match std::fs::OpenOptions::new().create(true).append(true).open(path) {
+            Ok(file) => Box::new(file),
+            Err(_) => Box::new(std::io::sink()),
+        }
     }
 }
 
@@ -120,6 +136,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Render => render::run(&session),
         Verb::Report(args) => report::run(&session, &args),
         Verb::Repro(args) => with_runtime(repro::run(&session, &args)),
+        Verb::Bisect(args) => with_runtime(bisect::run(&session, &args)),
         Verb::Images(args) => with_runtime(images::run(&session, &args)),
         Verb::Snapshot(args) => with_runtime(snapshot::run(&session, &args)),
         Verb::Run(args) => with_runtime(run::run(&session, &args)),

@@ -446,11 +446,11 @@ impl Ready {
         let problems = reports.problems();
         let terminal = terminal::Terminal::new(terminal::Options {
             // Lines that are drawn again would run over a question.
-            live: context.live() && !args.inner.asks() && !args.inner.watch,
-            colour: context.colour(),
+            live: session.global.quiet.is_none() && context.live() && !args.inner.asks() && !args.inner.watch,
+            colour: session.look().colour,
             width: terminal::width(),
             reports: named,
-            out: Box::new(std::io::stderr()),
+            out: session.notes(),
         });
         let mut options = BusOptions::new(self.opened.redactor.clone())
             .events_file(&dir.path.join("events.jsonl"))?

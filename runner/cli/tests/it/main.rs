@@ -5,6 +5,7 @@
 
 mod audit;
 mod bad_input;
+mod bisect;
 mod bundles;
 mod diff;
 mod engine;

@@ -3,7 +3,7 @@
 mod human;
 mod json;
 mod report;
-mod side;
+pub mod side;
 
 use std::collections::BTreeSet;
 

@@ -151,7 +151,7 @@ fn of_one(path: &Path) -> Result<Project, Problems> {
 }
 
 /// Whether a file is a project's: it says what production is, and is none itself.
-fn is_project(path: &Path) -> Result<bool, Problem> {
+pub fn is_project(path: &Path) -> Result<bool, Problem> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if FILE_NAMES.contains(&name.as_ref()) {
         return Ok(true);
@@ -166,7 +166,7 @@ fn is_project(path: &Path) -> Result<bool, Problem> {
 
 /// `REVISION:PATH`, written out. The path is that of the repository, as git has it, or begins
 /// with `./` and is that of the directory.
-fn at_revision(cwd: &Path, text: &str) -> Result<(PathBuf, String, tempfile::TempDir), Problem> {
+pub fn at_revision(cwd: &Path, text: &str) -> Result<(PathBuf, String, tempfile::TempDir), Problem> {
     let missing = || {
         Problem::new(
             ProblemKind::MissingFile,
