@@ -102,7 +102,11 @@ impl Session {
         let Some(path) = &self.global.quiet else {
             return Box::new(std::io::stderr());
         };
-        match std::fs::OpenOptions::new().create(true).append(true).open(path) {
+        match std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+        {
             Ok(file) => Box::new(file),
             Err(_) => Box::new(std::io::sink()),
         }

@@ -446,7 +446,10 @@ impl Ready {
         let problems = reports.problems();
         let terminal = terminal::Terminal::new(terminal::Options {
             // Lines that are drawn again would run over a question.
-            live: session.global.quiet.is_none() && context.live() && !args.inner.asks() && !args.inner.watch,
+            live: session.global.quiet.is_none()
+                && context.live()
+                && !args.inner.asks()
+                && !args.inner.watch,
             colour: session.look().colour,
             width: terminal::width(),
             reports: named,

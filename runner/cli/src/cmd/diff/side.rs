@@ -166,7 +166,10 @@ pub fn is_project(path: &Path) -> Result<bool, Problem> {
 
 /// `REVISION:PATH`, written out. The path is that of the repository, as git has it, or begins
 /// with `./` and is that of the directory.
-pub fn at_revision(cwd: &Path, text: &str) -> Result<(PathBuf, String, tempfile::TempDir), Problem> {
+pub fn at_revision(
+    cwd: &Path,
+    text: &str,
+) -> Result<(PathBuf, String, tempfile::TempDir), Problem> {
     let missing = || {
         Problem::new(
             ProblemKind::MissingFile,
