@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prodmirror_engine::step::Program;
+use prodmirror_model::project::path::normal;
 use prodmirror_model::source::SourceFile;
 use prodmirror_model::yaml::{Node, Value, parse_all};
 use serde_json::{Value as Json, json};
@@ -36,18 +37,18 @@ impl Gathered {
         let mut named: BTreeSet<PathBuf> = BTreeSet::new();
         for source in sources {
             let Some(path) = &source.path else { continue };
-            named.insert(plain(path));
+            named.insert(normal(path));
             if let Ok(documents) = parse_all(source) {
                 documents.iter().for_each(|d| texts(d, source, &mut named));
             }
             below(&source.beside(SNAPSHOTS), &mut named);
         }
         let dirs = named.iter().filter_map(|p| p.parent());
-        let base = dirs.fold(plain(root), |base, dir| common(&base, dir));
+        let base = dirs.fold(normal(root), |base, dir| common(&base, dir));
         let relative = |path: &Path| slashed(path.strip_prefix(&base).unwrap_or(path));
         Self {
             files: named.iter().map(|p| (relative(p), p.clone())).collect(),
-            root: relative(&plain(root)),
+            root: relative(&normal(root)),
             base,
             given: 0,
         }
@@ -55,7 +56,7 @@ impl Gathered {
 
     /// Where a scenario file is below `project/`.
     pub fn place(&self, file: &Arc<SourceFile>) -> String {
-        let path = file.path.as_deref().map(plain).unwrap_or_default();
+        let path = file.path.as_deref().map(normal).unwrap_or_default();
         slashed(path.strip_prefix(&self.base).unwrap_or(&path))
     }
 
@@ -83,7 +84,7 @@ impl Gathered {
 
     /// Takes a file of the machine, and gives its place from the project's directory.
     pub fn take(&mut self, path: &Path) -> String {
-        let path = plain(path);
+        let path = normal(path);
         let place = match path.strip_prefix(&self.base) {
             Ok(inside) => slashed(inside),
             Err(_) => {
@@ -148,7 +149,7 @@ fn texts(node: &Node, source: &SourceFile, to: &mut BTreeSet<PathBuf>) {
                     _ => return,
                 },
             };
-            let path = plain(&source.beside(literal));
+            let path = normal(&source.beside(literal));
             if path.is_file() {
                 // Protos name others, of their own directory and below.
                 let proto = path.extension().is_some_and(|e| e == "proto");
@@ -174,7 +175,7 @@ fn could_name(text: &str) -> bool {
 
 /// The files below a directory.
 fn below(dir: &Path, to: &mut BTreeSet<PathBuf>) {
-    let mut dirs = vec![plain(dir)];
+    let mut dirs = vec![normal(dir)];
     let mut found = 0;
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
@@ -192,22 +193,6 @@ fn below(dir: &Path, to: &mut BTreeSet<PathBuf>) {
             }
         }
     }
-}
-
-/// A path without `.` and `..`, as far as can be told without the disk.
-fn plain(path: &Path) -> PathBuf {
-    use std::path::Component;
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 fn common(a: &Path, b: &Path) -> PathBuf {
