@@ -300,6 +300,9 @@ fn rerun(global: &crate::args::Global, args: &RunArgs, program: &Program, seed: 
     for image in &global.image {
         command.push_str(&format!(" --image {}", quoted(image)));
     }
+    for var in &args.vars {
+        command.push_str(&format!(" --var {}", quoted(var)));
+    }
     for flag in &args.flags {
         command.push_str(&format!(" --flag {}", quoted(flag)));
     }

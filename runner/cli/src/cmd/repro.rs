@@ -24,6 +24,7 @@ use crate::args::{GivenStack, PauseOn, ReproArgs};
 use crate::bundle::archive::Reading;
 use crate::bundle::from_root;
 use crate::exit::Exit;
+use crate::report::look::count;
 use crate::runs::Runs;
 
 /// Runs it.
@@ -143,7 +144,6 @@ async fn play(
 /// What a bundle is, for people.
 fn about(bundle: &Reading) -> String {
     let m = &bundle.manifest;
-    let images = m.images.len();
     let mut text = format!(
         "{}: `{}` of {} in {}, which failed at\n  {}\n  on {}/{} with {}, {} CPUs, {}\n",
         bundle.name,
@@ -157,7 +157,7 @@ fn about(bundle: &Reading) -> String {
         m.host.cpus,
         bytes(m.host.memory),
     );
-    text.push_str(&format!("  {images} services"));
+    text.push_str(&format!("  {}", count(m.images.len(), "service")));
     if !m.run.flags.is_empty() {
         text.push_str(&format!(", flags {}", m.run.flags.join(", ")));
     }
