@@ -75,6 +75,22 @@ fn the_same_step_and_expectations_are_the_same_failure() {
     assert_eq!(was.like(&skipped), Likeness::NotJudged("no data".into()));
 }
 
+#[test]
+fn how_long_it_took_only_counts_where_nothing_else_was_missed() {
+    let with = |e: &[&str]| failed(Some(step("steps[0]", e, None)), "a");
+    let limit = "duration < duration(\"1s\")";
+    let (plain, slow) = (with(&["status == 200"]), with(&["status == 200", limit]));
+    assert_eq!(plain.like(&slow), Likeness::Same);
+    assert_eq!(slow.like(&plain), Likeness::Same);
+    let only_slow = with(&[limit]);
+    assert_eq!(only_slow.like(&with(&[limit])), Likeness::Same);
+    assert!(matches!(only_slow.like(&slow), Likeness::Other(_)));
+    assert!(matches!(slow.like(&only_slow), Likeness::Other(_)));
+    // A name that has the word in it is another thing.
+    let named = with(&["status == 200", "json.duration_text == \"a\""]);
+    assert!(matches!(plain.like(&named), Likeness::Other(_)));
+}
+
 fn manifest() -> Manifest {
     Manifest {
         format: FORMAT.into(),

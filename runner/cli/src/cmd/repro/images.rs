@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::image::{Policy, Wanted, provide};
 use prodmirror_model::bundle::{ImageFacts, Manifest};
@@ -12,6 +12,9 @@ use prodmirror_model::source::io_reason;
 
 use super::super::Session;
 use crate::args::ReproArgs;
+
+/// Images that are pulled at once.
+const AT_ONCE: usize = 4;
 
 /// What each service runs from, by service.
 ///
@@ -23,40 +26,45 @@ pub async fn find(
     (m, args): (&Manifest, &ReproArgs),
     saved: &Path,
 ) -> Result<BTreeMap<String, String>, Problems> {
-    let mut found: BTreeMap<String, String> = BTreeMap::new();
-    let mut problems = Problems::default();
-    let mut loaded = false;
     let mut known: BTreeMap<&ImageFacts, Option<String>> = BTreeMap::new();
-    for (service, facts) in &m.images {
-        if !known.contains_key(facts) {
-            let mut image = here(engine, facts).await?;
-            if image.is_none() && saved.is_file() && !loaded {
-                loaded = true;
-                session.note("taking the images from the bundle\n");
-                load(engine, saved).await?;
-                image = here(engine, facts).await?;
-            }
-            if image.is_none() && !args.offline {
-                image = pull(session, engine, facts).await;
-            }
-            if image.is_none() {
-                let named = engine.image(&facts.reference).await;
-                let named = named.map_err(|e| e.problem("look for an image"))?;
-                if named.is_some() && args.other_images {
-                    session.note(&format!(
-                        "warning: {} is another image here than the one on which it failed\n",
-                        facts.reference
-                    ));
-                    image = Some(facts.reference.clone());
-                } else {
-                    let there = named.map(|i| i.id);
-                    problems.push(missing(service, facts, there, saved.is_file()));
-                }
-            }
-            known.insert(facts, image);
+    for facts in m.images.values() {
+        known.insert(facts, here(engine, facts).await?);
+    }
+    if saved.is_file() && known.values().any(Option::is_none) {
+        session.note("taking the images from the bundle\n");
+        load(engine, saved).await?;
+        for (facts, image) in known.iter_mut().filter(|(_, image)| image.is_none()) {
+            *image = here(engine, facts).await?;
         }
-        if let Some(Some(image)) = known.get(facts) {
-            found.insert(service.clone(), image.clone());
+    }
+    if !args.offline {
+        let missing = known.iter_mut().filter(|(_, image)| image.is_none());
+        futures_util::stream::iter(missing)
+            .for_each_concurrent(AT_ONCE, |(facts, image)| async move {
+                *image = pull(session, engine, facts).await;
+            })
+            .await;
+    }
+    let mut problems = Problems::default();
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for (service, facts) in &m.images {
+        let mut image = known.get(facts).cloned().flatten();
+        if image.is_none() {
+            let named = engine.image(&facts.reference).await;
+            let named = named.map_err(|e| e.problem("look for an image"))?;
+            if named.is_some() && args.other_images {
+                session.note(&format!(
+                    "warning: {} is another image here than the one on which it failed\n",
+                    facts.reference
+                ));
+                image = Some(facts.reference.clone());
+            } else {
+                let there = named.map(|i| i.id);
+                problems.push(missing(service, facts, there, saved.is_file()));
+            }
+        }
+        if let Some(image) = image {
+            found.insert(service.clone(), image);
         }
     }
     if problems.0.is_empty() {
