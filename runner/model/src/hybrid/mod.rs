@@ -40,8 +40,13 @@ pub struct Hybrid {
 impl Hybrid {
     /// Compares two environments. `same_path` says whether files or directories at two paths
     /// have the same content.
-    pub fn new(a: Side, mut b: Side, same_path: SamePath<'_>) -> Self {
-        unify::unify(&a, &mut b);
+    pub fn new(mut a: Side, mut b: Side, same_path: SamePath<'_>) -> Self {
+        // Data that was made before has the passwords in it with which it was made.
+        if b.has_snapshot() && !a.has_snapshot() {
+            unify::unify(&b, &mut a);
+        } else {
+            unify::unify(&a, &mut b);
+        }
         let (a, b) = (a.taken("A_"), b.taken("B_"));
         let differences = find::find(&a, &b, same_path);
         Self { a, b, differences }

@@ -33,6 +33,14 @@ impl Side {
         self.document.get(key)?.as_object()
     }
 
+    /// Whether a volume of it starts with data of a snapshot.
+    pub(super) fn has_snapshot(&self) -> bool {
+        let data = self.document.get(KEY).and_then(|x| x.get("data"));
+        let volumes = data.and_then(Json::as_object);
+        let mut all = volumes.into_iter().flat_map(|v| v.values());
+        all.any(|v| v.get("snapshot").is_some())
+    }
+
     /// Renames its variables, so that both sides can be in one stack, and takes it apart.
     pub(super) fn taken(mut self, prefix: &str) -> Taken {
         each_text(&mut self.document, &mut |text| {

@@ -424,3 +424,33 @@ proptest! {
         prop_assert!(atoms.requires.iter().all(|(i, j)| i != j && *i < count && *j < count));
     }
 }
+
+#[test]
+fn data_keeps_the_passwords_with_which_it_was_made() {
+    let one = |data: Json| {
+        side(
+            json!({
+                "name": "x",
+                "services": { "db": { "image": "db:1", "environment": { "PW": "${PW:?x}" } } },
+                KEY: { "version": 1, "project": "x", "data": data },
+            }),
+            &[],
+        )
+    };
+    let with = |data: Json, value: &str| {
+        let mut side = one(data);
+        side.values.insert("PW".into(), Secret::new(value));
+        side
+    };
+    let password = |hybrid: &Hybrid, chosen: &[usize]| {
+        let built = hybrid.build(chosen);
+        let all: Vec<String> = built.values.values().map(|v| v.expose().to_owned()).collect();
+        all.concat()
+    };
+    let snapshot = json!({ "data": { "snapshot": "big" } });
+    let empty = json!({ "data": { "empty": true } });
+    let of_b = hybrid(with(empty.clone(), "a"), with(snapshot.clone(), "b"));
+    assert_eq!(password(&of_b, &[]), "b");
+    let of_a = hybrid(with(snapshot, "a"), with(empty, "b"));
+    assert_eq!(password(&of_a, &[]), "a");
+}
