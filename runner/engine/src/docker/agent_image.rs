@@ -4,6 +4,7 @@ use bollard::query_parameters::ImportImageOptionsBuilder;
 use futures_util::StreamExt;
 use prodmirror_model::diag::Problem;
 
+use super::progress::reports;
 use super::{Engine, EngineError};
 use crate::agent;
 
@@ -61,7 +62,7 @@ impl Engine {
     async fn import(&self, archive: Vec<u8>) -> Result<(), EngineError> {
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
         let body = bollard::body_full(archive.into());
-        let mut answer = self.client().import_image(options, body, None);
+        let mut answer = std::pin::pin!(reports(self.client().import_image(options, body, None)));
         while let Some(step) = answer.next().await {
             step?;
         }

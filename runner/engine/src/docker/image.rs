@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt};
 use prodmirror_model::lock::{Digest, Platform};
 use prodmirror_model::secret::Secret;
 
+use super::progress::reports;
 use super::{Engine, EngineError};
 
 /// What the engine knows of an image.
@@ -204,7 +205,11 @@ impl Engine {
             .forcerm(true)
             .build();
         let body = bollard::body_full(new.context);
-        let mut answer = self.client().build_image(options, None, Some(body));
+        let mut answer = std::pin::pin!(reports(self.client().build_image(
+            options,
+            None,
+            Some(body)
+        )));
         while let Some(step) = answer.next().await {
             let step = step?;
             for line in step.stream.iter().flat_map(|s| s.lines()) {
@@ -233,7 +238,11 @@ impl Engine {
             .changes(changes)
             .build();
         let body = bollard::body_try_stream(tar);
-        let mut answer = self.client().create_image(Some(options), Some(body), None);
+        let mut answer = std::pin::pin!(reports(self.client().create_image(
+            Some(options),
+            Some(body),
+            None
+        )));
         while let Some(step) = answer.next().await {
             if let Some(error) = step?.error_detail {
                 return Err(refused(error.message));
@@ -260,9 +269,10 @@ impl Engine {
             options = options.platform(platform);
         }
         let login = login.map(credentials);
-        let mut answer = self
+        let asked = self
             .client()
             .create_image(Some(options.build()), None, login);
+        let mut answer = std::pin::pin!(reports(asked));
         while let Some(step) = answer.next().await {
             let step = step?;
             if let Some(error) = step.error_detail {
@@ -301,7 +311,7 @@ impl Engine {
             .quiet(true)
             .build();
         let body = bollard::body_try_stream(tar);
-        let mut answer = std::pin::pin!(self.client().import_image(options, body, None));
+        let mut answer = std::pin::pin!(reports(self.client().import_image(options, body, None)));
         while let Some(step) = answer.next().await {
             if let Some(error) = step?.error_detail {
                 return Err(refused(error.message));

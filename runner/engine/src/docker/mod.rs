@@ -8,6 +8,7 @@ mod exec;
 mod facts;
 mod image;
 mod object;
+mod progress;
 mod ssh;
 mod stream;
 

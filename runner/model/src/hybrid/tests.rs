@@ -444,7 +444,11 @@ fn data_keeps_the_passwords_with_which_it_was_made() {
     };
     let password = |hybrid: &Hybrid, chosen: &[usize]| {
         let built = hybrid.build(chosen);
-        let all: Vec<String> = built.values.values().map(|v| v.expose().to_owned()).collect();
+        let all: Vec<String> = built
+            .values
+            .values()
+            .map(|v| v.expose().to_owned())
+            .collect();
         all.concat()
     };
     let snapshot = json!({ "data": { "snapshot": "big" } });
