@@ -1,6 +1,7 @@
 //! A failing run leaves a bundle, and `repro` runs it again in a directory that has nothing.
 
 mod again;
+mod at;
 mod data;
 mod images;
 mod left;

@@ -10,8 +10,8 @@ use prodmirror_model::bundle::{ImageFacts, Manifest};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::source::io_reason;
 
-use super::super::Session;
-use crate::args::ReproArgs;
+use super::Terms;
+use crate::cmd::Session;
 
 /// What each service runs from, by service.
 ///
@@ -20,7 +20,7 @@ use crate::args::ReproArgs;
 pub async fn find(
     session: &Session,
     engine: &Engine,
-    (m, args): (&Manifest, &ReproArgs),
+    (m, terms): (&Manifest, Terms<'_>),
     saved: &Path,
 ) -> Result<BTreeMap<String, String>, Problems> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
@@ -36,13 +36,13 @@ pub async fn find(
                 load(engine, saved).await?;
                 image = here(engine, facts).await?;
             }
-            if image.is_none() && !args.offline {
+            if image.is_none() && !terms.offline {
                 image = pull(session, engine, facts).await;
             }
             if image.is_none() {
                 let named = engine.image(&facts.reference).await;
                 let named = named.map_err(|e| e.problem("look for an image"))?;
-                if named.is_some() && args.other_images {
+                if named.is_some() && terms.trust.other_images {
                     session.note(&format!(
                         "warning: {} is another image here than the one on which it failed\n",
                         facts.reference
