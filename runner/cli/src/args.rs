@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use prodmirror_model::project::Flags;
 
 mod bisect;
 mod bundle;
@@ -65,6 +66,9 @@ pub struct Global {
     /// A stack that was rendered before, which runs in the place of the project's own
     #[arg(skip)]
     pub stack: Option<GivenStack>,
+    /// Feature flags of another project, in the place of the project's own
+    #[arg(skip)]
+    pub flags: Option<Flags>,
     /// Where all goes that would be printed: to a file, for runs inside of another command
     #[arg(skip)]
     pub quiet: Option<PathBuf>,
