@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use prodmirror_model::project::Flags;
 
 mod bisect;
 mod bundle;
@@ -12,14 +13,16 @@ mod inner;
 mod look;
 mod record;
 mod snapshot;
+mod up;
 
 pub use bisect::BisectArgs;
-pub use bundle::{BundleArgs, BundleWhen, ReproArgs};
+pub use bundle::{BundleArgs, BundleWhen, ReproArgs, TrustArgs};
 pub use files::{FmtArgs, NewArgs, SchemaArgs, SchemaOf};
 pub use inner::{InnerArgs, PauseOn};
 pub use look::{AuditArgs, DiffArgs, FailOn};
 pub use record::RecordArgs;
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
+pub use up::{DebugArgs, DoorArgs, ForwardArgs, UpArgs};
 
 /// Run scenarios against a mirror of production.
 ///
@@ -63,6 +66,9 @@ pub struct Global {
     /// A stack that was rendered before, which runs in the place of the project's own
     #[arg(skip)]
     pub stack: Option<GivenStack>,
+    /// Feature flags of another project, in the place of the project's own
+    #[arg(skip)]
+    pub flags: Option<Flags>,
     /// Where all goes that would be printed: to a file, for runs inside of another command
     #[arg(skip)]
     pub quiet: Option<PathBuf>,
@@ -320,22 +326,6 @@ pub enum Keep {
     Always,
 }
 
-/// `up`
-#[derive(Debug, Args)]
-pub struct UpArgs {
-    /// Only these services and what they depend on
-    pub services: Vec<String>,
-    /// Return when everything is ready instead of following the logs
-    #[arg(short, long)]
-    pub detach: bool,
-    /// Refuse to start when anything drifted from mirror.lock (exit 4)
-    #[arg(long)]
-    pub locked: bool,
-    /// Do not look anything up in a registry
-    #[arg(long)]
-    pub offline: bool,
-}
-
 /// `down`
 #[derive(Debug, Args)]
 pub struct DownArgs {
@@ -475,17 +465,6 @@ pub struct ReaperArgs {
     pub dir: Option<PathBuf>,
     /// What to watch and to remove, as JSON (written by `run`)
     pub task: String,
-}
-
-/// `forward`
-#[derive(Debug, Args)]
-pub struct ForwardArgs {
-    /// The run of the mirror
-    #[arg(long)]
-    pub run: String,
-    /// The mirror's project name
-    #[arg(long)]
-    pub of: String,
 }
 
 /// Parses the command line. Help and errors are printed here.

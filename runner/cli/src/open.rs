@@ -86,7 +86,22 @@ impl Opened {
             Some(path) => context.cwd.join(path),
             None => Project::find(&context.cwd)?,
         };
-        let project = Project::load(&path)?;
+        Self::of(Project::load(&path)?, global, context, arch)
+    }
+
+    /// As [`without_lock`](Self::without_lock), for a project that was read already.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of(
+        mut project: Project,
+        global: &Global,
+        context: &Context,
+        arch: &str,
+    ) -> Result<Self, Problems> {
+        if global.flags.is_some() {
+            project.flags.clone_from(&global.flags);
+        }
         let given = images(&global.image)?;
         let inputs = Inputs {
             shell: context.env.clone(),

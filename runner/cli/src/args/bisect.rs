@@ -4,16 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::TrustArgs;
+
 /// `bisect`
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 A and B are each a name (local: local.mirror.yaml; production: mirror.yaml), a mirror.yaml, a production
-spec (a file or a directory), or REVISION:PATH of either.
+spec (a file or a directory), REVISION:PATH of either, or a bundle that a failure left (a file or an address).
 
   prodmirror bisect local production scenarios/history.yaml --image orders=shop/orders:2.5.0
   prodmirror bisect production production scenarios/checkout.yaml --image-b orders=shop/orders:2.5.0
   prodmirror bisect production production scenarios/checkout.yaml --flag-b express=on
   prodmirror bisect HEAD~3:mirror.yaml production scenarios/checkout.yaml
+  prodmirror bisect local checkout.bundle
 
 Exit codes:
   0    the cause is named
@@ -27,7 +30,7 @@ pub struct BisectArgs {
     pub a: String,
     /// The environment in which it fails
     pub b: String,
-    /// The scenario: a file, a directory, or FILE:LINE [default: scenarios/ beside A]. Of several, the first that fails in B
+    /// The scenario: a file, a directory, or FILE:LINE [default: that of the bundle, else scenarios/ beside A]. Of several, the first that fails in B
     #[arg(value_name = "SCENARIO")]
     pub scenarios: Vec<PathBuf>,
     /// Only scenarios whose file or name contains TEXT
@@ -63,9 +66,15 @@ pub struct BisectArgs {
     /// A file with all verdicts: json=PATH
     #[arg(long, value_name = "json=PATH")]
     pub report: Vec<String>,
-    /// Seed of everything random in the runs
-    #[arg(long, default_value_t = 1, value_name = "SEED")]
-    pub seed: u64,
+    /// Seed of everything random in the runs [default: that of the bundle, else 1]
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// What bundles may have here
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// Look the images of bundles up in no registry
+    #[arg(long)]
+    pub offline: bool,
     /// Let `shell` steps run programs on this machine
     #[arg(long)]
     pub allow_shell: bool,

@@ -25,6 +25,20 @@ pub enum BundleWhen {
     Never,
 }
 
+/// What a bundle may have of this machine, and do without.
+#[derive(Debug, Clone, Args)]
+pub struct TrustArgs {
+    /// Let the stack reach a destination outside that the failing one reached
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow_egress: Vec<String>,
+    /// Give made-up values to secrets that have none here
+    #[arg(long)]
+    pub stand_ins: bool,
+    /// Take images that are called the same when the very images cannot be had
+    #[arg(long)]
+    pub other_images: bool,
+}
+
 /// `repro`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -51,18 +65,12 @@ pub struct ReproArgs {
     /// Say what is in the bundle and whether it could be run here, and start nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Let the stack reach a destination outside that the failing one reached
-    #[arg(long, value_name = "HOST:PORT")]
-    pub allow_egress: Vec<String>,
+    /// What it may have here
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// Let `shell` steps run programs on this machine
     #[arg(long)]
     pub allow_shell: bool,
-    /// Give made-up values to secrets that have none here
-    #[arg(long)]
-    pub stand_ins: bool,
-    /// Take images that are called the same when the very images cannot be had
-    #[arg(long)]
-    pub other_images: bool,
     /// Do not look anything up in a registry
     #[arg(long)]
     pub offline: bool,

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 
 /// Runs it; the exit code is the command's own.
 pub async fn run(session: &Session, args: &ExecArgs) -> Result<i32, Exit> {
-    let stack = session.standing_of(args.run.as_deref()).await?;
+    let (stack, _) = session.standing_of(args.run.as_deref()).await?;
     let tty = !args.no_tty && session.context.stdin_tty && session.context.stdout_tty;
     let spec = ExecSpec {
         command: args.command.clone(),

@@ -1,42 +1,36 @@
-//! Loopback ports of a mirror that `up -d` left running: a small process of their own, which
-//! ends with the mirror.
+//! What is open on this host to a mirror that `up -d` left running: a small process of its own
+//! keeps it open, and ends with the mirror.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use prodmirror_engine::live::standing;
-use prodmirror_engine::reach::{Forward, Forwards};
+use prodmirror_engine::reach::Forwards;
 
 use super::Session;
+use super::doors::{self, Asked, Doors, Listed};
 use crate::args::ForwardArgs;
 use crate::exit::Exit;
 
 /// How often it looks whether the mirror is still there.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long `up` waits for the ports to be open.
+/// How long `up` waits for everything to be open.
 const OPEN: Duration = Duration::from_secs(10);
 
-/// Where a mirror's forwarded ports are written down, for `ports`.
-fn list(run: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("prodmirror-ports-{run}.json"))
-}
-
-/// The forwarded ports of a mirror.
-pub fn read(run: &str) -> Vec<Forward> {
-    let text = std::fs::read(list(run)).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
-}
-
-/// Starts the process and waits until its ports are open.
-pub async fn start(session: &Session, run: &str, project: &str) -> Vec<Forward> {
-    let Some(program) = &session.context.exe else {
-        return Vec::new();
+/// Starts the process and waits until everything is open; what that is.
+pub async fn start(session: &Session, (run, project): (&str, &str), asked: &Asked) -> Listed {
+    let failed = |why: String| Listed {
+        skipped: vec![format!("nothing is forwarded: {why}")],
+        ..Listed::default()
     };
+    let Some(program) = &session.context.exe else {
+        return failed("the program's own file cannot be found".to_owned());
+    };
+    let asked = serde_json::to_string(asked).unwrap_or_default();
     let mut command = tokio::process::Command::new(program);
     command
-        .args(["forward", "--run", run, "--of", project])
+        .args(["forward", "--run", run, "--of", project, &asked])
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -46,19 +40,28 @@ pub async fn start(session: &Session, run: &str, project: &str) -> Vec<Forward> 
     unsafe {
         command.pre_exec(|| rustix::process::setsid().map(|_| ()).map_err(Into::into));
     }
-    let Ok(mut child) = command.spawn() else {
-        return Vec::new();
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(e) => return failed(format!("the process that does it cannot be started: {e}")),
     };
+    let mut said = None;
     if let Some(out) = child.stdout.take() {
         use tokio::io::AsyncBufReadExt as _;
         let mut lines = tokio::io::BufReader::new(out).lines();
-        let _ = tokio::time::timeout(OPEN, lines.next_line()).await;
+        let line = tokio::time::timeout(OPEN, lines.next_line()).await;
+        said = line.ok().and_then(Result::ok).flatten();
     }
-    read(run)
+    match said.as_deref() {
+        Some("open") => doors::read(run),
+        _ => failed("the process that does it could not reach the mirror".to_owned()),
+    }
 }
 
-/// Forwards until the mirror is gone.
+/// Keeps everything open until the mirror is gone.
 pub async fn run(session: &Session, args: &ForwardArgs) -> Exit {
+    let Ok(asked) = serde_json::from_str::<Asked>(&args.asked) else {
+        return Exit::Invalid;
+    };
     let engine = match session.engine().await {
         Ok(engine) => engine,
         Err(exit) => return exit,
@@ -70,10 +73,15 @@ pub async fn run(session: &Session, args: &ForwardArgs) -> Exit {
     let Ok(reach) = stack.reach().await else {
         return Exit::Engine;
     };
-    let forwards = Forwards::open(&reach, &stack.ports()).await;
-    let text = serde_json::to_vec(forwards.list()).unwrap_or_default();
-    let path = list(&args.run);
-    let written = std::fs::write(&path, text);
+    let mirror = doors::Mirror {
+        engine,
+        project: args.of.clone(),
+        run: args.run.clone(),
+    };
+    let mut forwards = Forwards::default();
+    doors::open_debuggers(&mirror, &asked.debuggers, &mut forwards).await;
+    let doors = Doors::open(&asked, &reach, forwards).await;
+    let written = doors::write(&args.run, &doors.listed);
     // Whoever started this waits for the line; then its output has no reader any more.
     let _ = writeln!(
         std::io::stdout(),
@@ -95,6 +103,7 @@ pub async fn run(session: &Session, args: &ForwardArgs) -> Exit {
             Err(_) => break,
         }
     }
-    let _ = std::fs::remove_file(path);
+    drop(doors);
+    doors::forget(&args.run);
     Exit::Ok
 }

@@ -44,6 +44,10 @@ pub async fn reaper(args: &ReaperArgs) -> Exit {
         return Exit::Invalid;
     };
     let reaped = reap(&task, tokio::io::stdin()).await;
+    if matches!(reaped, Ok(removed) if removed > 0) {
+        // The command that wrote it down is gone.
+        super::doors::forget(&task.run);
+    }
     if let Some(dir) = &args.dir {
         complete(dir);
     }

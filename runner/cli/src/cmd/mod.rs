@@ -16,10 +16,12 @@ use crate::report::terminal;
 
 mod audit;
 mod bisect;
+mod bundled;
 mod check;
 mod completions;
 mod data;
 mod diff;
+mod doors;
 mod engine;
 mod exec;
 mod explain;
@@ -27,6 +29,7 @@ mod fidelity;
 mod flagged;
 mod fmt;
 mod forward;
+mod hops;
 mod images;
 mod init;
 mod lease;
@@ -51,6 +54,9 @@ pub use engine::host_arch;
 
 /// How long work that was told to stop may go on before the process ends all the same.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long it may take to remove what a command made.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// What every command is given.
 pub struct Session {

@@ -97,7 +97,7 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let filter = filter(session, args, &opened)?;
     let mut programs = filter.apply(scenarios.programs);
     if let Some(only) = &args.only {
-        programs.retain(|p| only.contains(&p.case().name));
+        keep_only(&mut programs, only);
     }
     if programs.is_empty() {
         return Err(session.fail(nothing_selected(args, scenarios.files.len())));
@@ -141,6 +141,25 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
         vars,
         seed,
     }))
+}
+
+/// Keeps the cases of these names; where there is none, those that are called so but for the mark
+/// of their flags.
+fn keep_only(programs: &mut Vec<Program>, only: &[String]) {
+    let is_named = |p: &Program| only.contains(&p.case().name);
+    if programs.iter().any(is_named) {
+        programs.retain(is_named);
+    } else {
+        let is_like = |name: &str| only.iter().any(|o| unmarked(o) == unmarked(name));
+        programs.retain(|p| is_like(&p.case().name));
+    }
+}
+
+/// The name of a case without the mark of its flags.
+fn unmarked(name: &str) -> &str {
+    let marked = name.strip_suffix(']');
+    let marked = marked.and_then(|n| n.rsplit_once(" [flag "));
+    marked.map_or(name, |(plain, _)| plain)
 }
 
 /// Programs on this machine are run only where that is allowed.

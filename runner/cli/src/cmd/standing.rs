@@ -11,7 +11,8 @@ use prodmirror_model::redact::Redactor;
 use serde_json::json;
 
 use super::Session;
-use super::forward;
+use super::bundled::Kept;
+use super::doors;
 use crate::args::{CpArgs, DownArgs, Format, GcArgs, LogsArgs, ServiceArg, ServicesArg};
 use crate::exit::Exit;
 
@@ -40,15 +41,43 @@ impl Session {
         }
     }
 
-    /// The project's running mirror: the one that `up` started before any other.
-    pub async fn standing(&self) -> Result<Standing, Exit> {
-        self.standing_of(None).await
+    /// The name under which the stacks run that are meant here: those of a bundle that
+    /// `up --at` started in this directory, as long as they run, else the project's.
+    pub async fn meant_here(&self, engine: &Engine) -> Result<(String, Option<Kept>), Exit> {
+        let kept = match self.global.project {
+            // Who names a project means that.
+            Some(_) => None,
+            None => self.kept_here(engine).await?,
+        };
+        match kept {
+            Some(kept) => Ok((kept.project.clone(), Some(kept))),
+            None => Ok((self.stack_project()?, None)),
+        }
     }
 
-    /// As [`Self::standing`], of one run where it is named.
-    pub async fn standing_of(&self, run: Option<&str>) -> Result<Standing, Exit> {
-        let project = self.stack_project()?;
+    /// What `up --at` left running from this directory, if it still runs.
+    pub async fn kept_here(&self, engine: &Engine) -> Result<Option<Kept>, Exit> {
+        let Some(kept) = Kept::read(&self.context.cwd) else {
+            return Ok(None);
+        };
+        let stacks = standing(engine, Some(&kept.project)).await;
+        let stacks = stacks.map_err(|p| self.fail(p))?;
+        if stacks.iter().any(|s| s.run == kept.run) {
+            return Ok(Some(kept));
+        }
+        Kept::remove(&self.context.cwd);
+        Ok(None)
+    }
+
+    /// The running mirror that is meant here: the one that `up` started before any other.
+    pub async fn standing(&self) -> Result<Standing, Exit> {
+        Ok(self.standing_of(None).await?.0)
+    }
+
+    /// As [`Self::standing`], of one run where it is named; with the bundle that it is of.
+    pub async fn standing_of(&self, run: Option<&str>) -> Result<(Standing, Option<Kept>), Exit> {
         let engine = self.engine().await?;
+        let (project, kept) = self.meant_here(&engine).await?;
         let stacks = standing(&engine, Some(&project))
             .await
             .map_err(|p| self.fail(p))?;
@@ -58,12 +87,14 @@ impl Session {
             .collect();
         let named_up = |s: &&Standing| s.stack == super::up::STACK;
         let position = stacks.iter().position(|s| named_up(&s)).unwrap_or(0);
-        stacks.into_iter().nth(position).ok_or_else(|| {
+        let stack = stacks.into_iter().nth(position).ok_or_else(|| {
             let what = format!("no mirror of {project} is running");
             self.fail(
                 Problem::new(ProblemKind::Missing, what).help("start it with `prodmirror up -d`"),
             )
-        })
+        })?;
+        let kept = kept.filter(|k| k.run == stack.run);
+        Ok((stack, kept))
     }
 }
 
@@ -71,11 +102,22 @@ impl Session {
 pub async fn down(session: &Session, args: &DownArgs) -> Exit {
     let found = async {
         let connecting = session.connecting();
-        let project = session.stack_project()?;
+        // Reading the project goes on while the engine is asked.
+        let other = session.global.project.is_none() && Kept::read(&session.context.cwd).is_some();
+        let project = match other {
+            true => None,
+            false => Some(session.stack_project()?),
+        };
         let engine = session.connected(connecting).await?;
-        Ok::<(String, Engine), Exit>((project, engine))
+        let project = match project {
+            Some(project) => project,
+            None => session.meant_here(&engine).await?.0,
+        };
+        let runs = standing(&engine, Some(&project)).await.unwrap_or_default();
+        let runs: Vec<String> = runs.into_iter().map(|s| s.run).collect();
+        Ok::<_, Exit>((project, engine, runs))
     };
-    let (project, engine) = match found.await {
+    let (project, engine, runs) = match found.await {
         Ok(found) => found,
         Err(exit) => return exit,
     };
@@ -101,6 +143,9 @@ pub async fn down(session: &Session, args: &DownArgs) -> Exit {
                 "{project}: {} objects removed in {took:.2} s\n",
                 report.removed
             ));
+            for run in runs.iter().filter(|r| !report.alive.contains_key(*r)) {
+                forget(session, run);
+            }
             if report.left.is_empty() {
                 Exit::Ok
             } else {
@@ -108,6 +153,14 @@ pub async fn down(session: &Session, args: &DownArgs) -> Exit {
             }
         }
         Err(p) => session.fail(p),
+    }
+}
+
+/// Takes away what was written down of a run that is down.
+fn forget(session: &Session, run: &str) {
+    doors::forget(run);
+    if Kept::read(&session.context.cwd).is_some_and(|k| k.run == run) {
+        Kept::remove(&session.context.cwd);
     }
 }
 
@@ -172,27 +225,20 @@ pub async fn ports(session: &Session, args: &ServiceArg) -> Exit {
         Ok(stack) => stack,
         Err(exit) => return exit,
     };
-    let open = forward::read(&stack.run);
-    let wanted = |service: &str| args.service.as_deref().is_none_or(|s| s == service);
-    let open: Vec<_> = open.into_iter().filter(|f| wanted(&f.service)).collect();
+    let rows = doors::rows(&doors::read(&stack.run));
+    let wanted = |service: &Option<String>| {
+        let wanted = args.service.as_deref();
+        wanted.is_none_or(|s| service.as_deref() == Some(s))
+    };
+    let rows = rows.into_iter().filter(|(service, ..)| wanted(service));
     if session.global.format == Format::Json {
-        session.print(&format!(
-            "{}\n",
-            serde_json::to_value(&open).unwrap_or_default()
-        ));
+        let all: Vec<serde_json::Value> = rows.map(|(.., json)| json).collect();
+        session.print(&format!("{}\n", serde_json::Value::Array(all)));
         return Exit::Ok;
     }
-    for f in &open {
-        let other = match f.declared {
-            Some(d) if f.is_other_port() => format!("  (port {d} is in use here)"),
-            _ => String::new(),
-        };
-        session.print(&format!(
-            "{}:{} -> {}{other}\n",
-            f.service, f.target, f.address
-        ));
-    }
-    if open.is_empty() {
+    let lines: String = rows.map(|(_, line, _)| line).collect();
+    session.print(&lines);
+    if lines.is_empty() {
         session.note("no port is forwarded\n");
     }
     Exit::Ok
@@ -204,8 +250,8 @@ pub async fn logs(session: &Session, args: &LogsArgs) -> Exit {
         Ok(since) => since,
         Err(p) => return session.fail(p),
     };
-    let stack = match session.standing().await {
-        Ok(stack) => stack,
+    let (stack, kept) = match session.standing_of(None).await {
+        Ok(found) => found,
         Err(exit) => return exit,
     };
     let request = LogRequest {
@@ -214,10 +260,13 @@ pub async fn logs(session: &Session, args: &LogsArgs) -> Exit {
         since,
         tail: args.tail,
     };
-    let redactor = session
-        .open(super::engine::host_arch())
-        .map(|o| o.redactor)
-        .unwrap_or_default();
+    let redactor = match &kept {
+        Some(kept) => kept.redactor(session, &stack).await,
+        None => session
+            .open(super::engine::host_arch())
+            .map(|o| o.redactor)
+            .unwrap_or_default(),
+    };
     let mut lines = match stack.logs(&request).await {
         Ok(lines) => lines,
         Err(p) => return session.fail(p),

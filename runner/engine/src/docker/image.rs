@@ -49,10 +49,16 @@ pub struct ImageConfig {
     pub user: String,
     /// Environment, `NAME=value`.
     pub env: Vec<String>,
-    /// Ports that it exposes.
+    /// Ports that it exposes, of TCP and others.
     pub ports: BTreeSet<u16>,
+    /// Ports of TCP that it exposes.
+    pub tcp: BTreeSet<u16>,
     /// Whether it has a health check.
     pub health: bool,
+    /// What its command is handed to; empty = the command is run itself.
+    pub entrypoint: Vec<String>,
+    /// Its command.
+    pub command: Vec<String>,
 }
 
 /// An image to be built from a Dockerfile.
@@ -184,7 +190,17 @@ impl Engine {
                 .iter()
                 .filter_map(|p| p.split('/').next()?.parse().ok())
                 .collect(),
+            tcp: ports
+                .iter()
+                .filter_map(|p| match p.split_once('/') {
+                    Some((port, "tcp")) => port.parse().ok(),
+                    Some(_) => None,
+                    None => p.parse().ok(),
+                })
+                .collect(),
             health: test.first().is_some_and(|t| t != "NONE"),
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            command: config.cmd.unwrap_or_default(),
         })
     }
 

@@ -41,6 +41,7 @@ mod supervise;
 mod sweep;
 mod upload;
 mod watch;
+mod way_in;
 
 pub use again::Replicas;
 pub use autopsy::Remains;

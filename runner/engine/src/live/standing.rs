@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::plan::PortPlan;
 use serde::Deserialize;
@@ -13,8 +13,7 @@ use super::lease::{Hold, Life, Owner};
 use super::order::no_such_service;
 use super::sweep::{DownReport, remove_all, sweep};
 use super::{Teardown, down};
-use crate::docker::{Engine, EngineError, ExecIo, ExecSpec, Found};
-use crate::reach::{Names, Reach, Target, WayIn};
+use crate::docker::{Engine, ExecIo, ExecSpec, Found};
 
 /// Pause between attempts at what the engine does not let go of yet.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -22,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A stack that runs, whoever started it.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    engine: Engine,
+    pub(super) engine: Engine,
     /// Project name.
     pub project: String,
     /// Run that it belongs to.
@@ -31,7 +30,7 @@ pub struct Standing {
     pub stack: String,
     /// Who keeps it.
     pub hold: Hold,
-    containers: Vec<Found>,
+    pub(super) containers: Vec<Found>,
 }
 
 /// One container of a stack, as `ps` shows it.
@@ -310,111 +309,7 @@ impl Standing {
             .is_empty())
     }
 
-    /// The way to its services.
-    ///
-    /// # Errors
-    /// The engine cannot be asked.
-    pub async fn reach(&self) -> Result<Reach, Problem> {
-        let failed = |e: EngineError| e.problem("look at the stack's networks");
-        let networks = self
-            .engine
-            .find_networks(&self.filters())
-            .await
-            .map_err(failed)?;
-        let used = self.engine.used_subnets().await.map_err(failed)?;
-        let gateways = used
-            .iter()
-            .filter(|u| networks.iter().any(|n| n.name == u.network))
-            .filter_map(|u| u.gateway)
-            .collect();
-        let mut labels = self
-            .containers
-            .first()
-            .map(|c| c.labels.clone())
-            .unwrap_or_default();
-        labels.retain(|name, _| {
-            [
-                label::PROJECT,
-                label::RUN,
-                label::STACK,
-                label::OWNER,
-                label::LEASE,
-            ]
-            .contains(&name.as_str())
-        });
-        labels.insert(
-            label::ROLE.to_owned(),
-            label::Role::Gateway.text().to_owned(),
-        );
-        let way_in = WayIn {
-            networks: networks.into_iter().map(|n| n.id).collect(),
-            gateways,
-            labels,
-            name: format!("{}-{}-gateway", self.project, self.stack),
-        };
-        Ok(Reach::new(self.engine.clone(), self.names().await, way_in))
-    }
-
-    /// Names of services, aliases and hostnames, as the engine has them.
-    async fn names(&self) -> Names {
-        let mut names = Names::default();
-        let owns_network = |c: &&Found| matches!(c.label(label::ROLE), "sandbox" | "stub");
-        let owners: Vec<&Found> = self.containers.iter().filter(owns_network).collect();
-        let states = join_all(owners.iter().map(|c| self.engine.inspect_container(&c.id))).await;
-        let mut addresses = BTreeMap::new();
-        for state in states.into_iter().flatten() {
-            let Some(address) = state.addresses.values().next().copied() else {
-                continue;
-            };
-            addresses.insert(state.id.clone(), (address, state));
-        }
-        let services = self
-            .containers
-            .iter()
-            .filter(|c| c.label(label::ROLE) == "service");
-        let joined = join_all(services.map(|c| self.engine.inspect_container(&c.id))).await;
-        for state in joined.into_iter().flatten() {
-            let label = |name: &str| state.labels.get(name).map_or("", String::as_str);
-            let service = label(label::SERVICE).to_owned();
-            let owner = state
-                .network_mode
-                .strip_prefix("container:")
-                .unwrap_or_default();
-            match addresses.get(owner) {
-                None => names.add_unreachable(&service),
-                Some((address, _)) => {
-                    let replica = label(label::REPLICA).parse().unwrap_or(1);
-                    names.add(
-                        &service,
-                        Target {
-                            service: service.clone(),
-                            replica,
-                            address: *address,
-                        },
-                    );
-                }
-            }
-        }
-        for (address, owner) in addresses.values() {
-            let label = |name: &str| owner.labels.get(name).map_or("", String::as_str);
-            let service = label(label::SERVICE).to_owned();
-            let replica = label(label::REPLICA).parse().unwrap_or(1);
-            let target = Target {
-                service: service.clone(),
-                replica,
-                address: *address,
-            };
-            let id = owner.id.get(..12).unwrap_or_default();
-            for name in owner.aliases.iter().chain([&owner.hostname, &service]) {
-                if !name.is_empty() && name != id {
-                    names.add(name, target.clone());
-                }
-            }
-        }
-        names
-    }
-
-    fn filters(&self) -> Vec<String> {
+    pub(super) fn filters(&self) -> Vec<String> {
         vec![
             format!("{}={}", label::RUN, self.run),
             format!("{}={}", label::STACK, self.stack),

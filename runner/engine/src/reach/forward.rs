@@ -1,18 +1,40 @@
-//! Loopback ports that lead to the ports which services publish, for people and their tools.
+//! Loopback ports that lead to ports of services, for people and their tools.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use prodmirror_model::diag::Problem;
 use prodmirror_model::plan::PortPlan;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::Reach;
+use super::{Connection, Reach};
+
+/// Makes a connection, each time that it is asked.
+pub type Way =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<Connection, Problem>> + Send + Sync + 'static>;
+
+/// Why a port is forwarded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The spec publishes it.
+    #[default]
+    Declared,
+    /// It was asked for.
+    Asked,
+    /// It is a real port at the address of a name of production.
+    Name,
+    /// It was opened for a debugger.
+    Debugger,
+}
 
 /// One forwarded port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
-    /// Service.
+    /// Service, or another name of production that leads to it.
     pub service: String,
     /// Port in the service.
     pub target: u16,
@@ -20,6 +42,9 @@ pub struct Forward {
     pub declared: Option<u16>,
     /// Where it is reached from this host.
     pub address: SocketAddr,
+    /// Why it is there.
+    #[serde(default)]
+    pub why: Why,
 }
 
 impl Forward {
@@ -27,6 +52,23 @@ impl Forward {
     pub fn is_other_port(&self) -> bool {
         self.declared.is_some_and(|d| d != self.address.port())
     }
+}
+
+/// A port that is to be forwarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Service, or another name of production that leads to it.
+    pub service: String,
+    /// Port in the service.
+    pub target: u16,
+    /// Address of this host to listen at.
+    pub at: IpAddr,
+    /// Port of this host; absent = any.
+    pub port: Option<u16>,
+    /// Whether no other port of this host would do.
+    pub exact: bool,
+    /// Why it is wanted.
+    pub why: Why,
 }
 
 /// Forwarded ports; they end when this is dropped.
@@ -43,41 +85,74 @@ impl Forwards {
     pub async fn open(reach: &Reach, ports: &[(String, PortPlan)]) -> Self {
         let mut forwards = Self::default();
         for (service, port) in ports {
-            let what = format!("{service}:{}/{}", port.target, port.protocol);
-            if port.protocol != "tcp" {
-                forwards
-                    .skipped
-                    .push(format!("{what} is not forwarded: only TCP is"));
-                continue;
-            }
-            let same = |f: &&Forward| f.service == *service && f.target == port.target;
-            if forwards
-                .list
-                .iter()
-                .any(|f| same(&f) && f.declared == port.published)
-            {
-                // Replicas share a port: connections take turns.
-                continue;
-            }
-            match listen(port.published).await {
-                Ok((listener, address)) => {
-                    forwards.list.push(Forward {
-                        service: service.clone(),
-                        target: port.target,
-                        declared: port.published,
-                        address,
-                    });
-                    let (reach, service) = (reach.clone(), service.clone());
-                    forwards
-                        .tasks
-                        .spawn(serve(listener, reach, service, port.target));
-                }
-                Err(e) => forwards
-                    .skipped
-                    .push(format!("{what} is not forwarded: {e}")),
-            }
+            forwards.publish(reach, service, port, Why::Declared).await;
         }
         forwards
+    }
+
+    /// Listens on 127.0.0.1 for one more port, unless it is forwarded already.
+    pub async fn publish(&mut self, reach: &Reach, service: &str, port: &PortPlan, why: Why) {
+        if port.protocol != "tcp" {
+            let what = format!("{service}:{}/{}", port.target, port.protocol);
+            self.skip(format!("{what} is not forwarded: only TCP is"));
+            return;
+        }
+        let same = |f: &&Forward| f.service == service && f.target == port.target;
+        let wanted = |f: &Forward| why != Why::Declared || f.declared == port.published;
+        if self.list.iter().filter(same).any(wanted) {
+            // Replicas share a port: connections take turns.
+            return;
+        }
+        // Who asked for a port finds it under its own number where that can be.
+        let own = (why != Why::Declared).then_some(port.target);
+        let wish = Wish {
+            service: service.to_owned(),
+            target: port.target,
+            at: Ipv4Addr::LOCALHOST.into(),
+            port: port.published.or(own),
+            exact: false,
+            why,
+        };
+        let declared = port.published;
+        if let Err(e) = self
+            .add(&wish, declared, reach.way(service, port.target))
+            .await
+        {
+            self.skip(format!(
+                "{service}:{}/tcp is not forwarded: {e}",
+                port.target
+            ));
+        }
+    }
+
+    /// Listens for one more port, and leads its connections by `way`.
+    ///
+    /// # Errors
+    /// It cannot be listened there.
+    pub async fn add(
+        &mut self,
+        wish: &Wish,
+        declared: Option<u16>,
+        way: Way,
+    ) -> std::io::Result<SocketAddr> {
+        let listener = listen(wish).await?;
+        let address = listener.local_addr()?;
+        self.list.push(Forward {
+            service: wish.service.clone(),
+            target: wish.target,
+            declared,
+            address,
+            why: wish.why,
+        });
+        self.tasks.spawn(serve(listener, way));
+        Ok(address)
+    }
+
+    /// Notes a port that is not forwarded, with the reason.
+    pub fn skip(&mut self, what: String) {
+        if !self.skipped.contains(&what) {
+            self.skipped.push(what);
+        }
     }
 
     /// What is forwarded.
@@ -91,18 +166,16 @@ impl Forwards {
     }
 }
 
-async fn listen(declared: Option<u16>) -> std::io::Result<(TcpListener, SocketAddr)> {
-    let wanted = TcpListener::bind((Ipv4Addr::LOCALHOST, declared.unwrap_or(0))).await;
-    let listener = match wanted {
-        Ok(listener) => listener,
+async fn listen(wish: &Wish) -> std::io::Result<TcpListener> {
+    let wanted = TcpListener::bind((wish.at, wish.port.unwrap_or(0))).await;
+    match wanted {
         // In use, or below 1024 without the right: any port will do.
-        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?,
-    };
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+        Err(_) if !wish.exact => TcpListener::bind((wish.at, 0)).await,
+        wanted => wanted,
+    }
 }
 
-async fn serve(listener: TcpListener, reach: Reach, service: String, target: u16) {
+async fn serve(listener: TcpListener, way: Way) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
@@ -112,10 +185,10 @@ async fn serve(listener: TcpListener, reach: Reach, service: String, target: u16
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                     continue;
                 };
-                let (reach, service) = (reach.clone(), service.clone());
+                let far = way();
                 open.spawn(async move {
                     let _ = near.set_nodelay(true);
-                    if let Ok(mut far) = reach.connect(&service, target).await {
+                    if let Ok(mut far) = far.await {
                         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                     }
                 });

@@ -3,6 +3,7 @@
 
 mod forward;
 mod gateway;
+mod inside;
 mod names;
 mod tunnel;
 
@@ -17,9 +18,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use forward::{Forward, Forwards};
+pub use forward::{Forward, Forwards, Way, Why, Wish};
 pub use gateway::WayIn;
-pub use names::{Names, Target};
+pub use inside::Inside;
+pub use names::{Named, Names, Target};
 pub use tunnel::TunnelClient;
 
 use crate::docker::Engine;
@@ -154,6 +156,21 @@ impl Reach {
     /// Whether a name belongs to the stack.
     pub fn knows(&self, host: &str) -> bool {
         self.inner.names().knows(host)
+    }
+
+    /// All names of the stack that lead to a container, together with those that lead to the
+    /// same ones.
+    pub fn named(&self) -> Vec<Named> {
+        self.inner.names().grouped()
+    }
+
+    /// The way to one port, for whoever connects to it again and again.
+    pub fn way(&self, host: &str, port: u16) -> Way {
+        let (reach, host) = (self.clone(), host.to_owned());
+        Arc::new(move || {
+            let (reach, host) = (reach.clone(), host.clone());
+            Box::pin(async move { reach.connect(&host, port).await })
+        })
     }
 
     /// Lets names lead elsewhere from now on: containers were made again.

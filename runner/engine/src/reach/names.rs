@@ -1,6 +1,6 @@
 //! The names that can be reached in a stack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,6 +15,15 @@ pub struct Target {
     pub replica: u32,
     /// Its address in a network of the stack.
     pub address: IpAddr,
+}
+
+/// Names that lead to the same containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The names, in lower case: that of the service first, when it is among them.
+    pub names: Vec<String>,
+    /// The services that answer.
+    pub services: Vec<String>,
 }
 
 /// Names of services, stubs, aliases and hostnames, in lower case, with who answers.
@@ -66,6 +75,36 @@ impl Names {
     /// All names, sorted.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(String::as_str)
+    }
+
+    /// Names that lead somewhere, each with those that lead to the same containers.
+    pub fn grouped(&self) -> Vec<Named> {
+        let mut groups: Vec<(BTreeSet<(&str, u32)>, Named)> = Vec::new();
+        for (name, targets) in self.names.iter().filter(|(_, t)| !t.is_empty()) {
+            let key: BTreeSet<(&str, u32)> = targets
+                .iter()
+                .map(|t| (t.service.as_str(), t.replica))
+                .collect();
+            let at = groups.iter().position(|(k, _)| *k == key);
+            let at = at.unwrap_or_else(|| {
+                let services: BTreeSet<&str> = key.iter().map(|(s, _)| *s).collect();
+                let services = services.into_iter().map(str::to_owned).collect();
+                groups.push((
+                    key,
+                    Named {
+                        names: Vec::new(),
+                        services,
+                    },
+                ));
+                groups.len() - 1
+            });
+            let named = &mut groups[at].1;
+            match named.services.as_slice() {
+                [own] if own.eq_ignore_ascii_case(name) => named.names.insert(0, name.clone()),
+                _ => named.names.push(name.clone()),
+            }
+        }
+        groups.into_iter().map(|(_, named)| named).collect()
     }
 
     fn refusal(&self, host: &str, key: &str) -> Problem {
@@ -127,6 +166,34 @@ mod tests {
     #[test]
     fn names_are_found_in_any_case() {
         assert_eq!(names().find("PAY.example.").unwrap().service, "pay");
+    }
+
+    #[test]
+    fn names_stand_with_those_that_lead_to_the_same() {
+        let mut all = names();
+        let target = |service: &str, last| Target {
+            service: service.into(),
+            replica: 1,
+            address: IpAddr::from([10, 83, 0, last]),
+        };
+        all.add("api.internal", target("pay", 6));
+        all.add("shared", target("pay", 6));
+        all.add("shared", target("web", 7));
+        all.add("web", target("web", 7));
+        all.add("a-web", target("web", 7));
+        all.add_unreachable("alone");
+        let grouped = all.grouped();
+        let shown: Vec<_> = grouped
+            .iter()
+            .map(|n| (n.names.join(" "), n.services.join(" ")))
+            .collect();
+        let wanted = [
+            ("web a-web", "web"),
+            ("api.internal pay.example", "pay"),
+            ("orders", "orders"),
+            ("shared", "pay web"),
+        ];
+        assert_eq!(shown, wanted.map(|(n, s)| (n.to_owned(), s.to_owned())));
     }
 
     #[test]

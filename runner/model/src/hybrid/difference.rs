@@ -73,11 +73,15 @@ impl Difference {
             (What::Service(_), None, _) => format!("{title}: only in B"),
             (What::Service(_), ..) => format!("{title}: only in A"),
             (What::Networks | What::Config(_) | What::Secret(_), ..) => format!("{title} differs"),
-            (_, a, b) => format!(
-                "{title} {} → {}",
-                self.value(a.as_ref()),
-                self.value(b.as_ref())
-            ),
+            (_, a, b) => {
+                let (ours, theirs) = (self.value(a.as_ref()), self.value(b.as_ref()));
+                // The same words for other files, or for another secret.
+                if ours == theirs {
+                    format!("{title} {ours} differs")
+                } else {
+                    format!("{title} {ours} → {theirs}")
+                }
+            }
         }
     }
 
@@ -121,6 +125,9 @@ impl Difference {
             }
             Key::Env(name) => {
                 format!("`{service}` has {name}={theirs} in {b} and {name}={ours} in {a}")
+            }
+            Key::Mount(path) if ours == theirs => {
+                format!("`{service}` finds something else at {path} in {b} than in {a}: {theirs}")
             }
             Key::Mount(path) => given(format!("mount at {path}")),
             Key::Config(path) => given(format!("file {path}")),

@@ -82,8 +82,8 @@ impl Pair<'_> {
                     service: service.to_owned(),
                     key: key.clone(),
                 },
-                a: a.map(|p| p.value.clone()),
-                b: b.map(|p| p.value.clone()),
+                a: a.map(|p| self.a.home.told(&p.value)),
+                b: b.map(|p| self.b.home.told(&p.value)),
                 secret,
             });
         }
@@ -155,7 +155,8 @@ impl Pair<'_> {
                     .cloned()
             };
             if ours != theirs || roots(self.a) != roots(self.b) {
-                self.put(What::Volume(name.clone()), Some(ours), Some(theirs));
+                let told = (self.a.home.told(&ours), self.b.home.told(&theirs));
+                self.put(What::Volume(name.clone()), Some(told.0), Some(told.1));
             }
             let data = |side: &Taken| side.extension("data").and_then(|d| d.get(&name)).cloned();
             let (ours, theirs) = (data(self.a), data(self.b));

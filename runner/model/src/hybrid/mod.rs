@@ -12,6 +12,7 @@
 mod build;
 mod difference;
 mod find;
+mod home;
 mod parts;
 mod rules;
 mod side;
@@ -23,6 +24,7 @@ mod unify;
 pub use build::Built;
 pub use difference::{Difference, What};
 pub use find::SamePath;
+pub use home::Home;
 pub use parts::Key;
 pub use side::Side;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
+use super::home::Home;
 use super::parts::{Parts, split};
 use super::text::{each_text, replaced};
 use crate::secret::Secret;
@@ -17,6 +18,8 @@ pub struct Side {
     pub document: Json,
     /// The values of the variables that it asks for.
     pub values: BTreeMap<String, Secret>,
+    /// Where its files are.
+    pub home: Home,
 }
 
 /// A side, taken apart.
@@ -24,6 +27,7 @@ pub struct Side {
 pub(super) struct Taken {
     pub document: Json,
     pub values: BTreeMap<String, Secret>,
+    pub home: Home,
     pub services: IndexMap<String, Parts>,
 }
 
@@ -80,6 +84,7 @@ impl Side {
             services: IndexMap::new(),
             document: self.document,
             values,
+            home: self.home,
         };
         let names: Vec<String> = taken
             .section("services")

@@ -12,7 +12,11 @@ fn side(document: Json, values: &[(&str, &str)]) -> Side {
         .iter()
         .map(|(k, v)| ((*k).to_owned(), Secret::new(*v)))
         .collect();
-    Side { document, values }
+    Side {
+        document,
+        values,
+        ..Side::default()
+    }
 }
 
 fn hybrid(a: Side, b: Side) -> Hybrid {

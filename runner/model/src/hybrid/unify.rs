@@ -217,7 +217,11 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), Secret::new(*v)))
             .collect();
-        Side { document, values }
+        Side {
+            document,
+            values,
+            ..Side::default()
+        }
     }
 
     fn value<'s>(side: &'s Side, name: &str) -> &'s str {

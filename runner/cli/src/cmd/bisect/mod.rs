@@ -1,5 +1,7 @@
 //! `bisect`: which difference between two environments makes a scenario fail.
 
+mod bundles;
+mod environment;
 mod same;
 mod search;
 mod sides;
@@ -10,30 +12,26 @@ use std::path::PathBuf;
 
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::isolate::{Options, Repeats};
-use prodmirror_model::redact::Redactor;
 use prodmirror_model::source::io_reason;
 
 use self::search::{Ended, search};
 use self::sides::Sides;
 use self::trial::Bench;
 use super::Session;
+use super::bundled::Stopped;
 use crate::args::BisectArgs;
 use crate::exit::Exit;
+use crate::report::look::count;
 use crate::runs::{RunDir, Runs};
 
 /// Finds it.
 pub async fn run(session: &Session, args: &BisectArgs) -> Exit {
-    match go(session, args).await {
-        Ok(exit) => exit,
-        Err(problems) => {
-            session.tell(&problems, &Redactor::new());
-            let engine = problems.0.iter().any(|p| p.kind == ProblemKind::Engine);
-            if engine { Exit::Engine } else { Exit::Invalid }
-        }
-    }
+    go(session, args)
+        .await
+        .unwrap_or_else(|stopped| stopped.tell(session))
 }
 
-async fn go(session: &Session, args: &BisectArgs) -> Result<Exit, Problems> {
+async fn go(session: &Session, args: &BisectArgs) -> Result<Exit, Stopped> {
     let options = options(args);
     let report = report(args)?;
     let dir = directory(session, args)?;
@@ -50,8 +48,8 @@ async fn in_directory(
     args: &BisectArgs,
     options: Options,
     (dir, report): (&RunDir, Option<PathBuf>),
-) -> Result<Exit, Problems> {
-    let sides = Sides::open(session, args, &dir.path)?;
+) -> Result<Exit, Stopped> {
+    let sides = Sides::open(session, args, &dir.path).await?;
     let atoms = sides.atoms();
     prodmirror_model::isolate::Search::new(&atoms, options.clone())
         .map_err(|e| Problem::new(ProblemKind::InvalidValue, e.to_string()))?;
@@ -64,14 +62,13 @@ async fn in_directory(
         let help = "name two environments, or what is otherwise in B: --image-b SERVICE=IMAGE, --flag-b NAME=VALUE";
         return Err(Problem::new(ProblemKind::Missing, text).help(help).into());
     }
+    let of_bundle = sides.of_bundle().filter(|_| args.scenarios.is_empty());
     let scenarios = scenarios(session, args, &sides);
     known(session, &sides, &scenarios)?;
-    if let Err(exit) = session.engine().await {
-        return Ok(exit);
-    }
+    session.engine().await?;
     session.note(&format!(
-        "{} differences between {} (A) and {} (B)\n",
-        atoms.atoms.len(),
+        "{} between {} (A) and {} (B)\n",
+        count(atoms.atoms.len(), "difference"),
         sides.a.name,
         sides.b.name
     ));
@@ -80,6 +77,7 @@ async fn in_directory(
         args,
         sides: &sides,
         scenarios,
+        of_bundle,
         dir: dir.path.clone(),
     };
     let ended = search(&bench, &atoms, options).await?;
@@ -141,7 +139,7 @@ fn report(args: &BisectArgs) -> Result<Option<PathBuf>, Problem> {
 /// A directory for what the search leaves: `.prodmirror/bisect/<id>/` here.
 fn directory(session: &Session, args: &BisectArgs) -> Result<RunDir, Problem> {
     let runs = Runs::of_bisect(&session.context.cwd);
-    runs.create(args.seed).map_err(|e| {
+    runs.create(args.seed.unwrap_or(1)).map_err(|e| {
         let text = format!("cannot write {}: {}", runs.dir().display(), io_reason(&e));
         Problem::new(ProblemKind::MissingFile, text)
     })
@@ -150,6 +148,9 @@ fn directory(session: &Session, args: &BisectArgs) -> Result<RunDir, Problem> {
 /// The paths of the scenario, whole.
 fn scenarios(session: &Session, args: &BisectArgs, sides: &Sides) -> Vec<PathBuf> {
     if args.scenarios.is_empty() {
+        if let Some(bundle) = sides.of_bundle() {
+            return vec![bundle.scenario.clone()];
+        }
         return vec![sides::scenarios_of(&sides.a.opened.project)];
     }
     args.scenarios

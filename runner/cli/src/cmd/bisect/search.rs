@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use prodmirror_model::bundle::Signature;
+use prodmirror_model::bundle::{Likeness, Signature};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::event::CaseId;
 use prodmirror_model::isolate::{
@@ -14,6 +14,9 @@ use super::tell;
 use super::trial::{Bench, Judged, Trial};
 use crate::exit::Exit;
 use crate::signals;
+
+/// A case, and how it failed.
+type Failure = (CaseId, Signature);
 
 /// How it ended.
 pub enum Ended {
@@ -27,7 +30,7 @@ pub enum Ended {
 pub struct Answered {
     pub answer: Answer,
     /// The case that was run, and how it fails in B.
-    pub failure: Option<(CaseId, Signature)>,
+    pub failure: Option<Failure>,
     /// Each run, in the order in which they ended.
     pub runs: Vec<Run>,
     pub took: Duration,
@@ -61,37 +64,21 @@ impl Answered {
 pub async fn search(bench: &Bench<'_>, atoms: &Atoms, options: Options) -> Result<Ended, Problems> {
     let began = Instant::now();
     let stop = signals::stop();
-    let invalid = |e: prodmirror_model::isolate::Invalid| {
-        Problem::new(ProblemKind::InvalidValue, e.to_string())
-    };
     let mut search = Search::new(atoms, options).map_err(invalid)?;
     let mut log = Log {
         bench,
         runs: Vec::new(),
     };
     let all: Vec<usize> = (0..atoms.atoms.len()).collect();
-    let first = bench.trial(1, &all, None).await?;
-    if let Some(exit) = log.over(&first) {
-        return Ok(Ended::Early(exit));
-    }
-    if first.cases.is_empty() {
-        // It never came so far that a scenario could fail.
-        bench
-            .session
-            .note(&std::fs::read_to_string(first.dir.join("output.txt")).unwrap_or_default());
-        return Ok(Ended::Early(first.exit));
-    }
-    let failure = first
-        .failure()
-        .map(|(case, signature)| (case.id.clone(), signature));
-    search
-        .know(&all, log.first(&first, &all, failure.as_ref()))
-        .map_err(invalid)?;
+    let failure = match log.until_it_fails(&all, &mut search).await? {
+        Ok(failure) => failure,
+        Err(exit) => return Ok(Ended::Early(exit)),
+    };
     let (signature, only) = match &failure {
-        Some((case, signature)) => (signature.clone(), Some(plain(&case.name))),
+        Some((case, signature)) => (signature.clone(), Some(case.name.clone())),
         None => (nothing(), None),
     };
-    let mut number = 1;
+    let mut number = u32::try_from(log.runs.len()).unwrap_or(u32::MAX);
     let mut running = FuturesUnordered::new();
     let answer = loop {
         match search.next() {
@@ -139,6 +126,10 @@ async fn one(
     (number, ask, trial)
 }
 
+fn invalid(e: prodmirror_model::isolate::Invalid) -> Problem {
+    Problem::new(ProblemKind::InvalidValue, e.to_string())
+}
+
 /// A failure that none is like: nothing failed.
 fn nothing() -> Signature {
     Signature {
@@ -146,14 +137,6 @@ fn nothing() -> Signature {
         step: None,
         reason: None,
     }
-}
-
-/// The name of a scenario without the mark of its flags.
-fn plain(name: &str) -> String {
-    let marked = name
-        .strip_suffix(']')
-        .and_then(|n| n.rsplit_once(" [flag "));
-    marked.map_or(name, |(plain, _)| plain).to_owned()
 }
 
 /// What was run, told line by line.
@@ -169,23 +152,54 @@ impl Log<'_> {
         ends.then_some(trial.exit)
     }
 
-    /// B as it is: what fails there is what is searched for.
-    fn first(
+    /// B as it is: what fails there is what is searched for. A failure that comes and goes is
+    /// waited for as often as B is run before anything else.
+    ///
+    /// An exit code when it never came so far that a scenario could fail.
+    async fn until_it_fails(
         &mut self,
-        trial: &Trial,
         all: &[usize],
-        failure: Option<&(CaseId, Signature)>,
-    ) -> Verdict {
-        let judged = match failure {
-            Some((_, signature)) => Judged {
-                verdict: Verdict::Same,
-                why: signature.text(),
-            },
-            None => trial.judge(&nothing()),
-        };
-        let verdict = judged.verdict;
-        self.add((1, all), judged, trial);
-        verdict
+        search: &mut Search,
+    ) -> Result<Result<Option<Failure>, Exit>, Problem> {
+        let of_bundle = self.bench.of_bundle.map(|b| b.case.clone());
+        for number in 1..=self.bench.args.repeats {
+            let trial = self.bench.trial(number, all, of_bundle.clone()).await?;
+            if let Some(exit) = self.over(&trial) {
+                return Ok(Err(exit));
+            }
+            if trial.cases.is_empty() {
+                let said = std::fs::read_to_string(trial.dir.join("output.txt"));
+                self.bench.session.note(&said.unwrap_or_default());
+                return Ok(Err(trial.exit));
+            }
+            let failed = trial.failure();
+            let failure = failed.map(|(case, signature)| (case.id.clone(), signature));
+            let judged = match &failure {
+                Some((_, signature)) => Judged {
+                    verdict: Verdict::Same,
+                    why: signature.text(),
+                },
+                None => trial.judge(&nothing()),
+            };
+            let known = search.know(all, judged.verdict);
+            known.map_err(invalid)?;
+            self.add((number, all), judged, &trial);
+            if failure.is_some() {
+                self.compare(failure.as_ref());
+                return Ok(Ok(failure));
+            }
+        }
+        Ok(Ok(None))
+    }
+
+    /// Warns when it is not the failure that a bundle is of.
+    fn compare(&self, failure: Option<&Failure>) {
+        if let (Some(bundle), Some((_, seen))) = (self.bench.of_bundle, failure)
+            && let Likeness::Other(why) = bundle.failure.like(seen)
+        {
+            let text = format!("warning: it fails here otherwise than in the bundle: {why}\n");
+            self.bench.session.note(&self.bench.sides.redact(&text));
+        }
     }
 
     fn add(&mut self, (number, atoms): (u32, &[usize]), judged: Judged, trial: &Trial) {

@@ -3,32 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use prodmirror_model::diag::{Problem, ProblemKind, Problems};
-use prodmirror_model::event::Place;
-use prodmirror_model::explain::explain;
-use prodmirror_model::hybrid::{Difference, Hybrid, Side};
+use prodmirror_engine::docker::Engine;
+use prodmirror_model::diag::Problem;
+use prodmirror_model::hybrid::{Difference, Hybrid};
 use prodmirror_model::isolate::{Atom, Atoms};
-use prodmirror_model::project::{FILE_NAMES, Project};
-use prodmirror_model::source::io_reason;
-use prodmirror_model::yaml::parse_one;
-use serde_json::{Value as Json, json};
+use prodmirror_model::project::{Flags, Project};
+use serde_json::Value as Json;
 
+use super::bundles::{self, OfBundle};
+use super::environment::Environment;
 use super::same::same_path;
 use crate::args::BisectArgs;
 use crate::cmd::Session;
-use crate::cmd::diff::side;
-use crate::open::Opened;
-
-/// An environment.
-pub struct Environment {
-    /// What it is called.
-    pub name: String,
-    /// What stands before the files of its places.
-    prefix: String,
-    pub opened: Opened,
-    /// Where a revision was written to; removed at the end.
-    _written: Option<tempfile::TempDir>,
-}
+use crate::cmd::bundled::Stopped;
 
 /// A feature flag that is served otherwise.
 #[derive(Debug, Clone)]
@@ -48,19 +35,34 @@ pub struct Sides {
 }
 
 impl Sides {
-    /// Opens both.
+    /// Opens both. What a bundle holds is written below `dir`.
     ///
     /// # Errors
     /// What keeps one from being read or started.
-    pub fn open(session: &Session, args: &BisectArgs, dir: &Path) -> Result<Self, Problems> {
-        let a = Environment::open(session, &args.a, &args.image_a, &dir.join("a"))?;
-        let b = Environment::open(session, &args.b, &args.image_b, &dir.join("b"))?;
-        let flags = flags(args)?;
-        let hybrid = Hybrid::new(a.side()?, b.side()?, &same_path);
-        let (mut a, mut b) = (a, b);
+    pub async fn open(session: &Session, args: &BisectArgs, dir: &Path) -> Result<Self, Stopped> {
+        let cwd = &session.context.cwd;
+        let is_bundle = [&args.a, &args.b].map(|text| bundles::is_bundle(cwd, text));
+        // Only what bundles need of it is asked for before it is known what differs.
+        let engine = match is_bundle.contains(&true) {
+            true => Some(session.engine().await?),
+            false => None,
+        };
+        let given = (args.a.as_str(), args.image_a.as_slice(), dir.join("a"));
+        let mut a = open(session, (args, engine.as_ref()), given).await?;
+        let given = (args.b.as_str(), args.image_b.as_slice(), dir.join("b"));
+        let mut b = open(session, (args, engine.as_ref()), given).await?;
+        let flags = flags(args, (&a, &b))?;
+        let (ours, mut theirs) = (a.side()?, b.side()?);
+        if let Some(engine) = &engine {
+            for one in [&a, &b].into_iter().filter(|e| e.bundle.is_none()) {
+                bundles::nothing_allowed(one, &args.trust.allow_egress)?;
+            }
+            bundles::level_images(engine, &ours, &mut theirs).await?;
+        }
+        let hybrid = Hybrid::new(ours, theirs, &same_path);
         if a.name == b.name {
-            a.name = with(&a.name, "A", &args.image_a, &args.flag_a);
-            b.name = with(&b.name, "B", &args.image_b, &args.flag_b);
+            a.name = with(&a.name, &args.image_a, &args.flag_a);
+            b.name = with(&b.name, &args.image_b, &args.flag_b);
         }
         Ok(Self {
             a,
@@ -68,6 +70,11 @@ impl Sides {
             hybrid,
             flags,
         })
+    }
+
+    /// The bundle whose failure is searched for: that of B, else that of A.
+    pub fn of_bundle(&self) -> Option<&OfBundle> {
+        self.b.bundle.as_ref().or(self.a.bundle.as_ref())
     }
 
     /// The differences for the search.
@@ -126,12 +133,16 @@ impl Sides {
         (of(&self.a, has.0), of(&self.b, has.1))
     }
 
-    /// What the files of flags are, of the side that has them.
-    pub fn flags_section(&self) -> Option<Json> {
-        if self.flags.is_empty() {
-            return None;
-        }
-        self.b.flags_section().or_else(|| self.a.flags_section())
+    /// The flags of a combination: of the side whose file is in it.
+    pub fn flags_of(&self, document: &Json) -> Option<Flags> {
+        let both = [self.b.flags(), self.a.flags()];
+        let mut both: Vec<Flags> = both.into_iter().flatten().collect();
+        let held = both.iter().position(|f| {
+            let file = f.file.as_ref();
+            file.is_some_and(|file| holds(document, &file.path))
+        });
+        let index = held.unwrap_or(0);
+        (index < both.len()).then(|| both.swap_remove(index))
     }
 
     /// Takes the secrets of both out of what is printed.
@@ -141,11 +152,37 @@ impl Sides {
     }
 }
 
+/// An environment: a bundle, a project or a spec, by what its text looks like.
+async fn open(
+    session: &Session,
+    (args, engine): (&BisectArgs, Option<&Engine>),
+    (text, images, dir): (&str, &[String], PathBuf),
+) -> Result<Environment, Stopped> {
+    match engine.filter(|_| bundles::is_bundle(&session.context.cwd, text)) {
+        Some(engine) => bundles::open(session, (args, engine), (text, images), &dir).await,
+        None => Ok(Environment::open(session, text, images)?),
+    }
+}
+
+/// Whether a stack gives a file to a service: as a config, or below a bind.
+fn holds(document: &Json, file: &Path) -> bool {
+    let is = |path: &str| file.starts_with(path.replace("$$", "$"));
+    let configs = document["configs"].as_object().into_iter().flatten();
+    let services = document["services"].as_object().into_iter().flatten();
+    let mounts = services.filter_map(|(_, s)| s["volumes"].as_array());
+    configs.filter_map(|(_, c)| c["file"].as_str()).any(is)
+        || mounts
+            .flatten()
+            .filter(|m| m["type"] == "bind")
+            .filter_map(|m| m["source"].as_str())
+            .any(is)
+}
+
 /// A side of the same project, by what is otherwise in it.
-fn with(name: &str, letter: &str, images: &[String], flags: &[String]) -> String {
+fn with(name: &str, images: &[String], flags: &[String]) -> String {
     let all: Vec<&str> = images.iter().chain(flags).map(String::as_str).collect();
     match all.is_empty() {
-        true => format!("{name} ({letter})"),
+        true => name.to_owned(),
         false => format!("{name} with {}", all.join(", ")),
     }
 }
@@ -162,18 +199,19 @@ impl Flag {
     }
 }
 
-/// The flags of the command line, each once.
-fn flags(args: &BisectArgs) -> Result<Vec<Flag>, Problem> {
-    let read = |all: &[String]| {
+/// The flags of the command line and of bundles, each once.
+fn flags(args: &BisectArgs, (a, b): (&Environment, &Environment)) -> Result<Vec<Flag>, Problem> {
+    let read = |given: &[String], side: &Environment| {
         let mut values = BTreeMap::new();
-        for text in all {
+        let ran = side.bundle.iter().flat_map(|b| &b.flags);
+        for text in ran.chain(given) {
             let (name, _) = crate::flags::fixed(text)?;
             let value = text.get(name.len() + 1..).unwrap_or_default().to_owned();
             values.insert(name, value);
         }
         Ok::<_, Problem>(values)
     };
-    let (a, b) = (read(&args.flag_a)?, read(&args.flag_b)?);
+    let (a, b) = (read(&args.flag_a, a)?, read(&args.flag_b, b)?);
     let mut names: Vec<&String> = a.keys().chain(b.keys()).collect();
     names.sort();
     names.dedup();
@@ -184,129 +222,6 @@ fn flags(args: &BisectArgs) -> Result<Vec<Flag>, Problem> {
     };
     let all = names.into_iter().map(flag);
     Ok(all.filter(|f| f.a != f.b).collect())
-}
-
-impl Environment {
-    fn open(
-        session: &Session,
-        text: &str,
-        images: &[String],
-        dir: &Path,
-    ) -> Result<Self, Problems> {
-        let (path, prefix, written) = find(&session.context.cwd, text, dir)?;
-        let mut inner = Session {
-            global: session.global.clone(),
-            context: session.context.clone(),
-        };
-        inner.global.project = Some(path);
-        inner.global.image.extend(images.iter().cloned());
-        let opened = Opened::open(&inner.global, &inner.context, crate::cmd::host_arch())?;
-        if opened.problems.has_errors() {
-            let mut problems = opened.problems.clone();
-            problems.0.retain(Problem::is_error);
-            return Err(problems);
-        }
-        let prefix = prefix.unwrap_or_else(|| below(&session.context.cwd, &opened.project.root));
-        Ok(Self {
-            name: text.to_owned(),
-            prefix,
-            opened,
-            _written: written,
-        })
-    }
-
-    /// Its stack and the values of its variables.
-    fn side(&self) -> Result<Side, Problems> {
-        let Some(stack) = self.opened.stack() else {
-            let text = format!("{} has no stack that could be started", self.name);
-            return Err(Problem::new(ProblemKind::NothingRuns, text).into());
-        };
-        Ok(Side {
-            document: parse_one(&stack.text.file)?.to_json(),
-            values: self.opened.values(stack)?,
-        })
-    }
-
-    fn place(&self, path: &str) -> Option<String> {
-        let explained = explain(&self.opened.project, &self.opened.compiled, path).ok()?;
-        let place = explained
-            .span
-            .is_real()
-            .then(|| Place::from(&explained.span))?;
-        Some(format!(
-            "{}{}:{}:{}",
-            self.prefix, place.file, place.line, place.column
-        ))
-    }
-
-    fn flags_section(&self) -> Option<Json> {
-        let flags = self.opened.project.flags.as_ref()?;
-        let mut section = parse_one(&self.opened.project.file)
-            .ok()?
-            .get("flags")?
-            .to_json();
-        if let Some(file) = &flags.file {
-            section["file"] = json!(file.path);
-        }
-        if let Some(map) = section.as_object_mut() {
-            map.shift_remove("matrix");
-        }
-        Some(section)
-    }
-}
-
-/// Where a directory is, seen from another one: `production/`, or nothing.
-fn below(cwd: &Path, root: &Path) -> String {
-    match root.strip_prefix(cwd) {
-        Ok(rest) if rest.as_os_str().is_empty() => String::new(),
-        Ok(rest) => format!("{}/", rest.display()),
-        Err(_) => format!("{}/", root.display()),
-    }
-}
-
-type Found = (PathBuf, Option<String>, Option<tempfile::TempDir>);
-
-/// The project file that a text means. For a spec that has none, one is written to `dir`.
-fn find(cwd: &Path, text: &str, dir: &Path) -> Result<Found, Problems> {
-    let named = [format!("{text}.mirror.yaml"), format!("{text}.mirror.yml")];
-    let mut named: Vec<PathBuf> = named.iter().map(|n| cwd.join(n)).collect();
-    if text == "production" {
-        named.extend(FILE_NAMES.iter().map(|n| cwd.join(n)));
-    }
-    if let Some(path) = named.into_iter().find(|p| p.is_file()) {
-        return Ok((path, None, None));
-    }
-    let (path, prefix, written) = if cwd.join(text).exists() {
-        (cwd.join(text), None, None)
-    } else {
-        let (path, prefix, written) = side::at_revision(cwd, text)?;
-        (path, Some(prefix), Some(written))
-    };
-    let project = match path.is_dir() {
-        true => FILE_NAMES
-            .iter()
-            .map(|n| path.join(n))
-            .find(|p| p.is_file()),
-        false => side::is_project(&path)?.then(|| path.clone()),
-    };
-    let project = match project {
-        Some(project) => project,
-        None => write_project(&path, dir)?,
-    };
-    Ok((project, prefix, written))
-}
-
-/// A project of one spec.
-fn write_project(spec: &Path, dir: &Path) -> Result<PathBuf, Problem> {
-    let spec = std::path::absolute(spec).unwrap_or_else(|_| spec.to_owned());
-    let path = dir.join("mirror.yaml");
-    let text = json!({ "production": [spec] }).to_string();
-    let written = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&path, text));
-    written.map_err(|e| {
-        let text = format!("cannot write {}: {}", path.display(), io_reason(&e));
-        Problem::new(ProblemKind::MissingFile, text)
-    })?;
-    Ok(path)
 }
 
 /// The directory of a project, for the scenarios beside it.

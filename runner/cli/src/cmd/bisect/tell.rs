@@ -12,6 +12,7 @@ use super::sides::Sides;
 use crate::args::Format;
 use crate::cmd::Session;
 use crate::exit::Exit;
+use crate::report::look;
 
 /// Version of the document.
 const VERSION: u32 = 1;
@@ -35,8 +36,8 @@ pub fn differences(session: &Session, sides: &Sides, atoms: &Atoms) -> String {
     }
     let (a, b) = (&sides.a.name, &sides.b.name);
     let mut text = format!(
-        "{} differences between {a} (A) and {b} (B)\n",
-        atoms.atoms.len()
+        "{} between {a} (A) and {b} (B)\n",
+        look::count(atoms.atoms.len(), "difference")
     );
     for index in 0..atoms.atoms.len() {
         let needs = atoms.requires.iter().filter(|(i, _)| *i == index);
@@ -62,7 +63,7 @@ pub fn differences(session: &Session, sides: &Sides, atoms: &Atoms) -> String {
 pub fn line(sides: &Sides, run: &Run) -> String {
     let verdict = match run.verdict {
         Verdict::Pass => "passes",
-        Verdict::Same if run.number == 1 => "fails",
+        Verdict::Same if !run.why.is_empty() => "fails",
         Verdict::Same => "fails the same way",
         Verdict::Other => "fails otherwise",
         Verdict::Unresolved => "cannot be judged",
@@ -227,9 +228,9 @@ fn undecided(why: Undecided, (a, b): (&str, &str)) -> String {
 
 /// What it took, and how sure it is.
 fn figures(found: &Answered) -> String {
-    let runs = found.runs.len();
+    let runs = look::count(found.runs.len(), "run");
     let seconds = found.took.as_secs_f64();
-    let mut text = format!("{runs} runs in {seconds:.0} s");
+    let mut text = format!("{runs} in {seconds:.0} s");
     if let Some(rate) = &found.answer.rate {
         text.push_str(&format!(
             "; B fails in {} of {} runs",

@@ -10,6 +10,7 @@ use prodmirror_model::source::io_reason;
 use prodmirror_model::summary::Case;
 use serde_json::{Map, Value as Json, json};
 
+use super::bundles::OfBundle;
 use super::sides::Sides;
 use crate::args::{BisectArgs, GivenStack};
 use crate::cmd::Session;
@@ -28,6 +29,8 @@ pub struct Bench<'s> {
     pub sides: &'s Sides,
     /// The scenario's paths, whole.
     pub scenarios: Vec<PathBuf>,
+    /// The bundle that the scenario is of.
+    pub of_bundle: Option<&'s OfBundle>,
     /// Where the runs leave what they leave.
     pub dir: PathBuf,
 }
@@ -116,9 +119,6 @@ impl Bench<'_> {
         if !files.is_empty() {
             file["env"] = json!({ "pass": files });
         }
-        if let Some(flags) = self.sides.flags_section() {
-            file["flags"] = flags;
-        }
         let file = serde_json::to_string_pretty(&file).unwrap_or_default();
         std::fs::create_dir_all(dir)
             .and_then(|()| std::fs::write(dir.join("mirror.yaml"), file))
@@ -143,6 +143,7 @@ impl Bench<'_> {
         inner.context.cwd = dir.to_owned();
         inner.global.project = Some(dir.join("mirror.yaml"));
         inner.global.image.clear();
+        inner.global.flags = self.sides.flags_of(&built.document);
         inner.global.quiet = Some(dir.join("output.txt"));
         inner.global.stack = Some(GivenStack {
             text,
@@ -153,6 +154,12 @@ impl Bench<'_> {
         Ok(inner)
     }
 
+    /// The seed of each run: the one that was given, else that of the failure.
+    fn seed(&self) -> u64 {
+        let of_bundle = self.of_bundle.map(|b| b.seed);
+        self.args.seed.or(of_bundle).unwrap_or(1)
+    }
+
     fn given(&self, atoms: &[usize]) -> Vec<String> {
         let mut given: Vec<String> = self
             .scenarios
@@ -161,10 +168,12 @@ impl Bench<'_> {
             .collect();
         given.extend([
             "--seed".to_owned(),
-            self.args.seed.to_string(),
+            self.seed().to_string(),
             "--bundle".to_owned(),
             "never".to_owned(),
         ]);
+        let vars = self.of_bundle.iter().flat_map(|b| &b.vars);
+        given.extend(vars.map(|(name, value)| format!("--var={name}={value}")));
         given.extend(self.args.filter.iter().map(|t| format!("--filter={t}")));
         let count = self.sides.hybrid.differences().len();
         for (i, flag) in self.sides.flags.iter().enumerate() {

@@ -116,7 +116,7 @@ fn default(session: &Session) -> Result<PathBuf, Problem> {
 }
 
 /// Where a directory is, seen from another one: `production/`, or nothing.
-fn below(cwd: &Path, root: &Path) -> String {
+pub fn below(cwd: &Path, root: &Path) -> String {
     match root.strip_prefix(cwd) {
         Ok(rest) if rest.as_os_str().is_empty() => String::new(),
         Ok(rest) => format!("{}/", rest.display()),
@@ -125,7 +125,10 @@ fn below(cwd: &Path, root: &Path) -> String {
 }
 
 /// A project, or a spec that stands for one.
-fn read(path: &Path) -> Result<Project, Problems> {
+///
+/// # Errors
+/// What keeps it from being read.
+pub fn read(path: &Path) -> Result<Project, Problems> {
     if path.is_dir() {
         if FILE_NAMES.iter().any(|n| path.join(n).is_file()) {
             return Project::load(path);

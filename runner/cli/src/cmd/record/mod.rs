@@ -6,7 +6,7 @@ mod proxy;
 mod rewrite;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +25,7 @@ use self::book::{Book, Exchange};
 use self::proxy::Proxy;
 use self::rewrite::Site;
 use super::Session;
+use super::doors::loopback;
 use super::engine::host_arch;
 use super::new::{self, Hosts, Recording};
 use crate::args::RecordArgs;
@@ -228,7 +229,7 @@ fn saved(out: &Path) -> PathBuf {
 
 fn wanted(session: &Session, args: &RecordArgs, hosts: &Hosts) -> Result<Wanted, Problem> {
     let invalid = |what: String| Problem::new(ProblemKind::InvalidValue, what);
-    let listen = listen(args.listen.as_deref().unwrap_or("0"))?;
+    let listen = loopback("--listen", args.listen.as_deref().unwrap_or("0"))?;
     let span = args.span.as_deref().map(|text| {
         parse_duration(text).map_err(|why| {
             invalid(format!("`--for {text}` is no duration: {why}")).help("for example 90s, or 5m")
@@ -281,25 +282,6 @@ fn wanted(session: &Session, args: &RecordArgs, hosts: &Hosts) -> Result<Wanted,
     })
 }
 
-/// `127.0.0.1:4711`, `localhost:4711`, `[::1]:4711` or `4711`.
-fn listen(text: &str) -> Result<SocketAddr, Problem> {
-    let invalid = |why: &str| {
-        let what = format!("`--listen {text}` {why}");
-        Problem::new(ProblemKind::InvalidValue, what).help("for example --listen 127.0.0.1:4711")
-    };
-    if let Ok(port) = text.parse::<u16>() {
-        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-    }
-    let whole = text.replacen("localhost:", "127.0.0.1:", 1);
-    let address: SocketAddr = whole.parse().map_err(|_| invalid("is no address"))?;
-    if !address.ip().is_loopback() {
-        return Err(invalid(
-            "is not on loopback: other hosts could reach the mirror",
-        ));
-    }
-    Ok(address)
-}
-
 /// Says each request in one line.
 fn teller(redactor: Redactor) -> book::Teller {
     Box::new(move |e: &Exchange, number| {
@@ -327,33 +309,4 @@ fn teller(redactor: Redactor) -> book::Teller {
 fn note(text: &str) {
     use std::io::Write as _;
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_host_can_ask() {
-        for (text, wanted) in [
-            ("4711", "127.0.0.1:4711"),
-            ("0", "127.0.0.1:0"),
-            ("localhost:80", "127.0.0.1:80"),
-            ("127.0.0.9:1", "127.0.0.9:1"),
-            ("[::1]:8080", "[::1]:8080"),
-        ] {
-            assert_eq!(listen(text).unwrap().to_string(), wanted);
-        }
-        for (text, why) in [
-            ("0.0.0.0:80", "is not on loopback"),
-            ("[::]:80", "is not on loopback"),
-            ("70000", "is no address"),
-            ("127.0.0.1", "is no address"),
-            ("gateway:80", "is no address"),
-            ("", "is no address"),
-        ] {
-            let p = listen(text).unwrap_err();
-            assert!(p.message.contains(why), "{text}: {}", p.message);
-        }
-    }
 }

@@ -7,8 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
@@ -19,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::super::hops::{Answer, HOPS, connection_names, is_websocket, join, plain, whole, why};
 use super::book::{Book, Entry, Of};
 use super::rewrite::{self, Site};
 
@@ -26,18 +26,6 @@ use super::rewrite::{self, Site};
 /// closed first.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Headers of one connection, not of the request.
-const HOPS: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 /// Headers by which an answer depends on what a browser has kept, or cannot be read.
 const KEPT: [&str; 8] = [
     "accept-encoding",
@@ -49,8 +37,6 @@ const KEPT: [&str; 8] = [
     "if-unmodified-since",
     "host",
 ];
-
-type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
 /// Where requests go.
 pub struct Proxy {
@@ -140,10 +126,13 @@ impl Proxy {
             && let Some(near) = near
         {
             let far = hyper::upgrade::on(&mut response);
-            tokio::spawn(join(near, far, entry));
-            let empty = Full::new(Bytes::new()).map_err(|never| match never {});
+            tokio::spawn(async move {
+                if join(near, far).await {
+                    entry.complete();
+                }
+            });
             let (parts, _) = response.into_parts();
-            return Response::from_parts(parts, empty.boxed());
+            return Response::from_parts(parts, whole(String::new()));
         }
         let (mut parts, body) = response.into_parts();
         parts.headers = self.back(&parts.headers, &path);
@@ -244,53 +233,12 @@ async fn ended(over: &mut watch::Receiver<bool>) {
     let _ = over.wait_for(|o| *o).await;
 }
 
-/// Joins the two ends of a connection that is no HTTP any more.
-async fn join(near: hyper::upgrade::OnUpgrade, far: hyper::upgrade::OnUpgrade, entry: Arc<Entry>) {
-    let (Ok(near), Ok(far)) = (near.await, far.await) else {
-        return;
-    };
-    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(near), &mut TokioIo::new(far)).await;
-    entry.complete();
-}
-
-fn is_websocket(headers: &HeaderMap) -> bool {
-    let upgrade = headers.get(header::UPGRADE).and_then(|u| u.to_str().ok());
-    upgrade.is_some_and(|u| u.eq_ignore_ascii_case("websocket"))
-}
-
-/// Headers that `Connection` names.
-fn connection_names(headers: &HeaderMap) -> Vec<String> {
-    let lines = headers.get_all(header::CONNECTION).iter();
-    lines
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .map(|n| n.trim().to_ascii_lowercase())
-        .collect()
-}
-
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
     headers
         .iter()
         .map(|(n, v)| (n.as_str().to_owned(), text(v)))
         .collect()
-}
-
-fn plain(status: StatusCode, text: &str) -> Answer {
-    let body = Full::new(Bytes::from(text.to_owned())).map_err(|never| match never {});
-    let mut response = Response::new(body.boxed());
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
-
-/// What a client of HTTP says, with its cause.
-fn why(e: &hyper::Error) -> String {
-    match std::error::Error::source(e) {
-        Some(cause) => format!("{e}: {cause}"),
-        None => e.to_string(),
-    }
 }
 
 /// A body that is written down as it passes.

@@ -105,7 +105,7 @@ impl<'a> Work<'a> {
     /// Removes what was made on the way.
     async fn tidy(&self) {
         let filters = self.tags.filters();
-        let report = prodmirror_engine::live::sweep(&self.engine, &filters, super::up::SWEEP).await;
+        let report = prodmirror_engine::live::sweep(&self.engine, &filters, super::SWEEP).await;
         for left in report.left {
             self.session
                 .note(&format!("warning: could not remove {left}\n"));

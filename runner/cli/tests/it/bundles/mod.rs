@@ -1,6 +1,7 @@
 //! A failing run leaves a bundle, and `repro` runs it again in a directory that has nothing.
 
 mod again;
+mod at;
 mod data;
 mod images;
 mod left;
@@ -38,7 +39,7 @@ impl Project {
     }
 
     /// The only bundle of the only run, as an argument.
-    fn bundle(&self) -> String {
+    pub fn bundle(&self) -> String {
         let all = self.bundles();
         assert_eq!(all.len(), 1, "{all:?}");
         all[0].to_string_lossy().into_owned()
@@ -69,7 +70,7 @@ impl Project {
 }
 
 /// The entries of a bundle.
-fn entries(bundle: &str) -> BTreeMap<String, Vec<u8>> {
+pub fn entries(bundle: &str) -> BTreeMap<String, Vec<u8>> {
     let file = std::fs::File::open(bundle).unwrap();
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
     let mut all = BTreeMap::new();
@@ -89,7 +90,7 @@ fn manifest(bundle: &str) -> Value {
 }
 
 /// Writes a bundle as somebody else would who changed it: each entry is what the manifest says.
-fn write(to: &Path, mut entries: BTreeMap<String, Vec<u8>>) {
+pub fn write(to: &Path, mut entries: BTreeMap<String, Vec<u8>>) {
     let mut manifest: Value = serde_json::from_slice(&entries["bundle.json"]).unwrap();
     entries.remove("bundle.json");
     let facts = |bytes: &Vec<u8>| {

@@ -1,11 +1,16 @@
 //! `bisect`: from two environments to the difference.
 
+mod bundles;
+mod ends;
+mod sides;
+
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::project::{Project, Said};
-use super::rig::{SHELL, has_engine};
+use crate::project::{Project, Said};
+use crate::rig::{SHELL, has_engine};
 
 /// A stack of one service: the same in both environments but for what is given, and harmless
 /// things.
@@ -76,11 +81,20 @@ fn bisect(project: &Project, more: &[&str]) -> Said {
 
 /// The labels of the differences of the only cause.
 fn cause(report: &Json) -> Vec<String> {
-    let causes = report["answer"]["outcome"]["found"]["causes"]
-        .as_array()
-        .unwrap();
-    assert_eq!(causes.len(), 1, "{report:#}");
-    let members = causes[0]["members"].as_array().unwrap().iter();
+    let mut all = causes(report);
+    assert_eq!(all.len(), 1, "{report:#}");
+    all.remove(0)
+}
+
+/// The labels of the differences of each cause.
+fn causes(report: &Json) -> Vec<Vec<String>> {
+    let all = &report["answer"]["outcome"]["found"]["causes"];
+    let all = all.as_array().unwrap();
+    all.iter().map(|c| labels(report, c)).collect()
+}
+
+fn labels(report: &Json, cause: &Json) -> Vec<String> {
+    let members = cause["members"].as_array().unwrap().iter();
     let label = |m: &Json| {
         let index = usize::try_from(m["atom"].as_u64().unwrap()).unwrap();
         report["differences"][index]["label"]
@@ -89,6 +103,28 @@ fn cause(report: &Json) -> Vec<String> {
             .to_owned()
     };
     members.map(label).collect()
+}
+
+fn below(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    let mut all: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+    all.sort();
+    all
+}
+
+/// The directories of the runs of all searches.
+fn runs_of_any(project: &Project) -> Vec<PathBuf> {
+    let searches = below(&project.path().join(".prodmirror/bisect"));
+    let combinations = searches.into_iter().flat_map(|search| below(&search));
+    let runs = combinations.flat_map(|dir| below(&dir.join(".prodmirror/runs")));
+    runs.collect()
+}
+
+/// The directories of the runs of the only search.
+fn runs(project: &Project) -> Vec<PathBuf> {
+    let searches = below(&project.path().join(".prodmirror/bisect"));
+    assert_eq!(searches.len(), 1, "{searches:?}");
+    runs_of_any(project)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use prodmirror_model::bundle::{Manifest, SecretFacts, SecretFrom};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::stack::Variable;
 
-use crate::args::ReproArgs;
+use super::Terms;
 use crate::cmd::Session;
 use crate::cmd::host_arch;
 use crate::open::Opened;
@@ -22,7 +22,7 @@ const LENGTH: usize = 24;
 pub fn find(
     session: &Session,
     m: &Manifest,
-    args: &ReproArgs,
+    terms: Terms<'_>,
 ) -> Result<BTreeMap<String, String>, Problems> {
     let known = of_project(session, m);
     let mut values = BTreeMap::new();
@@ -39,11 +39,11 @@ pub fn find(
             Some(value) => {
                 values.insert(variable.clone(), value);
             }
-            None if facts.from == SecretFrom::Stub || args.stand_ins => {
+            None if facts.from == SecretFrom::Stub || terms.trust.stand_ins => {
                 made_up.push(variable.as_str());
                 values.insert(variable.clone(), random());
             }
-            None => problems.push(missing(variable, facts)),
+            None => problems.push(missing(variable, facts, terms.command)),
         }
     }
     if !problems.0.is_empty() {
@@ -91,7 +91,7 @@ fn of_project(session: &Session, m: &Manifest) -> BTreeMap<String, String> {
     known
 }
 
-fn missing(variable: &str, facts: &SecretFacts) -> Problem {
+fn missing(variable: &str, facts: &SecretFacts, command: &str) -> Problem {
     let from = match facts.from {
         SecretFrom::Stub => "a stand-in of the project",
         SecretFrom::Env => "the environment",
@@ -101,7 +101,7 @@ fn missing(variable: &str, facts: &SecretFacts) -> Problem {
     let name = facts.name.as_deref().unwrap_or(variable);
     let text = format!("the secret {name} has no value here; where it failed it came from {from}");
     let help = format!(
-        "set it: `{variable}=… prodmirror repro …`; or run this where the project is; or give \
+        "set it: `{variable}=… {command} …`; or run this where the project is; or give \
          made-up values with --stand-ins"
     );
     Problem::new(ProblemKind::Missing, text).help(help)

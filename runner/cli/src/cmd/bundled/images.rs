@@ -10,8 +10,8 @@ use prodmirror_model::bundle::{ImageFacts, Manifest};
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::source::io_reason;
 
-use super::super::Session;
-use crate::args::ReproArgs;
+use super::Terms;
+use crate::cmd::Session;
 
 /// Images that are pulled at once.
 const AT_ONCE: usize = 4;
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 4;
 pub async fn find(
     session: &Session,
     engine: &Engine,
-    (m, args): (&Manifest, &ReproArgs),
+    (m, terms): (&Manifest, Terms<'_>),
     saved: &Path,
 ) -> Result<BTreeMap<String, String>, Problems> {
     let mut known: BTreeMap<&ImageFacts, Option<String>> = BTreeMap::new();
@@ -37,7 +37,7 @@ pub async fn find(
             *image = here(engine, facts).await?;
         }
     }
-    if !args.offline {
+    if !terms.offline {
         let missing = known.iter_mut().filter(|(_, image)| image.is_none());
         futures_util::stream::iter(missing)
             .for_each_concurrent(AT_ONCE, |(facts, image)| async move {
@@ -52,7 +52,7 @@ pub async fn find(
         if image.is_none() {
             let named = engine.image(&facts.reference).await;
             let named = named.map_err(|e| e.problem("look for an image"))?;
-            if named.is_some() && args.other_images {
+            if named.is_some() && terms.trust.other_images {
                 session.note(&format!(
                     "warning: {} is another image here than the one on which it failed\n",
                     facts.reference

@@ -1,0 +1,164 @@
+//! What an environment may be: a project, a spec, a revision, a value of a flag.
+
+use super::{answers, bisect, cause, compose, project, report};
+use crate::git;
+use crate::project::Project;
+use crate::rig::{SHELL, has_engine};
+
+#[test]
+fn specs_stand_for_themselves() {
+    if !has_engine() {
+        return;
+    }
+    let p = project(
+        &[("MODE", "lax")],
+        &[("MODE", "strict")],
+        "",
+        "test \"$MODE\" != strict",
+    );
+    for side in ["good", "bad"] {
+        std::fs::remove_file(p.path().join(format!("{side}.mirror.yaml"))).unwrap();
+    }
+    let args = ["bisect", "good.compose.yaml", "bad.compose.yaml", "s.yaml"];
+    answers(
+        &p.run(&args),
+        0,
+        &[
+            "MODE=strict in bad.compose.yaml and MODE=lax in good.compose.yaml",
+            "\n  A: good.compose.yaml:20:13\n  B: bad.compose.yaml:20:13\n",
+        ],
+    );
+}
+
+#[test]
+fn paths_are_shown_as_they_were_written() {
+    let p = Project::empty();
+    let shop = |name: &str| {
+        format!(
+            "services:\n  app:\n    image: {SHELL}\n    command: [sleep, infinity]\n    volumes: [\"./{name}:/srv/rates:ro\", \"../{name}:/srv/more:ro\"]\n"
+        )
+    };
+    for name in ["one", "two"] {
+        p.write(&format!("deploy/{name}/rates"), name.as_bytes());
+        p.write(&format!("{name}/rates"), name.as_bytes());
+    }
+    p.write(
+        "deploy/mirror.yaml",
+        b"project: t\nproduction: [compose.yaml]\nallow: { services: { app: [bind] } }\n",
+    );
+    p.write("deploy/compose.yaml", shop("one").as_bytes());
+    git(&p, &["init", "-q"]);
+    git(&p, &["add", "."]);
+    git(&p, &["commit", "-q", "-m", "one"]);
+    p.write("deploy/compose.yaml", shop("two").as_bytes());
+    let said = p.run(&["bisect", "HEAD:deploy/mirror.yaml", "deploy", "--dry-run"]);
+    answers(
+        &said,
+        0,
+        &["app: mount /srv/rates bind ./one (read-only) → bind ./two (read-only)"],
+    );
+    assert!(
+        !said.out.contains(&*p.path().to_string_lossy()),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn a_revision_is_a_side() {
+    if !has_engine() {
+        return;
+    }
+    let p = project(&[], &[], "", "grep -q old /srv/rates/list");
+    p.write("rates/list", b"old");
+    let with_mount = |letter: &str| {
+        format!(
+            "{}    volumes: [\"./rates:/srv/rates:ro\", \"./same:/srv/same:ro\"]\n",
+            compose(letter, &[])
+        )
+    };
+    p.write("same/file", b"same");
+    p.write(
+        "mirror.yaml",
+        b"project: pair\nproduction: [compose.yaml]\n",
+    );
+    p.write("compose.yaml", with_mount("a").as_bytes());
+    git(&p, &["init", "-q"]);
+    git(&p, &["add", "."]);
+    git(&p, &["commit", "-q", "-m", "one"]);
+    p.write("rates/list", b"new");
+    p.write("compose.yaml", with_mount("b").as_bytes());
+    let args = [
+        "bisect",
+        "HEAD:mirror.yaml",
+        "production",
+        "s.yaml",
+        "--report",
+        "json=report.json",
+    ];
+    answers(
+        &p.run(&args),
+        0,
+        &[
+            "`app` finds something else at /srv/rates in production than in HEAD:mirror.yaml: bind ./rates (read-only)",
+            "\n  A: HEAD:compose.yaml:20:15\n  B: compose.yaml:20:15\n",
+            "that is the whole story",
+        ],
+    );
+    let report = report(&p);
+    assert_eq!(
+        cause(&report),
+        ["app: mount /srv/rates bind ./rates (read-only) differs"]
+    );
+    // What both revisions have alike is no difference, wherever it was written out.
+    let all = report["differences"].to_string();
+    assert!(!all.contains("/srv/same"), "{all}");
+}
+
+#[test]
+fn a_flag_is_a_difference() {
+    if !has_engine() {
+        return;
+    }
+    let test = r#"tr -d " \n" </etc/flags.json | grep -q "defaultVariant.:.off""#;
+    let given = "    configs: [{ source: flags, target: /etc/flags.json }]\nconfigs: { flags: { file: ./flags.json } }\n";
+    let p = project(&[], &[], given, test);
+    let good = format!("{}{given}", compose("a", &[]));
+    p.write("good.compose.yaml", good.as_bytes());
+    let flags = r#"{ "flags": { "express": { "state": "ENABLED", "variants": { "on": true, "off": false }, "defaultVariant": "off" } } }"#;
+    p.write("flags.json", flags.as_bytes());
+    for side in ["good", "bad"] {
+        let text = format!(
+            "project: pair\nproduction: [{side}.compose.yaml]\nflags: {{ file: flags.json }}\n"
+        );
+        p.write(&format!("{side}.mirror.yaml"), text.as_bytes());
+    }
+    answers(
+        &bisect(&p, &["--flag-b", "express=on"]),
+        0,
+        &[
+            "the flag express is on in bad and what its files say in good",
+            "that is the whole story",
+        ],
+    );
+    let report = report(&p);
+    assert_eq!(cause(&report), ["flag express as it is → on"]);
+    assert!(report["runs"].as_array().unwrap().len() <= 12, "{report:#}");
+
+    // The same environment twice, with the flag on one side only.
+    let args = [
+        "bisect",
+        "bad",
+        "bad",
+        "s.yaml",
+        "--flag-a",
+        "express=off",
+        "--flag-b",
+        "express=on",
+    ];
+    answers(
+        &p.run(&args),
+        0,
+        &["the flag express is on in bad with express=on and off in bad with express=off"],
+    );
+}
