@@ -27,3 +27,12 @@ def rows(inside):
     """The rows of a table by their first cell, and its head."""
     lines = [line for line in inside.strip().splitlines() if line.startswith("|")]
     return lines[:2], {line.split("|")[1].strip(): line for line in lines[2:]}
+
+
+def add(page, name, new):
+    """Puts rows, by their first cells, into such a table, in the order of these cells."""
+    _, inside, _ = split(page, name)
+    head, there = rows(inside)
+    there.update(new)
+    number = lambda cell: (int(cell), "") if cell.isdigit() else (10**6, cell)
+    put(page, name, "\n".join([*head, *(there[cell] for cell in sorted(there, key=number))]))
