@@ -12,6 +12,7 @@ mod inner;
 mod look;
 mod record;
 mod snapshot;
+mod workshop;
 
 pub use bisect::BisectArgs;
 pub use bundle::{BundleArgs, BundleWhen, ReproArgs};
@@ -20,6 +21,7 @@ pub use inner::{InnerArgs, PauseOn};
 pub use look::{AuditArgs, DiffArgs, FailOn};
 pub use record::RecordArgs;
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
+pub use workshop::{CarryArgs, EnvArgs, EnvForm, ReplaceArgs};
 
 /// Run scenarios against a mirror of production.
 ///
@@ -131,6 +133,8 @@ pub enum Verb {
     Exec(ExecArgs),
     /// Copy files between here and a service (SERVICE:PATH)
     Cp(CpArgs),
+    /// Give production's environment of a service to a process of this machine
+    Env(EnvArgs),
     /// Restart services
     Restart(ServicesArg),
     /// Remove what a run that died left behind
@@ -166,6 +170,9 @@ pub enum Verb {
     /// Forwards the ports of a mirror until it is gone (started by `up -d` itself)
     #[command(hide = true)]
     Forward(ForwardArgs),
+    /// Carries connections between a mirror and processes here (started by `up` and `env`)
+    #[command(hide = true)]
+    Carry(CarryArgs),
 }
 
 /// What paths of `explain` look like.
@@ -325,6 +332,9 @@ pub enum Keep {
 pub struct UpArgs {
     /// Only these services and what they depend on
     pub services: Vec<String>,
+    /// Processes of this machine in the place of services
+    #[command(flatten)]
+    pub replace: ReplaceArgs,
     /// Return when everything is ready instead of following the logs
     #[arg(short, long)]
     pub detach: bool,

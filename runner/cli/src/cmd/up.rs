@@ -19,6 +19,7 @@ use prodmirror_model::redact::Redactor;
 use super::Session;
 use super::fidelity::Book;
 use super::flagged::Flagged;
+use super::workshop::replace::Replaced;
 use super::{data, engine::host_arch, forward};
 use crate::args::UpArgs;
 use crate::exit::Exit;
@@ -47,7 +48,8 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         arch => session.open(arch)?,
     };
     super::lock::gate(session, &opened, &engine, (args.locked, args.offline)).await?;
-    let (plan, _) = super::planned::plan_of(session, &opened, &engine).await?;
+    let (mut plan, _) = super::planned::plan_of(session, &opened, &engine).await?;
+    let replaced = Replaced::put(session, &engine, &mut plan, &args.replace.replace).await?;
     let project = plan.project.clone();
     let running = standing(&engine, Some(&project))
         .await
@@ -72,10 +74,12 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         .map_err(|e| session.fail(Problem::new(ProblemKind::Start, e.to_string())))?;
     let bus = Arc::new(bus);
     let sink: Arc<dyn Sink> = bus.clone();
-    let (book, _) = Book::open(&opened, &plan, None, &Flagged::default()).map_err(|problems| {
-        session.tell(&problems, &opened.redactor);
-        Exit::Invalid
-    })?;
+    let report = replaced.report(&opened.project.root);
+    let (book, _) =
+        Book::open(&opened, &plan, report, &Flagged::default()).map_err(|problems| {
+            session.tell(&problems, &opened.redactor);
+            Exit::Invalid
+        })?;
     let observer = book.observer(sink.clone());
     let stop = signals::stop();
     let images = super::planned::images_of(&plan, opened.lock.as_ref(), args.offline);
@@ -94,6 +98,8 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
         jiff::Timestamp::now().as_millisecond(),
         std::process::id()
     );
+    let carrier = replaced.carry(session, &opened, &engine, &run).await;
+    let carrier = carrier.map_err(|p| session.fail(p))?;
     let mut lease = session.lease(&project, &run, None);
     if args.detach {
         // It ends as soon as the mirror is up: for so long the process on this host is enough.
@@ -174,6 +180,9 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
             true => Vec::new(),
             false => forward::start(session, &run, &project).await,
         };
+        if let Some(carrier) = carrier {
+            carrier.stay().await;
+        }
         finish().await;
         session.note(&format!("{project} is up; `prodmirror down` removes it\n"));
         tell_ports(session, &open);

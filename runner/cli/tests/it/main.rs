@@ -27,6 +27,7 @@ mod shop;
 mod signals;
 mod snapshots;
 mod way_out;
+mod workshop;
 
 use std::process::Command;
 

@@ -52,6 +52,8 @@ pub struct ImageConfig {
     pub ports: BTreeSet<u16>,
     /// Whether it has a health check.
     pub health: bool,
+    /// The words of its health check, the first of which says what they are.
+    pub check: Vec<String>,
 }
 
 /// An image to be built from a Dockerfile.
@@ -184,6 +186,7 @@ impl Engine {
                 .filter_map(|p| p.split('/').next()?.parse().ok())
                 .collect(),
             health: test.first().is_some_and(|t| t != "NONE"),
+            check: test,
         })
     }
 
