@@ -12,6 +12,7 @@ mod output;
 mod probe;
 mod relay;
 mod reverse;
+mod rewrite;
 mod sandbox;
 mod store;
 mod stub;
@@ -20,7 +21,7 @@ mod tunnel;
 use output::Failure;
 use prodmirror_agent::wire::Event;
 
-const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|reverse|front|gateway|store|hold|limits|probe|resolve|mail|version> [--config PATH]";
+const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|reverse|rewrite|reread|front|gateway|store|hold|limits|probe|resolve|mail|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -71,6 +72,8 @@ async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
         "gateway" => gateway::run(&rest).await,
         "store" => store::run(config::read(&rest)?).await,
         "pack" => store::pack(&rest),
+        "rewrite" => rewrite::run(&rest),
+        "reread" => rewrite::read(&rest),
         "unpack" => store::unpack(&rest),
         "hold" => hold::run().await,
         "limits" => limits::run(),

@@ -21,7 +21,7 @@ pub use inner::{InnerArgs, PauseOn};
 pub use look::{AuditArgs, DiffArgs, FailOn};
 pub use record::RecordArgs;
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
-pub use workshop::{CarryArgs, EnvArgs, EnvForm, ReplaceArgs};
+pub use workshop::{CarryArgs, EnvArgs, EnvForm, FlagArgs, FlagVerb, ReplaceArgs};
 
 /// Run scenarios against a mirror of production.
 ///
@@ -135,6 +135,8 @@ pub enum Verb {
     Cp(CpArgs),
     /// Give production's environment of a service to a process of this machine
     Env(EnvArgs),
+    /// List or change the feature flags of a mirror of `up`, while it stands
+    Flag(FlagArgs),
     /// Restart services
     Restart(ServicesArg),
     /// Remove what a run that died left behind

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// A service of the mirror as a process of this machine.
 #[derive(Debug, Clone, Args)]
@@ -62,4 +62,40 @@ pub struct CarryArgs {
     /// Which ports it opens; what became of them is written there, too
     #[arg(long)]
     pub list: PathBuf,
+}
+
+/// `flag`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+  prodmirror flag set checkout_v2=on
+  prodmirror flag unset checkout_v2         # as production has it
+
+The files that services of the mirror read flags from are written in place, while they run; services \
+that have flags in variables are made again.")]
+pub struct FlagArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: FlagVerb,
+    /// The run whose stack is meant [default: the mirror of `up`]
+    #[arg(long, value_name = "RUN", global = true)]
+    pub of: Option<String>,
+}
+
+/// What to do with the flags of a mirror.
+#[derive(Debug, Subcommand)]
+pub enum FlagVerb {
+    /// List what is served there, and what production serves
+    Ls,
+    /// Serve another value by default
+    Set {
+        /// The flags
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        flags: Vec<String>,
+    },
+    /// Serve what production does
+    Unset {
+        /// The flags
+        #[arg(required = true, value_name = "NAME")]
+        flags: Vec<String>,
+    },
 }

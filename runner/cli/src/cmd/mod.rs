@@ -166,6 +166,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Gc(args) => with_runtime(standing::gc(&session, &args)),
         Verb::Reaper(args) => with_runtime(lease::reaper(&args)),
         Verb::Env(args) => with_runtime(workshop::env::run(&session, &args)),
+        Verb::Flag(args) => with_runtime(workshop::flag::run(&session, &args)),
         Verb::Carry(args) => with_runtime(workshop::carrier::run(&session, &args)),
         Verb::Forward(args) => with_runtime(forward::run(&session, &args)),
     }

@@ -37,6 +37,9 @@ pub const PRE_STOP: &str = "dev.prodmirror.pre-stop";
 /// as JSON.
 pub const REPLACED: &str = "dev.prodmirror.replaced";
 
+/// Of a service's container that was made in the place of another one while the stack stood.
+pub const RENEWED: &str = "dev.prodmirror.renewed";
+
 /// What an object is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

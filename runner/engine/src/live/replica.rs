@@ -381,7 +381,8 @@ async fn run(ctx: &Arc<Context>, plan: &ContainerPlan, id: &str) -> Result<(), L
     Ok(())
 }
 
-fn follow_log(ctx: &Arc<Context>, key: &ReplicaKey, id: &str) {
+/// Follows what a replica's container prints.
+pub fn follow_log(ctx: &Arc<Context>, key: &ReplicaKey, id: &str) {
     let (shared, key, id) = (ctx.clone(), key.clone(), id.to_owned());
     ctx.beside(async move {
         let ctx = shared;

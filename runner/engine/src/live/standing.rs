@@ -55,6 +55,8 @@ pub struct Member {
     pub status: String,
     /// Ports that the spec publishes.
     pub ports: Vec<PortPlan>,
+    /// Whether a process beside the tool took its place.
+    pub is_replaced: bool,
 }
 
 /// Finds the stacks of a project (of all projects, if none is named), in a stable order.
@@ -190,6 +192,7 @@ impl Standing {
                 state: c.state.clone(),
                 status: c.status.clone(),
                 ports: ports_of(c),
+                is_replaced: !c.label(label::REPLACED).is_empty(),
             })
             .collect();
         members.sort_by(|a, b| (&a.service, a.replica).cmp(&(&b.service, b.replica)));
@@ -327,29 +330,10 @@ impl Standing {
             .filter(|u| networks.iter().any(|n| n.name == u.network))
             .filter_map(|u| u.gateway)
             .collect();
-        let mut labels = self
-            .containers
-            .first()
-            .map(|c| c.labels.clone())
-            .unwrap_or_default();
-        labels.retain(|name, _| {
-            [
-                label::PROJECT,
-                label::RUN,
-                label::STACK,
-                label::OWNER,
-                label::LEASE,
-            ]
-            .contains(&name.as_str())
-        });
-        labels.insert(
-            label::ROLE.to_owned(),
-            label::Role::Gateway.text().to_owned(),
-        );
         let way_in = WayIn {
             networks: networks.into_iter().map(|n| n.id).collect(),
             gateways,
-            labels,
+            labels: self.labels(label::Role::Gateway),
             name: format!("{}-{}-gateway", self.project, self.stack),
         };
         Ok(Reach::new(self.engine.clone(), self.names().await, way_in))
@@ -414,7 +398,48 @@ impl Standing {
         names
     }
 
-    fn filters(&self) -> Vec<String> {
+    /// Labels of something that is made for it, and goes with it.
+    pub(super) fn labels(&self, role: label::Role) -> BTreeMap<String, String> {
+        let first = self.containers.first();
+        let mut labels = first.map(|c| c.labels.clone()).unwrap_or_default();
+        let common = [
+            label::PROJECT,
+            label::RUN,
+            label::STACK,
+            label::OWNER,
+            label::LEASE,
+        ];
+        labels.retain(|name, _| common.contains(&name.as_str()));
+        labels.insert(label::ROLE.to_owned(), role.text().to_owned());
+        labels
+    }
+
+    /// The beginning of the names of its volumes.
+    pub(super) fn prefix(&self) -> String {
+        let mut tags = label::Tags::new(
+            &self.project,
+            &self.run,
+            &self.stack,
+            self.hold,
+            &Owner::this_process(),
+        );
+        // A stack with plain names has them for its containers, too.
+        let plain = tags.clone().plain();
+        let before = |tags: &label::Tags| {
+            let name = tags.name("k");
+            name.strip_suffix('k').unwrap_or(&name).to_owned()
+        };
+        let begins = |tags: &label::Tags| {
+            let prefix = before(tags);
+            self.containers.iter().any(|c| c.name.starts_with(&prefix))
+        };
+        if !begins(&tags) && begins(&plain) {
+            tags = plain;
+        }
+        before(&tags)
+    }
+
+    pub(super) fn filters(&self) -> Vec<String> {
         vec![
             format!("{}={}", label::RUN, self.run),
             format!("{}={}", label::STACK, self.stack),

@@ -57,7 +57,8 @@ async fn made(session: &Session, args: &EnvArgs) -> Result<Exit, Exit> {
     let of = (&plan, stack.run.as_str());
     let list = carrier::ensure(session, &opened, &engine, of).await;
     let list = list.map_err(|p| session.fail(p))?;
-    let dir = opened.project.root.join(".prodmirror").join("env");
+    let dir = files::directory_of(&opened.project.root);
+    files::prepare(&dir).map_err(|e| session.fail(unwritable(&dir, &e)))?;
     let name = files::file_name(&args.service);
     let (dir, file) = (dir.join(&name), dir.join(format!("{name}.env")));
     let environment = environment(&opened, &engine, (&plan, container), &list, &stack, &dir);
@@ -69,6 +70,11 @@ async fn made(session: &Session, args: &EnvArgs) -> Result<Exit, Exit> {
         return Err(become_program(session, args, &environment));
     }
     give(session, args, &environment, &file, &opened)
+}
+
+fn unwritable(path: &Path, e: &std::io::Error) -> Problem {
+    let what = format!("{} cannot be written: {}", path.display(), io_reason(e));
+    Problem::new(ProblemKind::PathEscape, what)
 }
 
 /// The service's container.
@@ -110,10 +116,7 @@ async fn environment(
         );
     }
     let exported = export(dir, container, &book, authority.as_deref());
-    let files = exported.map_err(|e| {
-        let what = format!("{} cannot be written: {}", dir.display(), io_reason(&e));
-        Problem::new(ProblemKind::PathEscape, what)
-    })?;
+    let files = exported.map_err(|e| unwritable(dir, &e))?;
     let (raw, image_only) = raw(container, engine, &mut notes).await;
     let mut variables = BTreeMap::new();
     let mut secret = Vec::new();
@@ -281,10 +284,8 @@ fn give(
         session.print(&text);
         return Ok(Exit::Ok);
     }
-    files::write(file, text.as_bytes(), 0o600).map_err(|e| {
-        let what = format!("{} cannot be written: {}", file.display(), io_reason(&e));
-        session.fail(Problem::new(ProblemKind::PathEscape, what))
-    })?;
+    let written = files::write(file, text.as_bytes(), 0o600);
+    written.map_err(|e| session.fail(unwritable(file, &e)))?;
     session.print(&format!("{}\n", file.display()));
     Ok(Exit::Ok)
 }

@@ -127,6 +127,35 @@ pub fn file_name(service: &str) -> String {
     }
 }
 
+/// Where the files of services are.
+pub fn directory_of(root: &Path) -> PathBuf {
+    root.join(".prodmirror").join("env")
+}
+
+/// Where a file of a service is, when it was exported.
+pub fn exported_at(root: &Path, service: &str, target: &str) -> PathBuf {
+    directory_of(root)
+        .join(file_name(service))
+        .join(inside(target))
+}
+
+/// Lets a file hold something else. It stays the same file: somebody may be watching it.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
+}
+
+/// Makes a directory for what may hold secrets, which no repository takes.
+pub fn prepare(dir: &Path) -> io::Result<()> {
+    directory(dir)?;
+    let ignore = dir.join(".gitignore");
+    match ignore.exists() {
+        true => Ok(()),
+        false => fs::write(ignore, "*\n"),
+    }
+}
+
 fn directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)

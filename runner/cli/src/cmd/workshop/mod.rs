@@ -3,8 +3,10 @@
 
 mod addresses;
 pub mod carrier;
+pub mod data;
 pub mod env;
 mod files;
+pub mod flag;
 pub mod replace;
 mod rewrite;
 mod written;

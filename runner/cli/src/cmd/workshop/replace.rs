@@ -9,7 +9,7 @@ use prodmirror_engine::docker::Engine;
 use prodmirror_engine::reach::is_listening;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
 use prodmirror_model::plan::Plan;
-use prodmirror_model::plan::replace::{Carried, Player, Replacement, port_asked, replace};
+use prodmirror_model::plan::replace::{Carried, Player, Replacement, port_asked, refusal, replace};
 use prodmirror_model::redact::Redactor;
 
 use super::addresses::declared;
@@ -57,6 +57,11 @@ impl Replaced {
             .map_err(|p| session.fail(p))?;
         let original = plan.clone();
         let services: BTreeSet<&str> = wishes.iter().map(|w| w.service.as_str()).collect();
+        let refusals = services.iter().filter_map(|s| refusal(plan, s));
+        let refusals = Problems(refusals.collect());
+        if !refusals.0.is_empty() {
+            return Err(tell(refusals));
+        }
         let mut replacements = Vec::new();
         for service in services {
             let known = known(engine, plan, service).await;

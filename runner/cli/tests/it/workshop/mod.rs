@@ -1,6 +1,8 @@
 //! A mirror of `up` as a workshop: services as processes of this machine.
 
+mod data;
 mod env;
+mod flag;
 mod replace;
 
 use std::io::{Read as _, Write as _};

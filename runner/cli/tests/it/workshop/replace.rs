@@ -10,7 +10,7 @@ const PROXY: &str = "server { listen 80; location / { proxy_pass http://app:8080
 /// A gateway before a service that says `container`.
 fn site() -> Mirror {
     let compose = format!(
-        "services:\n  gateway:\n    image: {NGINX}\n    ports: [\"80\"]\n    configs: [{{ source: proxy, target: /etc/nginx/conf.d/default.conf }}]\n    depends_on: [app]\n  app:\n    image: {PYTHON}\n    init: true\n    expose: [\"8080\"]\n    command: [python3, -m, http.server, \"8080\"]\n    healthcheck: {{ test: [CMD, http-check, \"8080\", /health] }}\n  job:\n    image: {PYTHON}\n    command: [\"true\"]\nconfigs:\n  proxy: {{ file: ./proxy.conf }}\n"
+        "services:\n  gateway:\n    image: {NGINX}\n    ports: [\"80\"]\n    configs: [{{ source: proxy, target: /etc/nginx/conf.d/default.conf }}]\n    depends_on: [app]\n  app:\n    image: {PYTHON}\n    init: true\n    expose: [\"8080\"]\n    command: [python3, -m, http.server, \"8080\"]\n    healthcheck: {{ test: [CMD, http-check, \"8080\", /health] }}\n  job:\n    image: {PYTHON}\n    init: true\n    command: [sleep, infinity]\n    depends_on: {{ done: {{ condition: service_completed_successfully }} }}\n  done:\n    image: {PYTHON}\n    command: [\"true\"]\nconfigs:\n  proxy: {{ file: ./proxy.conf }}\n"
     );
     Mirror::of(&compose, "", &[("proxy.conf", PROXY)])
 }
@@ -146,6 +146,7 @@ fn what_cannot_be_replaced_is_refused_before_anything_starts() {
         ),
         ("app=http://127.0.0.1:80/x", "an address has no path"),
         ("job=1", "names a TCP port"),
+        ("done=1", "meant to run to its end"),
     ] {
         let up = mirror.run(&["up", "-d", "--offline", "--replace", replace]);
         up.is(2, &[said]);

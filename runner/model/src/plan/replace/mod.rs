@@ -85,7 +85,7 @@ pub fn replace(
 }
 
 /// Why a service cannot be replaced.
-fn refusal(plan: &Plan, name: &str) -> Option<Problem> {
+pub fn refusal(plan: &Plan, name: &str) -> Option<Problem> {
     let unfit = |why: String| {
         let what = format!("`--replace`: the service `{name}` cannot be replaced: {why}");
         Problem::new(ProblemKind::Unsupported, what)
