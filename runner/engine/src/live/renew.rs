@@ -147,6 +147,21 @@ fn body(shown: &Value, variables: &BTreeMap<String, String>) -> Value {
 
 /// Lets the new container have the volumes that only the old one knew.
 fn keep_volumes(host: &mut Map<String, Value>, shown: &Value) {
+    let volume_at = |target: &str| {
+        let all = shown["Mounts"].as_array().into_iter().flatten();
+        let mut at = all.filter(|m| m["Destination"].as_str() == Some(target));
+        at.next()?["Name"].as_str().map(str::to_owned)
+    };
+    // A volume without a name got one.
+    let mounts = host.get_mut("Mounts").and_then(Value::as_array_mut);
+    for mount in mounts.into_iter().flatten() {
+        let nameless = mount["Source"].as_str().is_none_or(str::is_empty);
+        let is_volume = mount["Type"].as_str() == Some("volume");
+        let target = mount["Target"].as_str().unwrap_or_default();
+        if let Some(name) = volume_at(target).filter(|_| nameless && is_volume) {
+            mount["Source"] = json!(name);
+        }
+    }
     let binds = host.get("Binds").and_then(Value::as_array).cloned();
     let mut mounts = host
         .get("Mounts")
@@ -180,10 +195,11 @@ mod tests {
             "Config": {"Hostname": "x", "Image": "a:1", "Env": ["A=1", "B=2"], "Cmd": ["c"],
                        "Labels": {"l": "1"}},
             "HostConfig": {"NetworkMode": "container:n", "Dns": [], "Binds": ["v:/v:rw"],
-                           "Memory": 5},
+                           "Memory": 5, "Mounts": [{"Type": "volume", "Target": "/own"}]},
             "Mounts": [
                 {"Type": "volume", "Name": "v", "Destination": "/v"},
                 {"Type": "volume", "Name": "anon", "Destination": "/cache"},
+                {"Type": "volume", "Name": "own", "Destination": "/own"},
                 {"Type": "bind", "Source": "/x", "Destination": "/y"},
             ],
         });
@@ -197,7 +213,10 @@ mod tests {
         assert!(body.get("Hostname").is_none());
         assert_eq!(body["HostConfig"]["NetworkMode"], "container:n");
         assert_eq!(body["HostConfig"]["Memory"], 5);
-        let anonymous = json!([{"Type": "volume", "Source": "anon", "Target": "/cache"}]);
+        let anonymous = json!([
+            {"Type": "volume", "Source": "own", "Target": "/own"},
+            {"Type": "volume", "Source": "anon", "Target": "/cache"},
+        ]);
         assert_eq!(body["HostConfig"]["Mounts"], anonymous);
         assert_eq!(body["Labels"]["l"], "1");
     }

@@ -48,12 +48,16 @@ fn services_see_the_file_change_while_they_run() {
             .to_owned()
     };
     let containers = || mirror.run(&["--format", "json", "ps"]).out;
+    let project = mirror.text("mirror.yaml");
+    let project = project.lines().next().unwrap();
+    let project = project.trim_start_matches("project: ").to_owned();
     let ids = |all: &str| -> Vec<String> {
         let all: Value = serde_json::from_str(all).unwrap();
-        let all = all.as_array().unwrap().iter();
-        all.filter(|c| c["service"] == "app")
-            .map(|c| c["container"].to_string())
-            .collect()
+        let ours = |c: &&Value| {
+            c["service"] == "app" && c["project"].as_str().unwrap().starts_with(&project)
+        };
+        let all = all.as_array().unwrap().iter().filter(ours);
+        all.map(|c| c["container"].to_string()).collect()
     };
     let before = ids(&containers());
     let listed = |flag: &str| {
@@ -130,7 +134,7 @@ fn a_service_with_flags_in_variables_is_made_again() {
     let at = at.split_whitespace().next().unwrap().parse().unwrap();
     assert_eq!(body(&get(at, "/")), "false once\n");
     // Beside `up`, which goes on.
-    let flag = |args: &[&str]| mirror.project.run(args);
+    let flag = |args: &[&str]| mirror.run(args);
     flag(&["flag", "set", "FEATURE_NEW=true"])
         .is(0, &["app-1: made again, with another value of FEATURE_NEW"]);
     // Its volume came along, and its network.

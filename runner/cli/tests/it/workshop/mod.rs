@@ -40,7 +40,9 @@ impl Mirror {
 
     /// Runs the program to its end.
     pub fn run(&self, args: &[&str]) -> Said {
-        self.project.start(args, &[]).end(Duration::from_secs(180))
+        let host = std::env::var("DOCKER_HOST").ok();
+        let env = host.as_deref().map(|host| ("DOCKER_HOST", host));
+        self.project.run_with(args, env.as_slice())
     }
 
     /// A file of the project.

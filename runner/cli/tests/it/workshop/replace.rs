@@ -32,6 +32,9 @@ fn a_local_process_is_a_service() {
     let agent = || mirror.run_ps();
     up.until(|| agent().contains("app-1") && agent().contains("(health: starting)"));
     assert!(!agent().contains("gateway-1  Up"), "{}", agent());
+    let line = format!("are refused: nothing listens on {at}");
+    let told = || mirror.run(&["logs", "app"]).out.matches(&line).count();
+    up.until(|| told() == 1);
     let first = Local::start(at, "first");
     up.end(Duration::from_secs(120)).is(
         0,
@@ -57,8 +60,6 @@ fn a_local_process_is_a_service() {
     );
     let refused = mirror.run(&["exec", "-T", "gateway", "curl", "-sS", "http://app:8080/"]);
     assert_eq!(refused.code, 7, "{}{}", refused.out, refused.err);
-    let line = format!("are refused: nothing listens on {at}");
-    let told = || mirror.run(&["logs", "app"]).out.matches(&line).count();
     // Once before the process was there, and once now.
     until("it is said", Duration::from_secs(20), || told() == 2);
     // Another one takes its place, and a large answer comes whole.
@@ -78,15 +79,19 @@ fn a_local_process_is_a_service() {
     });
 }
 
+/// The gateway has no health check: it may need a moment.
 #[track_caller]
 fn gives(at: std::net::SocketAddr, path: &str, wanted: &str) {
-    let answer = get(at, path);
-    assert!(answer.ends_with(wanted), "{answer}");
+    let mut answer = String::new();
+    until(wanted, Duration::from_secs(30), || {
+        answer = get(at, path);
+        answer.ends_with(wanted)
+    });
 }
 
 impl Mirror {
     fn run_ps(&self) -> String {
-        let out = self.project.run(&["ps"]).out;
+        let out = self.run(&["ps"]).out;
         let name = self.text("mirror.yaml");
         let name = name
             .lines()
