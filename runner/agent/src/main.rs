@@ -11,6 +11,8 @@ mod netlink;
 mod output;
 mod probe;
 mod relay;
+mod reverse;
+mod rewrite;
 mod sandbox;
 mod store;
 mod stub;
@@ -19,7 +21,7 @@ mod tunnel;
 use output::Failure;
 use prodmirror_agent::wire::Event;
 
-const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|front|gateway|store|hold|limits|probe|resolve|mail|version> [--config PATH]";
+const USAGE: &str = "prodmirror-agent <sandbox|stub|relay|keeper|tunnel|reverse|rewrite|reread|front|gateway|store|hold|limits|probe|resolve|mail|version> [--config PATH]";
 
 /// Exit code for bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -65,10 +67,13 @@ async fn dispatch(mode: &str, rest: Vec<String>) -> Result<u8, Failure> {
         "relay" => relay::run(config::read(&rest)?).await,
         "keeper" => keeper::run(config::read(&rest)?).await,
         "tunnel" => tunnel::run().await,
+        "reverse" => reverse::run(&rest).await,
         "front" => front::run(&rest).await,
         "gateway" => gateway::run(&rest).await,
         "store" => store::run(config::read(&rest)?).await,
         "pack" => store::pack(&rest),
+        "rewrite" => rewrite::run(&rest),
+        "reread" => rewrite::read(&rest),
         "unpack" => store::unpack(&rest),
         "hold" => hold::run().await,
         "limits" => limits::run(),

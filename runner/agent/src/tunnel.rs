@@ -47,7 +47,7 @@ fn eprint_line(text: &str) {
 }
 
 /// Pipes are read by the runtime itself; anything else by a thread.
-fn stdin() -> io::Result<Reader> {
+pub fn stdin() -> io::Result<Reader> {
     let fd = owned(io::stdin().as_fd())?;
     Ok(match pipe::Receiver::from_owned_fd(fd) {
         Ok(pipe) => Box::new(pipe),
@@ -55,7 +55,8 @@ fn stdin() -> io::Result<Reader> {
     })
 }
 
-fn stdout() -> io::Result<Writer> {
+/// As [`stdin`], for what is written.
+pub fn stdout() -> io::Result<Writer> {
     let fd = owned(io::stdout().as_fd())?;
     Ok(match pipe::Sender::from_owned_fd(fd) {
         Ok(pipe) => Box::new(pipe),

@@ -196,3 +196,16 @@ async fn many_streams_at_once() {
         timeout(SOON, task).await.unwrap().unwrap();
     }
 }
+
+#[tokio::test]
+async fn whoever_waits_for_the_end_is_told() {
+    let (opener, _incoming, served) = tunnel_with_end().await;
+    let waiting = tokio::spawn({
+        let opener = opener.clone();
+        async move { opener.ended().await }
+    });
+    assert!(!waiting.is_finished());
+    served.abort();
+    timeout(SOON, waiting).await.unwrap().unwrap();
+    assert!(opener.over().is_some());
+}

@@ -14,6 +14,7 @@ mod look;
 mod record;
 mod snapshot;
 mod up;
+mod workshop;
 
 pub use bisect::BisectArgs;
 pub use bundle::{BundleArgs, BundleWhen, ReproArgs, TrustArgs};
@@ -23,6 +24,7 @@ pub use look::{AuditArgs, DiffArgs, FailOn};
 pub use record::RecordArgs;
 pub use snapshot::{CreateArgs, SnapshotArgs, SnapshotVerb};
 pub use up::{DebugArgs, DoorArgs, ForwardArgs, UpArgs};
+pub use workshop::{CarryArgs, EnvArgs, EnvForm, FlagArgs, FlagVerb, ReplaceArgs};
 
 /// Run scenarios against a mirror of production.
 ///
@@ -137,6 +139,10 @@ pub enum Verb {
     Exec(ExecArgs),
     /// Copy files between here and a service (SERVICE:PATH)
     Cp(CpArgs),
+    /// Give production's environment of a service to a process of this machine
+    Env(EnvArgs),
+    /// List or change the feature flags of a mirror of `up`, while it stands
+    Flag(FlagArgs),
     /// Restart services
     Restart(ServicesArg),
     /// Remove what a run that died left behind
@@ -172,6 +178,9 @@ pub enum Verb {
     /// Forwards the ports of a mirror until it is gone (started by `up -d` itself)
     #[command(hide = true)]
     Forward(ForwardArgs),
+    /// Carries connections between a mirror and processes here (started by `up` and `env`)
+    #[command(hide = true)]
+    Carry(CarryArgs),
 }
 
 /// What paths of `explain` look like.

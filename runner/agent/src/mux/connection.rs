@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::WINDOW;
 use super::frame::{Frame, FrameReader, Kind};
@@ -22,6 +22,8 @@ pub(super) struct Link {
     /// Unbounded, but what streams may put in is bounded by their credit.
     out: mpsc::UnboundedSender<Frame>,
     streams: Mutex<Streams>,
+    /// Whether it is over, for those that wait for that.
+    ended: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +40,7 @@ impl Link {
             Arc::new(Self {
                 out,
                 streams: Mutex::default(),
+                ended: watch::channel(false).0,
             }),
             frames,
         )
@@ -84,6 +87,7 @@ impl Link {
             streams.live.drain().map(|(_, cell)| cell).collect()
         };
         cells.iter().for_each(|cell| cell.reset(why));
+        self.ended.send_replace(true);
     }
 }
 
@@ -111,6 +115,12 @@ impl Opener {
     /// Why the tunnel is over; `None` while it works.
     pub fn over(&self) -> Option<String> {
         self.link.streams().over.clone()
+    }
+
+    /// Waits until the tunnel is over.
+    pub async fn ended(&self) {
+        // The sender is in the link, so waiting cannot fail.
+        let _ = self.link.ended.subscribe().wait_for(|ended| *ended).await;
     }
 }
 

@@ -66,6 +66,18 @@ pub enum SnapshotVerb {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Remember the data of the mirror that is up: of all volumes that start from snapshots
+    Save {
+        /// A name for it; what had it is replaced
+        name: String,
+    },
+    /// Put back the data of the mirror that is up, as it was when it was saved
+    Restore {
+        /// The name [default: the only one]
+        name: Option<String>,
+    },
+    /// List what was saved of the mirror that is up
+    Saved,
     /// Remove snapshots
     Rm {
         /// Also when stacks have clones of it (which keep their data)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::TrustArgs;
+use super::{ReplaceArgs, TrustArgs};
 
 /// `up`
 #[derive(Debug, Args)]
@@ -28,6 +28,9 @@ pub struct UpArgs {
     /// Debuggers
     #[command(flatten)]
     pub debug: DebugArgs,
+    /// Processes of this machine in the place of services
+    #[command(flatten)]
+    pub replace: ReplaceArgs,
     /// Start the stack of a bundle instead: a file that `run` left, or an http(s) address of one
     #[arg(long, value_name = "BUNDLE", conflicts_with = "locked")]
     pub at: Option<String>,

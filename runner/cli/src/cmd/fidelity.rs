@@ -56,6 +56,12 @@ impl Book {
     ) -> Result<(Arc<Self>, std::io::Result<()>), Problems> {
         let stack = opened.stack().ok_or_else(Problems::default)?;
         let mut mirror = stack.with_values(&opened.project, &opened.values(stack)?)?;
+        // What a local process took the place of has a record of its own.
+        let played = |name: &str| {
+            let mut own = plan.containers.iter().filter(|c| c.service == name);
+            own.any(|c| !c.replaced.is_empty())
+        };
+        mirror.services.retain(|name, _| !played(name));
         let plan = match flagged.plans.get(&flagged.observed_key()) {
             Some(plan) => plan,
             None => plan,

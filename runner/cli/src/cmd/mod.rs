@@ -49,6 +49,7 @@ mod schema;
 mod snapshot;
 mod standing;
 mod up;
+mod workshop;
 
 pub use engine::host_arch;
 
@@ -170,6 +171,9 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Verb::Restart(args) => with_runtime(standing::restart(&session, &args)),
         Verb::Gc(args) => with_runtime(standing::gc(&session, &args)),
         Verb::Reaper(args) => with_runtime(lease::reaper(&args)),
+        Verb::Env(args) => with_runtime(workshop::env::run(&session, &args)),
+        Verb::Flag(args) => with_runtime(workshop::flag::run(&session, &args)),
+        Verb::Carry(args) => with_runtime(workshop::carrier::run(&session, &args)),
         Verb::Forward(args) => with_runtime(forward::run(&session, &args)),
     }
     .into()

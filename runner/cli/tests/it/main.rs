@@ -8,6 +8,7 @@ mod bad_input;
 mod bisect;
 mod bundles;
 mod diff;
+mod doors;
 mod engine;
 mod flags;
 mod forms;

@@ -180,6 +180,16 @@ impl Running<'_> {
     }
 }
 
+impl Drop for Running<'_> {
+    /// A test that fails leaves no process behind.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
 /// Everything on the engine that belongs to a run.
 pub fn left(run: &str) -> Vec<Found> {
     let runtime = tokio::runtime::Builder::new_current_thread()

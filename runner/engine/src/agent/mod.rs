@@ -11,7 +11,8 @@ use prodmirror_model::diag::{Problem, ProblemKind};
 
 pub use ca::RunCa;
 pub use image::archive;
-pub use trust::trust;
+pub use prodmirror_agent::wire::PROGRAM_PATH;
+pub use trust::{CA_PATH, trust};
 
 /// Repository of the agent's image. It is loaded, never pulled.
 const REPOSITORY: &str = "prodmirror/agent";

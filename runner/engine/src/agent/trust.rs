@@ -18,7 +18,7 @@ use prodmirror_model::stack::StubSpec;
 use super::RunCa;
 
 /// Where services find the authority's certificate.
-const CA_PATH: &str = "/run/prodmirror/ca.pem";
+pub const CA_PATH: &str = "/run/prodmirror/ca.pem";
 
 /// Variables by which OpenSSL, Python's requests, Node.js, curl and the AWS tools find it.
 const VARIABLES: [&str; 5] = [
@@ -44,12 +44,16 @@ pub fn trust(
         return Ok(None);
     }
     for (service, spec) in &speaking {
+        // Processes beside the tool reach it by an address of the loopback network.
+        let mut names = vec![spec.host.clone()];
+        let loopbacks = plan.loopbacks_of(service);
+        names.extend(loopbacks.iter().map(ToString::to_string));
         for c in plan
             .containers
             .iter_mut()
             .filter(|c| c.service == **service)
         {
-            certify(c, spec, ca)?;
+            certify(c, spec, &names, ca)?;
         }
     }
     for c in plan.containers.iter_mut().filter(|c| !c.is_agent()) {
@@ -70,7 +74,12 @@ pub fn trust(
 }
 
 /// Puts certificates into a stub's configuration file.
-fn certify(container: &mut ContainerPlan, spec: &StubSpec, ca: &RunCa) -> Result<(), Problem> {
+fn certify(
+    container: &mut ContainerPlan,
+    spec: &StubSpec,
+    names: &[String],
+    ca: &RunCa,
+) -> Result<(), Problem> {
     let unfit = |why: String| {
         let what = format!(
             "the configuration of the stub for {} is not usable: {why}",
@@ -89,7 +98,7 @@ fn certify(container: &mut ContainerPlan, spec: &StubSpec, ca: &RunCa) -> Result
             .iter_mut()
             .filter(|l| spec.tls.contains(&l.port))
         {
-            listen.tls = Some(ca.issue(std::slice::from_ref(&spec.host))?);
+            listen.tls = Some(ca.issue(names)?);
         }
         let text = serde_json::to_string(&config).map_err(|e| unfit(e.to_string()))?;
         file.content = FileContent::Secret(Secret::new(text));

@@ -188,6 +188,12 @@ impl Engine {
         }
     }
 
+    /// Removes a container that has ended, and none of its volumes.
+    pub async fn remove_but_volumes(&self, id: &str) -> Result<(), EngineError> {
+        let options = query::RemoveContainerOptionsBuilder::default().build();
+        Ok(self.client().remove_container(id, Some(options)).await?)
+    }
+
     /// Asks what a container is at present.
     pub async fn inspect_container(&self, id: &str) -> Result<ContainerState, EngineError> {
         let none = None::<query::InspectContainerOptions>;

@@ -59,6 +59,8 @@ pub struct ImageConfig {
     pub entrypoint: Vec<String>,
     /// Its command.
     pub command: Vec<String>,
+    /// The words of its health check, the first of which says what they are.
+    pub check: Vec<String>,
 }
 
 /// An image to be built from a Dockerfile.
@@ -201,6 +203,7 @@ impl Engine {
             health: test.first().is_some_and(|t| t != "NONE"),
             entrypoint: config.entrypoint.unwrap_or_default(),
             command: config.cmd.unwrap_or_default(),
+            check: test,
         })
     }
 

@@ -33,6 +33,13 @@ pub const RESTARTS: &str = "dev.prodmirror.restarts";
 /// Commands to run in the container before it is stopped, as JSON.
 pub const PRE_STOP: &str = "dev.prodmirror.pre-stop";
 
+/// The ports of a replaced service and the processes of this host that take their connections,
+/// as JSON.
+pub const REPLACED: &str = "dev.prodmirror.replaced";
+
+/// Of a service's container that was made in the place of another one while the stack stood.
+pub const RENEWED: &str = "dev.prodmirror.renewed";
+
 /// What an object is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

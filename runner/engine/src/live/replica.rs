@@ -205,12 +205,17 @@ fn labels(ctx: &Context, plan: &ContainerPlan) -> BTreeMap<String, String> {
         label::DEPENDENTS,
         label::RESTARTS,
         label::PRE_STOP,
+        label::REPLACED,
     ] {
         labels.insert(name.to_owned(), String::new());
     }
     if !plan.ports.is_empty() {
         let ports = serde_json::to_string(&plan.ports).unwrap_or_default();
         labels.insert(label::PORTS.to_owned(), ports);
+    }
+    if !plan.replaced.is_empty() {
+        let ports = serde_json::to_string(&plan.replaced).unwrap_or_default();
+        labels.insert(label::REPLACED.to_owned(), ports);
     }
     if let Some(grace) = plan.stop_grace {
         labels.insert(
@@ -376,7 +381,8 @@ async fn run(ctx: &Arc<Context>, plan: &ContainerPlan, id: &str) -> Result<(), L
     Ok(())
 }
 
-fn follow_log(ctx: &Arc<Context>, key: &ReplicaKey, id: &str) {
+/// Follows what a replica's container prints.
+pub fn follow_log(ctx: &Arc<Context>, key: &ReplicaKey, id: &str) {
     let (shared, key, id) = (ctx.clone(), key.clone(), id.to_owned());
     ctx.beside(async move {
         let ctx = shared;

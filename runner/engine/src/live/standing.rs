@@ -54,6 +54,8 @@ pub struct Member {
     pub status: String,
     /// Ports that the spec publishes.
     pub ports: Vec<PortPlan>,
+    /// Whether a process beside the tool took its place.
+    pub is_replaced: bool,
 }
 
 /// Finds the stacks of a project (of all projects, if none is named), in a stable order.
@@ -189,6 +191,7 @@ impl Standing {
                 state: c.state.clone(),
                 status: c.status.clone(),
                 ports: ports_of(c),
+                is_replaced: !c.label(label::REPLACED).is_empty(),
             })
             .collect();
         members.sort_by(|a, b| (&a.service, a.replica).cmp(&(&b.service, b.replica)));
@@ -307,6 +310,47 @@ impl Standing {
         Ok(!found
             .map_err(|e| e.problem("look for the stack"))?
             .is_empty())
+    }
+
+    /// Labels of something that is made for it, and goes with it.
+    pub(super) fn labels(&self, role: label::Role) -> BTreeMap<String, String> {
+        let first = self.containers.first();
+        let mut labels = first.map(|c| c.labels.clone()).unwrap_or_default();
+        let common = [
+            label::PROJECT,
+            label::RUN,
+            label::STACK,
+            label::OWNER,
+            label::LEASE,
+        ];
+        labels.retain(|name, _| common.contains(&name.as_str()));
+        labels.insert(label::ROLE.to_owned(), role.text().to_owned());
+        labels
+    }
+
+    /// The beginning of the names of its volumes.
+    pub(super) fn prefix(&self) -> String {
+        let mut tags = label::Tags::new(
+            &self.project,
+            &self.run,
+            &self.stack,
+            self.hold,
+            &Owner::this_process(),
+        );
+        // A stack with plain names has them for its containers, too.
+        let plain = tags.clone().plain();
+        let before = |tags: &label::Tags| {
+            let name = tags.name("k");
+            name.strip_suffix('k').unwrap_or(&name).to_owned()
+        };
+        let begins = |tags: &label::Tags| {
+            let prefix = before(tags);
+            self.containers.iter().any(|c| c.name.starts_with(&prefix))
+        };
+        if !begins(&tags) && begins(&plain) {
+            tags = plain;
+        }
+        before(&tags)
     }
 
     pub(super) fn filters(&self) -> Vec<String> {

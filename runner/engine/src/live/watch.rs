@@ -10,6 +10,7 @@ use super::board::{Phase, ReplicaKey};
 use super::context::{Context, Current, key_of};
 use super::error::{Failed, LiveError};
 use super::label;
+use super::replica::follow_log;
 use crate::docker::EngineEvent;
 
 /// After so many restarts by the engine during the start a service counts as failed: its
@@ -64,6 +65,10 @@ async fn react(ctx: &Arc<Context>, event: &EngineEvent) {
         "service" | "stub" if ctx.board.get(&key).id == event.id => {
             service_event(ctx, &key, event).await;
         }
+        // Another process made the service again.
+        "service" if event.action == "start" && !text(label::RENEWED).is_empty() => {
+            adopt(ctx, &key, &event.id).await;
+        }
         "sandbox" if event.action == "die" && !ctx.stop.is_cancelled() => {
             let code = text("exitCode");
             let what = Failed::Sandbox(format!("its sandbox ended with exit code {code}"));
@@ -71,6 +76,20 @@ async fn react(ctx: &Arc<Context>, event: &EngineEvent) {
         }
         _ => {}
     }
+}
+
+/// Takes a container for a service's own, in the place of the one that was there.
+async fn adopt(ctx: &Arc<Context>, key: &ReplicaKey, id: &str) {
+    // The event may be an old one.
+    let state = ctx.engine.inspect_container(id).await;
+    if !state.is_ok_and(|s| s.running) {
+        return;
+    }
+    ctx.set(key, |s| {
+        s.id = id.to_owned();
+        s.phase = Phase::Running;
+    });
+    follow_log(ctx, key, id);
 }
 
 async fn service_event(ctx: &Arc<Context>, key: &ReplicaKey, event: &EngineEvent) {

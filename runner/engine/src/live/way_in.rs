@@ -28,29 +28,10 @@ impl Standing {
             .filter(|u| networks.iter().any(|n| n.name == u.network))
             .filter_map(|u| u.gateway)
             .collect();
-        let mut labels = self
-            .containers
-            .first()
-            .map(|c| c.labels.clone())
-            .unwrap_or_default();
-        labels.retain(|name, _| {
-            [
-                label::PROJECT,
-                label::RUN,
-                label::STACK,
-                label::OWNER,
-                label::LEASE,
-            ]
-            .contains(&name.as_str())
-        });
-        labels.insert(
-            label::ROLE.to_owned(),
-            label::Role::Gateway.text().to_owned(),
-        );
         let way_in = WayIn {
             networks: networks.into_iter().map(|n| n.id).collect(),
             gateways,
-            labels,
+            labels: self.labels(label::Role::Gateway),
             name: format!("{}-{}-gateway", self.project, self.stack),
         };
         Ok(Reach::new(self.engine.clone(), self.names().await, way_in))

@@ -1,6 +1,7 @@
 //! How the runner gets to a service: by its address where this host can route to it, through
 //! a tunnel into the stack where it cannot. Callers see neither.
 
+mod carry;
 mod forward;
 mod gateway;
 mod inside;
@@ -18,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use carry::{carry, carry_run, is_listening};
 pub use forward::{Forward, Forwards, Way, Why, Wish};
 pub use gateway::WayIn;
 pub use inside::Inside;

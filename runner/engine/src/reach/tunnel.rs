@@ -10,7 +10,7 @@ use prodmirror_agent::mux::{self, MuxStream, Opener};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::StreamReader;
 
-use crate::docker::{Attached, Output, OutputFrom};
+use crate::docker::{Attached, LogStream, Output, OutputFrom};
 
 /// The near end of a tunnel whose far end is an agent in mode `tunnel`. Cloning shares it;
 /// with its last clone and its last connection the agent ends, too.
@@ -25,6 +25,20 @@ impl fmt::Debug for TunnelClient {
             .field("over", &self.opener.over())
             .finish()
     }
+}
+
+/// What a program in a container writes to its stdout, as one stream of bytes.
+pub(super) fn stdout_of(output: LogStream) -> impl AsyncRead + Unpin + Send + 'static {
+    let stdout = Box::pin(output.filter_map(async |piece| match piece {
+        Ok(Output {
+            from: OutputFrom::Stderr,
+            ..
+        }) => None,
+        Ok(Output { bytes, .. }) => Some(Ok(bytes)),
+        Err(error) => Some(Err(io::Error::other(error.to_string()))),
+    }));
+    let stdout: Pin<Box<dyn Stream<Item = io::Result<bytes::Bytes>> + Send>> = stdout;
+    StreamReader::new(stdout)
 }
 
 impl TunnelClient {
@@ -47,16 +61,7 @@ impl TunnelClient {
     /// # Errors
     /// As [`TunnelClient::start`].
     pub async fn over(attached: Attached) -> io::Result<Self> {
-        let stdout = Box::pin(attached.output.filter_map(async |piece| match piece {
-            Ok(Output {
-                from: OutputFrom::Stderr,
-                ..
-            }) => None,
-            Ok(Output { bytes, .. }) => Some(Ok(bytes)),
-            Err(error) => Some(Err(io::Error::other(error.to_string()))),
-        }));
-        let stdout: Pin<Box<dyn Stream<Item = io::Result<bytes::Bytes>> + Send>> = stdout;
-        Self::start(StreamReader::new(stdout), attached.input).await
+        Self::start(stdout_of(attached.output), attached.input).await
     }
 
     /// Connects to a port as the agent sees it: names are those of its networks.

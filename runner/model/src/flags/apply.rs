@@ -172,14 +172,14 @@ fn reaches_nobody(set: &FlagSet, choice: &Choice) -> Problem {
 }
 
 /// The value as a variable has it.
-fn text_of(choice: &Choice) -> String {
+pub(super) fn text_of(choice: &Choice) -> String {
     match (&choice.variant.text, &choice.variant.value) {
         (Some(text), _) | (None, Json::String(text)) => text.clone(),
         (None, other) => other.to_string(),
     }
 }
 
-fn pretty(document: &Json) -> String {
+pub(super) fn pretty(document: &Json) -> String {
     let mut text = serde_json::to_string_pretty(document).unwrap_or_else(|_| document.to_string());
     text.push('\n');
     text

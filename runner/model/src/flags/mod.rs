@@ -9,6 +9,7 @@ mod env;
 mod file;
 mod flagd;
 mod launchdarkly;
+mod live;
 mod pairwise;
 mod reach;
 mod unleash;
@@ -26,6 +27,7 @@ use serde_json::Value as Json;
 pub use apply::{OverrideKey, apply, apply_to_mirror, key_of, records};
 pub use choice::{Choice, Choices, title};
 pub use file::read_file;
+pub use live::{Place, Placed, places};
 pub use pairwise::pairwise;
 
 use crate::diag::Problem;

@@ -11,10 +11,12 @@ mod directories;
 mod draft;
 mod dropped;
 pub mod facts;
+mod loopback;
 mod network;
 mod options;
 mod order;
 mod readback;
+pub mod replace;
 mod rules;
 mod split;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use serde::Serialize;
 
 pub use agree::{AgreeRequest, Agreement, Difference, agree};
 pub use build::plan;
+pub use loopback::{BLOCKS, loopback};
 pub use options::{HostFacts, PlanOptions};
 pub use order::{Order, order};
 pub use readback::{Observation, Observed, read_back, read_back_stack};
@@ -127,6 +130,9 @@ pub struct ContainerPlan {
     pub care: Care,
     /// What its end means for the pod or task that it is a part of, where it is said.
     pub end: Option<End>,
+    /// The ports whose connections a process beside the tool takes, when one took its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<replace::Carried>,
 }
 
 /// What an orchestrator does for a container that the engine does not.

@@ -19,6 +19,7 @@ use prodmirror_model::redact::Redactor;
 use prodmirror_model::snapshot::bytes;
 
 use super::Session;
+use super::workshop::data::{self, Playing};
 use crate::args::{Format, SnapshotArgs, SnapshotVerb};
 use crate::exit::Exit;
 use crate::signals;
@@ -29,6 +30,15 @@ pub async fn run(session: &Session, args: &SnapshotArgs) -> Exit {
         Ok(engine) => engine,
         Err(exit) => return exit,
     };
+    let of_mirror = match &args.verb {
+        SnapshotVerb::Save { name } => Some(Playing::Save(name)),
+        SnapshotVerb::Restore { name } => Some(Playing::Restore(name.as_deref())),
+        SnapshotVerb::Saved => Some(Playing::List),
+        _ => None,
+    };
+    if let Some(playing) = of_mirror {
+        return data::run(session, &playing).await;
+    }
     let work = Work::new(session, engine);
     let stop = signals::stop();
     let doing = async {
@@ -43,6 +53,10 @@ pub async fn run(session: &Session, args: &SnapshotArgs) -> Exit {
             SnapshotVerb::Push { name, reference } => work.push(name, reference).await,
             SnapshotVerb::Pull { reference, name } => work.pull(reference, name.as_deref()).await,
             SnapshotVerb::Rm { names, force } => work.rm(names, *force).await,
+            // Done above: what is remembered of a mirror is in no catalogue.
+            SnapshotVerb::Save { .. } | SnapshotVerb::Restore { .. } | SnapshotVerb::Saved => {
+                Ok(())
+            }
         }
     };
     let done = tokio::select! {

@@ -24,6 +24,7 @@ use super::doors::{self, Asked};
 use super::engine::host_arch;
 use super::fidelity::Book;
 use super::flagged::Flagged;
+use super::workshop::replace::Replaced;
 use crate::args::UpArgs;
 use crate::exit::Exit;
 use crate::open::Opened;
@@ -88,6 +89,7 @@ struct Prepared {
     bus: Arc<Bus>,
     stop: Stop,
     at: Option<At>,
+    replaced: Replaced,
 }
 
 async fn prepare(
@@ -121,6 +123,7 @@ async fn prepare(
         Exit::Invalid
     };
     is_down(session, &engine, &plan.project).await?;
+    let replaced = Replaced::put(session, &engine, &mut plan, &args.replace.replace).await?;
     changes.check(&plan).map_err(|p| refused(p, &opened))?;
     let hosts = hosts_file(&opened, at.as_ref());
     early(args, &plan, &hosts)
@@ -149,7 +152,9 @@ async fn prepare(
     if !key.is_empty() {
         flagged.plans.insert(key, Arc::new(plan.clone()));
     }
-    let (book, _) = Book::open(&opened, &plan, None, &flagged).map_err(|p| refused(p, &opened))?;
+    let report = replaced.report(&opened.project.root);
+    let (book, _) =
+        Book::open(&opened, &plan, report, &flagged).map_err(|p| refused(p, &opened))?;
     Ok(Prepared {
         opened,
         engine,
@@ -160,6 +165,7 @@ async fn prepare(
         bus,
         stop,
         at,
+        replaced,
     })
 }
 

@@ -34,6 +34,7 @@ pub async fn go(session: &Session, args: &UpArgs, prepared: Prepared) -> Result<
         bus,
         stop,
         at,
+        replaced,
     } = prepared;
     let project = plan.project.clone();
     let run = format!(
@@ -43,6 +44,8 @@ pub async fn go(session: &Session, args: &UpArgs, prepared: Prepared) -> Result<
     );
     let sink: Arc<dyn Sink> = bus.clone();
     let observer = book.observer(sink.clone());
+    let carrier = replaced.carry(session, &opened, &engine, &run).await;
+    let carrier = carrier.map_err(|p| session.fail(p))?;
     let mut lease = session.lease(&project, &run, None);
     if args.detach {
         // It ends as soon as the mirror is up: for so long the process on this host is enough.
@@ -136,6 +139,9 @@ pub async fn go(session: &Session, args: &UpArgs, prepared: Prepared) -> Result<
             true => doors::Listed::default(),
             false => forward::start(session, (&run, &project), &asked).await,
         };
+        if let Some(carrier) = carrier {
+            carrier.stay().await;
+        }
         finish(&bus).await;
         session.note(&format!("{project} is up; `prodmirror down` removes it\n"));
         session.note(&doors::tell(&listed));

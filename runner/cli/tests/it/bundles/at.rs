@@ -5,11 +5,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{entries, write};
+use crate::doors::{address, beside, ports, run_of};
 use crate::engine::IMAGE;
 use crate::forms::forms;
 use crate::project::{Project, Said};
 use crate::rig::{has_engine, left, sleeper};
-use crate::workshop::{address, beside, ports, run_of};
 
 /// A directory from which a stack may be up; it is removed with this.
 struct Here(Project);

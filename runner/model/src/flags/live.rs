@@ -1,0 +1,196 @@
+//! Flags of a mirror that stands: where its services have them, and what they are there.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+use super::{Choice, FlagSet, Origin, Variant, read_file};
+use crate::diag::{Problem, ProblemKind, Problems, nearest};
+use crate::plan::{ContainerPlan, FileContent, FilePlan, Plan};
+use crate::source::SourceFile;
+
+/// How a container has flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The file at this path.
+    File(String),
+    /// A variable that has the file's content.
+    Content(String),
+    /// A variable that is a flag.
+    Variable(String),
+}
+
+/// A container that has flags somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its service.
+    pub service: String,
+    /// Its replica.
+    pub replica: u32,
+    /// Where.
+    pub place: Place,
+}
+
+/// All places of a plan at which services read the flags.
+pub fn places(plan: &Plan, set: &FlagSet) -> Vec<Placed> {
+    let containers = plan.containers.iter().filter(|c| set.is_for(&c.service));
+    containers
+        .flat_map(|c| {
+            let all = of_container(c, set).into_iter();
+            all.map(|place| Placed {
+                service: c.service.clone(),
+                replica: c.replica,
+                place,
+            })
+        })
+        .collect()
+}
+
+fn of_container(container: &ContainerPlan, set: &FlagSet) -> Vec<Place> {
+    let env = container.body["Env"].as_array().into_iter().flatten();
+    let env = env.filter_map(|v| v.as_str()?.split_once('='));
+    match &set.origin {
+        Origin::Variables => env
+            .filter(|(name, _)| set.flags.contains_key(*name))
+            .map(|(name, _)| Place::Variable(name.to_owned()))
+            .collect(),
+        Origin::File { path, .. } => {
+            let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let mut all = Vec::new();
+            in_files(&container.files, Path::new(""), set, &path, &mut all);
+            let said = env.filter(|(_, value)| set.is_said_by(value));
+            all.extend(said.map(|(name, _)| Place::Content(name.to_owned())));
+            all
+        }
+    }
+}
+
+fn in_files(files: &[FilePlan], above: &Path, set: &FlagSet, path: &Path, all: &mut Vec<Place>) {
+    for file in files {
+        // Files of a directory are named below it; an absolute path stands for itself.
+        let target: PathBuf = above.join(&file.target);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        match &file.content {
+            FileContent::HostPath(source) => {
+                let real = source.canonicalize().unwrap_or_else(|_| source.clone());
+                if real == path {
+                    all.push(Place::File(text(&target)));
+                } else if let Ok(below) = path.strip_prefix(&real) {
+                    all.push(Place::File(text(&target.join(below))));
+                }
+            }
+            FileContent::Text(said) if set.is_said_by(said) => {
+                all.push(Place::File(text(&target)));
+            }
+            FileContent::Secret(said) if set.is_said_by(said.expose()) => {
+                all.push(Place::File(text(&target)));
+            }
+            FileContent::Directory(inside) => in_files(inside, &target, set, path, all),
+            _ => {}
+        }
+    }
+}
+
+impl FlagSet {
+    /// What is served where a place has this content, as far as production serves another
+    /// value.
+    ///
+    /// # Errors
+    /// It is no file of flags.
+    pub fn differing_in(&self, text: &str) -> Result<Vec<Choice>, Problems> {
+        let Origin::File { environment, .. } = &self.origin else {
+            return Ok(Vec::new());
+        };
+        let name = match text.trim_start().starts_with('{') {
+            true => "flags.json",
+            false => "flags.yaml",
+        };
+        let source = SourceFile::new(name, text);
+        let there = read_file(
+            &source,
+            Path::new(""),
+            Some(self.format),
+            environment.clone(),
+        )?;
+        let differing = self.flags.values().filter_map(|flag| {
+            let now = there.flags.get(&flag.name)?.served()?;
+            self.choice(&flag.name, now)
+        });
+        Ok(differing.collect())
+    }
+
+    /// What a variable that is a flag is there, where production's is another.
+    pub fn differing_variable(&self, name: &str, value: &str) -> Option<Choice> {
+        let flag = self.flags.get(name)?;
+        let served = flag.served()?;
+        if served.text.as_deref() == Some(value) {
+            return None;
+        }
+        let now = flag.variant(&Json::String(value.to_owned())).ok()?;
+        self.choice(name, &now)
+    }
+
+    /// A value that differs from production's.
+    fn choice(&self, name: &str, now: &Variant) -> Option<Choice> {
+        let served = self.flags.get(name)?.served();
+        let differs = served.is_none_or(|s| s.value != now.value);
+        differs.then(|| Choice {
+            flag: name.to_owned(),
+            variant: now.clone(),
+            differs,
+        })
+    }
+
+    /// What somebody asks for, as a choice; none when it is what production serves.
+    ///
+    /// # Errors
+    /// There is no such flag, nobody reads it, or it has no such value.
+    pub fn asked(&self, name: &str, value: &Json) -> Result<Option<Choice>, Problem> {
+        let flag = self.named(name)?;
+        if flag.services.is_empty() {
+            let what = format!("no service of production is given the flag `{name}`");
+            return Err(Problem::new(ProblemKind::Unsupported, what));
+        }
+        let variant = flag.variant(value);
+        let variant = variant.map_err(|why| Problem::new(ProblemKind::InvalidValue, why))?;
+        Ok(self.choice(name, &variant))
+    }
+
+    /// A flag of production.
+    ///
+    /// # Errors
+    /// There is none of the name.
+    pub fn named(&self, name: &str) -> Result<&super::Flag, Problem> {
+        self.flags.get(name).ok_or_else(|| {
+            let what = format!("production has no flag `{name}` in {}", self.held_by());
+            let problem = Problem::new(ProblemKind::UnknownReference, what);
+            match nearest(name, self.flags.keys().map(String::as_str)) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem.help("`prodmirror flag ls` lists them"),
+            }
+        })
+    }
+
+    /// What a place holds when these values are served: as a file, and as one line.
+    pub fn content(&self, choices: &[Choice]) -> Option<(String, String)> {
+        let Origin::File { file, .. } = &self.origin else {
+            return None;
+        };
+        if choices.is_empty() {
+            // Production's own, as it is written.
+            return Some((file.text.to_string(), file.text.to_string()));
+        }
+        let all: Vec<&Choice> = choices.iter().collect();
+        let document = self.rendered(&all)?;
+        Some((super::apply::pretty(&document), document.to_string()))
+    }
+
+    /// The value of a variable that is a flag: as it is chosen, else production's.
+    pub fn value_of(&self, name: &str, choices: &[Choice]) -> Option<String> {
+        let chosen = choices.iter().find(|c| c.flag == name);
+        match chosen {
+            Some(choice) => Some(super::apply::text_of(choice)),
+            None => self.flags.get(name)?.served()?.text.clone(),
+        }
+    }
+}
