@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use prodmirror_model::diag::Problem;
 use prodmirror_model::plan::PortPlan;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::{Connection, Reach};
@@ -144,7 +144,7 @@ impl Forwards {
             address,
             why: wish.why,
         });
-        self.tasks.spawn(serve(listener, way));
+        self.tasks.spawn(serve(listener, way, wish.why));
         Ok(address)
     }
 
@@ -175,7 +175,7 @@ async fn listen(wish: &Wish) -> std::io::Result<TcpListener> {
     }
 }
 
-async fn serve(listener: TcpListener, way: Way) {
+async fn serve(listener: TcpListener, way: Way, why: Why) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
@@ -188,12 +188,26 @@ async fn serve(listener: TcpListener, way: Way) {
                 let far = way();
                 open.spawn(async move {
                     let _ = near.set_nodelay(true);
-                    if let Ok(mut far) = far.await {
+                    let far = tokio::select! {
+                        far = far => far,
+                        // A debugger may take its first client for its only one: it is not
+                        // called for somebody who has gone.
+                        () = gone(&near), if why == Why::Debugger => return,
+                    };
+                    if let Ok(mut far) = far {
                         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                     }
                 });
             }
             Some(_) = open.join_next() => {}
         }
+    }
+}
+
+/// Waits until the other side has gone without having said anything.
+async fn gone(stream: &TcpStream) {
+    match stream.peek(&mut [0]).await {
+        Ok(0) | Err(_) => {}
+        Ok(_) => std::future::pending().await,
     }
 }

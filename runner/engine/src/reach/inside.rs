@@ -88,15 +88,20 @@ impl Inside {
             stdin: true,
             ..ExecSpec::default()
         };
-        let io = self.engine.exec(&spec).await;
-        let io = io.map_err(|e| e.problem(&doing))?;
-        let attached = Attached {
-            output: io.output,
-            input: io.input,
+        let failed =
+            |why: &str| Problem::new(ProblemKind::Start, format!("could not {doing}: {why}"));
+        let opening = async {
+            let io = self.engine.exec(&spec).await;
+            let io = io.map_err(|e| e.problem(&doing))?;
+            let attached = Attached {
+                output: io.output,
+                input: io.input,
+            };
+            let tunnel = TunnelClient::over(attached).await;
+            tunnel.map_err(|e| failed(&e.to_string()))
         };
-        let tunnel = TunnelClient::over(attached)
-            .await
-            .map_err(|e| Problem::new(ProblemKind::Start, format!("could not {doing}: {e}")))?;
+        let opened = tokio::time::timeout(CONNECT_WITHIN, opening).await;
+        let tunnel = opened.unwrap_or_else(|_| Err(failed("no answer in time")))?;
         *kept = Some(tunnel.clone());
         Ok(tunnel)
     }

@@ -22,7 +22,7 @@ pub use ask::{ask, ports_by_service};
 pub use debugger::{Mirror, open as open_debuggers};
 pub use hosts::{Hosts, Line};
 pub use list::{forget, read, write};
-pub use tell::{rows, tell};
+pub use tell::{line, rows, tell};
 
 /// What is to be opened.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -103,6 +103,15 @@ pub struct Listed {
     pub hosts: Option<Hosts>,
     /// What is not open, with the reason.
     pub skipped: Vec<String>,
+}
+
+impl Listed {
+    /// The same but for debuggers' ports, of which was told before.
+    pub fn without_debuggers(&self) -> Self {
+        let mut listed = self.clone();
+        listed.forwards.retain(|f| f.why != Why::Debugger);
+        listed
+    }
 }
 
 impl Doors {

@@ -9,13 +9,7 @@ use super::{Hosts, Listed};
 pub fn tell(listed: &Listed) -> String {
     let mut text = String::new();
     for f in &listed.forwards {
-        text.push_str(&format!(
-            "{}:{} is at {}{}\n",
-            f.service,
-            f.target,
-            f.address,
-            note(f)
-        ));
+        text.push_str(&line(f));
     }
     if let Some(hosts) = &listed.hosts {
         text.push_str(&of_hosts(hosts, listed));
@@ -35,6 +29,12 @@ pub fn tell(listed: &Listed) -> String {
     text
 }
 
+/// Says where one port is.
+pub fn line(f: &Forward) -> String {
+    let note = note(f);
+    format!("{}:{} is at {}{note}\n", f.service, f.target, f.address)
+}
+
 fn of_hosts(hosts: &Hosts, listed: &Listed) -> String {
     if listed.lines.is_empty() {
         return "no name of production has an address here: no service names a port, or none could be opened\n".to_owned();
@@ -51,8 +51,9 @@ fn of_hosts(hosts: &Hosts, listed: &Listed) -> String {
 
 fn note(f: &Forward) -> &'static str {
     match f.why {
-        _ if f.is_other_port() => " (the declared port is in use here)",
+        Why::Debugger if f.is_other_port() => " (for a debugger; its own port is in use here)",
         Why::Debugger => " (for a debugger)",
+        _ if f.is_other_port() => " (the declared port is in use here)",
         Why::Declared | Why::Asked | Why::Name => "",
     }
 }

@@ -89,6 +89,9 @@ pub async fn go(session: &Session, args: &UpArgs, prepared: Prepared) -> Result<
             run: run.clone(),
         };
         doors::open_debuggers(&mirror, &asked.debuggers, &mut forwards).await;
+        for forward in forwards.list() {
+            session.note(&doors::line(forward));
+        }
     }
     let began = Instant::now();
     let started = up(&engine, Arc::new(plan), options, sink).await;
@@ -151,7 +154,7 @@ pub async fn go(session: &Session, args: &UpArgs, prepared: Prepared) -> Result<
         return Ok(Exit::Ok);
     }
     let doors = doors::Doors::open(&asked, stack.reach(), forwards).await;
-    session.note(&doors::tell(&doors.listed));
+    session.note(&doors::tell(&doors.listed.without_debuggers()));
     if let Err(e) = doors::write(&run, &doors.listed) {
         session.note(&format!("warning: `prodmirror ports` will not know: {e}\n"));
     }

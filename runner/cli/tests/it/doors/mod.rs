@@ -124,7 +124,7 @@ fn listed(run: &str) -> PathBuf {
 fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        assert!(begun.elapsed() < LONG, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -85,7 +85,7 @@ fn what_is_wrong_is_said_before_anything_starts() {
         ),
         (
             &["--publish", "db:0", "web:x"],
-            &["`db:0`: `0` is no port", "`web:x`: `x` is no port"],
+            &["db:0`: `0` is no port", "web:x`: `x` is no port"],
         ),
         (
             &["--publish", "worker"],
