@@ -2,6 +2,7 @@
 
 mod fetch;
 mod images;
+mod place;
 mod values;
 mod verdict;
 
@@ -23,6 +24,7 @@ use super::run as running;
 use crate::args::{GivenStack, PauseOn, ReproArgs};
 use crate::bundle::archive::Reading;
 use crate::bundle::from_root;
+use crate::bundle::sign::PublicKey;
 use crate::exit::Exit;
 use crate::report::look::count;
 use crate::runs::Runs;
@@ -72,10 +74,15 @@ impl From<Exit> for Stopped {
 }
 
 async fn go(session: &Session, args: &ReproArgs) -> Result<Exit, Stopped> {
+    let trusted = trusted(session, args)?;
     let fetched = fetch::fetch(session, &args.bundle).await?;
-    let bundle = Reading::open(fetched.path(), &args.bundle)?;
+    let bundle = Reading::open(fetched.path(), &fetch::shown(&args.bundle))?;
+    if let Some((keys, file)) = &trusted {
+        bundle.verify(keys, file)?;
+    }
     let m = &bundle.manifest;
     session.note(&about(&bundle));
+    session.note(&signed(&bundle, trusted.is_some()));
     let engine = session.engine().await?;
     fits(session, m, &engine)?;
     if m.run.allow_shell && !args.allow_shell {
@@ -83,11 +90,11 @@ async fn go(session: &Session, args: &ReproArgs) -> Result<Exit, Stopped> {
             "note: it was run with --allow-shell; give it here, too, if you trust the bundle\n",
         );
     }
-    let dir = Unpacked::make(session, &bundle)?;
+    let dir = Unpacked::make(session, &bundle, args.dry_run)?;
     let done = play(session, args, m, &engine, &dir).await;
     if done.is_err() || args.dry_run {
         // Nothing was done in it.
-        let _ = std::fs::remove_dir_all(&dir.path);
+        let _ = dir.place.remove();
     }
     done
 }
@@ -169,6 +176,31 @@ fn about(bundle: &Reading) -> String {
     text
 }
 
+/// The keys by which a bundle must be signed, and what messages call their file.
+fn trusted(
+    session: &Session,
+    args: &ReproArgs,
+) -> Result<Option<(Vec<PublicKey>, String)>, Problem> {
+    let Some(path) = &args.verify else {
+        return Ok(None);
+    };
+    let shown = path.display().to_string();
+    let keys = PublicKey::read_all(&session.context.cwd.join(path), &shown)?;
+    Ok(Some((keys, shown)))
+}
+
+/// By whom a bundle is signed, for people.
+fn signed(bundle: &Reading, trusted: bool) -> String {
+    let Some(key) = &bundle.signed_by else {
+        return String::new();
+    };
+    let known = match trusted {
+        true => "",
+        false => ", whoever has that: --verify tells",
+    };
+    format!("  signed with the key {}{known}\n", key.fingerprint())
+}
+
 /// Whether this machine can run it.
 fn fits(session: &Session, m: &Manifest, engine: &Engine) -> Result<(), Problem> {
     let here = engine.facts();
@@ -202,6 +234,8 @@ fn fits(session: &Session, m: &Manifest, engine: &Engine) -> Result<(), Problem>
 /// A bundle on this disk.
 struct Unpacked {
     path: PathBuf,
+    /// Keeps others out of it.
+    place: place::Place,
     /// The directory of its project.
     root: PathBuf,
     /// What messages call it.
@@ -210,22 +244,23 @@ struct Unpacked {
 
 impl Unpacked {
     /// Unpacks it below `.prodmirror/repro/`, in the place of what an earlier one left there.
-    fn make(session: &Session, bundle: &Reading) -> Result<Self, Problem> {
+    fn make(session: &Session, bundle: &Reading, dry_run: bool) -> Result<Self, Problem> {
         let digest = bundle.digest.as_str();
         let short = digest.rsplit(':').next().unwrap_or(digest);
         let below = session.context.cwd.join(".prodmirror").join("repro");
-        let path = below.join(short.get(..12).unwrap_or(short));
         let cannot = |e: std::io::Error| {
             let text = format!("cannot unpack {}: {}", bundle.name, io_reason(&e));
             Problem::new(ProblemKind::MissingFile, text)
         };
-        match std::fs::remove_dir_all(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(cannot(e)),
-            _ => {}
-        }
+        let short = short.get(..12).unwrap_or(short);
+        // To look at one is no reason to remove what an earlier run of it left.
+        let name = format!("{short}{}", if dry_run { "-dry-run" } else { "" });
+        let place = place::Place::take(&below, &name);
+        let place = place.map_err(cannot)?;
+        let path = place.path.clone();
         std::fs::create_dir_all(&path).map_err(cannot)?;
         if let Err(p) = bundle.unpack(&path) {
-            let _ = std::fs::remove_dir_all(&path);
+            let _ = place.remove();
             return Err(p);
         }
         let root = path.join(PROJECT).join(&bundle.manifest.root);
@@ -236,7 +271,12 @@ impl Unpacked {
         }
         let shown = path.strip_prefix(&session.context.cwd).unwrap_or(&path);
         let shown = shown.display().to_string();
-        Ok(Self { path, root, shown })
+        Ok(Self {
+            path,
+            place,
+            root,
+            shown,
+        })
     }
 
     /// Writes the project file anew. That of the bundle could allow what a stack of somebody
@@ -373,15 +413,16 @@ async fn data(
 
 /// What is run.
 fn arguments(m: &Manifest, args: &ReproArgs) -> crate::args::RunArgs {
-    let mut given = vec![
-        from_root(&m.root, &m.case.file),
+    let files = std::iter::once(&m.case.file).chain(&m.also);
+    let mut given: Vec<String> = files.map(|f| from_root(&m.root, f)).collect();
+    given.extend([
         "--seed".to_owned(),
         m.run.seed.to_string(),
         "--repeat".to_owned(),
         args.repeat.to_string(),
         "--bundle".to_owned(),
         "never".to_owned(),
-    ];
+    ]);
     for (name, value) in &m.run.vars {
         given.push(format!("--var={name}={value}"));
     }
@@ -391,13 +432,16 @@ fn arguments(m: &Manifest, args: &ReproArgs) -> crate::args::RunArgs {
     let mut arguments = running::arguments(&given);
     arguments.allow_shell = args.allow_shell;
     arguments.offline = args.offline;
-    arguments.again = Some(format!("prodmirror repro {}", args.bundle));
-    arguments.only = Some(vec![plain_name(&m.case.name)]);
+    arguments.again = Some(format!("prodmirror repro {}", fetch::shown(&args.bundle)));
+    let case = plain_name(&m.case.name);
+    let before = m.before.iter().cloned();
+    arguments.only = Some(before.chain([case.clone()]).collect());
     if args.hold {
         arguments.inner.pause_on = Some(PauseOn::Fail);
     }
     if args.until {
-        arguments.inner.at = m.failure.step.as_ref().map(|s| s.position.clone());
+        let step = m.failure.step.as_ref();
+        arguments.inner.at = step.map(|s| (case, s.position.clone()));
     }
     arguments
 }

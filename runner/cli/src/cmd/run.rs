@@ -33,12 +33,12 @@ use super::pause::{self, Pause};
 use super::planned::{authority, plan_with};
 use super::play::{self, Play};
 use crate::args::{BundleWhen, Keep, RunArgs};
-use crate::bundle::Bundler;
+use crate::bundle::{self, Bundler, sign::Signer};
 use crate::exit::Exit;
 use crate::open::{Opened, Scenarios};
 use crate::report::{ReportProblems, Reports, Wanted, github::Github, terminal};
 use crate::runs::{RunDir, Runs};
-use crate::select::Filter;
+use crate::select::{Filter, with_needs};
 use crate::signals;
 
 /// How long reports may take to be written once everything is over.
@@ -68,6 +68,8 @@ struct Ready {
     reports: Vec<Wanted>,
     vars: BTreeMap<String, serde_json::Value>,
     seed: u64,
+    /// Who signs its bundles.
+    signer: Option<Arc<Signer>>,
 }
 
 /// `run` with these arguments, as the command line would give them.
@@ -86,6 +88,7 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let vars = parse_all(session, &args.vars, variable)?
         .into_iter()
         .collect();
+    let signer = bundles::signer(session, args).map_err(|p| session.fail(p))?;
     pause::refuse(session, args).map_err(|p| session.fail(p))?;
     if args.inner.watch && args.jobs != 1 {
         let what =
@@ -97,7 +100,9 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let filter = filter(session, args, &opened)?;
     let mut programs = filter.apply(scenarios.programs);
     if let Some(only) = &args.only {
-        programs.retain(|p| only.contains(&p.case().name));
+        let cases = programs.iter().map(Program::case);
+        let cases = cases.filter(|c| only.contains(&c.name)).collect();
+        programs = with_needs(programs, cases);
     }
     if programs.is_empty() {
         return Err(session.fail(nothing_selected(args, scenarios.files.len())));
@@ -140,6 +145,7 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
         reports,
         vars,
         seed,
+        signer,
     }))
 }
 
@@ -378,6 +384,13 @@ impl Ready {
         dir: &RunDir,
         (bundler, programs): (&Bundler, &[Arc<Program>]),
     ) {
+        let (summary, failed) = match bundle::failed(dir, programs) {
+            Ok(found) => found,
+            Err(p) => return session.note(&format!("warning: no bundle was written: {p}\n")),
+        };
+        if failed.is_empty() {
+            return;
+        }
         let scratch = match tempfile::tempdir_in(&dir.path) {
             Ok(scratch) => scratch,
             Err(e) => {
@@ -388,8 +401,14 @@ impl Ready {
                 return;
             }
         };
-        let facts = self.bundle_facts(session, args, dir, scratch.path()).await;
-        for written in bundler.write(dir, &self.opened, programs, &facts) {
+        let facts = self
+            .bundle_facts(session, args, (dir, &failed), scratch.path())
+            .await;
+        if let Some(signer) = &self.signer {
+            let key = signer.public().fingerprint();
+            session.note(&format!("bundles are signed with the key {key}\n"));
+        }
+        for written in bundler.write(dir, &self.opened, (&summary, &failed), &facts) {
             match written {
                 Ok(path) => {
                     let shown = path.strip_prefix(&session.context.cwd).unwrap_or(&path);

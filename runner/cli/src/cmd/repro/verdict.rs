@@ -18,9 +18,11 @@ pub fn tell(
     (unpacked, run): (&str, &Path),
 ) -> Result<Exit, Problem> {
     let summary = replay::read(&run.join("events.jsonl"))?.summary;
-    let all: Vec<Likeness> = summary
-        .cases
-        .iter()
+    // Others are played for the sake of this one.
+    let name = super::plain_name(&m.case.name);
+    let cases = summary.cases.iter();
+    let all: Vec<Likeness> = cases
+        .filter(|case| super::plain_name(&case.id.name) == name)
         .map(|case| m.failure.like(&Signature::of(case)))
         .collect();
     let count = |is: fn(&Likeness) -> bool| all.iter().filter(|l| is(l)).count();

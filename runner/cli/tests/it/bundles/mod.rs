@@ -1,9 +1,15 @@
 //! A failing run leaves a bundle, and `repro` runs it again in a directory that has nothing.
 
 mod again;
+mod at_once;
+mod company;
 mod data;
+mod fetched;
 mod images;
+mod kinds;
 mod left;
+mod searched;
+mod signed;
 mod untrusted;
 
 use std::collections::BTreeMap;
