@@ -316,7 +316,7 @@ pub struct RunArgs {
     /// Again at every save, and step by step
     #[command(flatten)]
     pub inner: InnerArgs,
-    /// Only these cases, by name: what `repro` and `bisect` run
+    /// Only these cases, by name, and what they need: what `repro` and `bisect` run
     #[arg(skip)]
     pub only: Option<Vec<String>>,
     /// The command that does all of it again, where that is not `run`

@@ -32,6 +32,8 @@ pub struct Opened {
     pub compiled: Compiled,
     /// Values of declared secrets, by their name in `mirror.yaml`, as far as they are known.
     pub secrets: BTreeMap<String, Secret>,
+    /// The key of the project's masks, as far as it is known.
+    pub mask_key: Option<Secret>,
     /// Takes secrets out of everything that is printed.
     pub redactor: Redactor,
     /// All that is wrong or doubtful, of specs, secrets and the lock.
@@ -144,11 +146,18 @@ impl Opened {
                 ),
             }
         }
+        // Only `snapshot create` needs it.
+        let mask_key = project.mask_key.as_ref();
+        let mask_key = mask_key.and_then(|s| value_of(&s.value, context).ok());
+        if let Some(key) = &mask_key {
+            redactor.add("mask_key", key);
+        }
         let needed = needed(&project, &compiled, &given);
         let opened = Self {
             project,
             compiled,
             secrets,
+            mask_key,
             redactor,
             problems,
             images: needed,

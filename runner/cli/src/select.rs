@@ -204,7 +204,7 @@ fn covers(program: &Program, line: u32) -> bool {
 }
 
 /// The programs of these cases, with all that they need, in order.
-fn with_needs(programs: Vec<Program>, cases: Vec<CaseId>) -> Vec<Program> {
+pub fn with_needs(programs: Vec<Program>, cases: Vec<CaseId>) -> Vec<Program> {
     let mut wanted: BTreeSet<CaseId> = BTreeSet::new();
     let mut open = cases;
     while let Some(case) = open.pop() {

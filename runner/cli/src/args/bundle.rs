@@ -1,5 +1,7 @@
 //! Options of `run` on bundles, and `repro`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 /// What failures are run again from.
@@ -14,6 +16,10 @@ pub struct BundleArgs {
     /// Put the snapshots that volumes start from into bundles, too: only masked ones
     #[arg(long)]
     pub with_data: bool,
+    /// Sign bundles with a private Ed25519 key, as `openssl genpkey -algorithm ed25519` writes it
+    /// [env: PRODMIRROR_SIGN_KEY]
+    #[arg(long, value_name = "KEY.pem")]
+    pub sign: Option<PathBuf>,
 }
 
 /// When bundles are written.
@@ -74,4 +80,7 @@ pub struct ReproArgs {
     /// Do not look anything up in a registry
     #[arg(long)]
     pub offline: bool,
+    /// Refuse a bundle that none of the public keys in a file signed
+    #[arg(long, value_name = "PUBLIC.pem")]
+    pub verify: Option<PathBuf>,
 }

@@ -20,9 +20,9 @@ pub struct InnerArgs {
     /// Stop after a step that does not pass, before anything is removed, and ask
     #[arg(long, value_enum, value_name = "WHEN")]
     pub pause_on: Option<PauseOn>,
-    /// Stop before the step at this position and ask: what `repro --until` does
+    /// Stop before the step at this position of this case and ask: what `repro --until` does
     #[arg(skip)]
-    pub at: Option<String>,
+    pub at: Option<(String, String)>,
 }
 
 /// When a run stops and asks.

@@ -1,5 +1,6 @@
 //! The archive: gzip over tar, with the manifest in front.
 
+mod metered;
 #[cfg(test)]
 mod tests;
 
@@ -8,16 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::{GzBuilder, bufread};
-use prodmirror_model::bundle::{FileFacts, MANIFEST, Manifest};
+use prodmirror_model::bundle::{FileFacts, MANIFEST, Manifest, SIGNATURE};
 use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::lock::Digest;
 use prodmirror_model::source::io_reason;
 use sha2::{Digest as _, Sha256};
+
+use self::metered::Metered;
+use super::sign::{self, PublicKey, Signer};
 
 /// The largest manifest that is read, in bytes.
 const LARGEST_MANIFEST: u64 = 16 << 20;
@@ -77,8 +80,9 @@ impl Write for HashWriter<'_> {
     }
 }
 
-/// Writes a bundle: the manifest, then the entries in the order of their names. Equal contents
-/// give equal bytes. What is there before stays until the new one is whole.
+/// Writes a bundle: the manifest, its signature if somebody signs it, then the entries in the
+/// order of their names. Equal contents give equal bytes. What is there before stays until the
+/// new one is whole.
 ///
 /// # Errors
 /// A file cannot be read or written.
@@ -86,6 +90,7 @@ pub fn pack(
     to: &Path,
     manifest: &mut Manifest,
     entries: &BTreeMap<String, Content>,
+    signer: Option<&Signer>,
 ) -> io::Result<()> {
     for (name, content) in entries {
         manifest.files.insert(name.clone(), content.facts()?);
@@ -102,6 +107,11 @@ pub fn pack(
         tar.mode(tar::HeaderMode::Deterministic);
         let text = manifest.text();
         append(&mut tar, MANIFEST, text.len() as u64, text.as_bytes())?;
+        if let Some(signer) = signer {
+            let signature = signer.sign(text.as_bytes());
+            let size = signature.len() as u64;
+            append(&mut tar, SIGNATURE, size, signature.as_slice())?;
+        }
         for (name, content) in entries {
             let size = manifest.files.get(name).map_or(0, |f| f.size);
             append(&mut tar, name, size, content.open()?)?;
@@ -140,13 +150,15 @@ pub struct Reading {
     pub manifest: Manifest,
     /// Digest of the manifest, which is that of the bundle: it has those of all entries.
     pub digest: Digest,
+    /// The key that signed it: the signature holds, whoever's it is.
+    pub signed_by: Option<PublicKey>,
 }
 
 impl Reading {
-    /// Opens a bundle and reads its manifest; nothing is written.
+    /// Opens a bundle and reads its manifest and its signature; nothing is written.
     ///
     /// # Errors
-    /// It is none, it is damaged, of a newer version, or hostile.
+    /// It is none, it is damaged, of a newer version, or hostile, or its signature does not hold.
     pub fn open(path: &Path, name: &str) -> Result<Self, Problem> {
         let unreadable = |e: &io::Error| {
             let text = format!("cannot read {name}: {}", io_reason(e));
@@ -162,7 +174,7 @@ impl Reading {
             | io::ErrorKind::UnexpectedEof => damaged(name, "it is no gzip archive"),
             _ => unreadable(&e),
         })?;
-        let (metered, left) = Metered::of(unpacked);
+        let (metered, left) = Metered::of(unpacked, MOST_AROUND);
         let mut tar = tar::Archive::new(metered);
         let mut entries = tar.entries().map_err(|e| damaged(name, &e.to_string()))?;
         let mut first = match entries.next() {
@@ -184,6 +196,12 @@ impl Reading {
         let read = first.read_to_end(&mut bytes);
         read.map_err(|e| damaged(name, &e.to_string()))?;
         let manifest = Manifest::read(&bytes, name)?;
+        let signed_by = match signature(entries.next(), &left) {
+            Ok(Some(entry)) => Some(sign::signed_by(&bytes, &entry)),
+            Ok(None) => None,
+            Err(e) => return Err(damaged(name, &e.to_string())),
+        };
+        let signed_by = signed_by.transpose().map_err(|why| damaged(name, &why))?;
         if manifest.files.len() > MOST_FILES {
             return Err(damaged(
                 name,
@@ -207,7 +225,27 @@ impl Reading {
             name: name.to_owned(),
             manifest,
             digest: Digest::of(&bytes),
+            signed_by,
         })
+    }
+
+    /// Refuses a bundle that none of these keys signed.
+    ///
+    /// # Errors
+    /// Who signed it, if anybody did. `file` is what messages call the file of the keys.
+    pub fn verify(&self, keys: &[PublicKey], file: &str) -> Result<(), Problem> {
+        let text = match &self.signed_by {
+            Some(key) if keys.contains(key) => return Ok(()),
+            Some(key) => {
+                let (name, print) = (&self.name, key.fingerprint());
+                format!("{name} is signed by another key ({print}) than {file} holds")
+            }
+            None => format!("{} is not signed", self.name),
+        };
+        Err(Problem::new(ProblemKind::Forbidden, text).help(
+            "nothing was started; get one that `prodmirror run --sign KEY.pem` left, or leave \
+             --verify out if you trust this one",
+        ))
     }
 
     /// Unpacks every entry below a directory, which must be empty, and checks that each is what
@@ -218,7 +256,7 @@ impl Reading {
     pub fn unpack(&self, to: &Path) -> Result<(), Problem> {
         let name = &self.name;
         let file = unpacking(&self.path).map_err(|e| damaged(name, &e.to_string()))?;
-        let (metered, left) = Metered::of(file);
+        let (metered, left) = Metered::of(file, MOST_AROUND);
         let mut tar = tar::Archive::new(metered);
         let mut seen = BTreeSet::new();
         let mut entries = tar.entries().map_err(|e| damaged(name, &e.to_string()))?;
@@ -230,6 +268,15 @@ impl Reading {
             };
             if entry_name == MANIFEST && seen.is_empty() {
                 left.set(LARGEST_MANIFEST + MOST_AROUND);
+                let skipped = io::copy(&mut entry, &mut io::sink());
+                skipped.map_err(|e| damaged(name, &e.to_string()))?;
+                left.set(MOST_AROUND);
+                seen.insert(entry_name);
+                continue;
+            }
+            // It was read with the manifest, and stands nowhere else.
+            if entry_name == SIGNATURE && seen.len() == 1 && self.signed_by.is_some() {
+                left.set(sign::LARGEST + MOST_AROUND);
                 let skipped = io::copy(&mut entry, &mut io::sink());
                 skipped.map_err(|e| damaged(name, &e.to_string()))?;
                 left.set(MOST_AROUND);
@@ -281,36 +328,26 @@ impl Reading {
     }
 }
 
-/// Lets only so many bytes through: a few of an archive may unpack to any number, also where
-/// they are no entry's.
-struct Metered<R> {
-    inner: R,
-    left: Rc<Cell<u64>>,
-}
-
-impl<R> Metered<R> {
-    /// With what says how many more may come.
-    fn of(inner: R) -> (Self, Rc<Cell<u64>>) {
-        let left = Rc::new(Cell::new(MOST_AROUND));
-        let metered = Self {
-            inner,
-            left: left.clone(),
-        };
-        (metered, left)
+/// The bytes of the entry behind the manifest, when that is a signature.
+fn signature<R: Read>(
+    second: Option<io::Result<tar::Entry<'_, R>>>,
+    left: &Cell<u64>,
+) -> io::Result<Option<Vec<u8>>> {
+    let Some(entry) = second else {
+        return Ok(None);
+    };
+    let mut entry = entry?;
+    if entry.path_bytes().as_ref() != SIGNATURE.as_bytes() {
+        return Ok(None);
     }
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
-        if left == 0 && !into.is_empty() {
-            return Err(io::Error::other("more comes out of it than it says"));
-        }
-        let most = usize::try_from(left).map_or(into.len(), |l| l.min(into.len()));
-        let read = self.inner.read(&mut into[..most])?;
-        self.left.set(left - read as u64);
-        Ok(read)
+    if entry.size() > sign::LARGEST {
+        let text = format!("its {SIGNATURE} is larger than any can be");
+        return Err(io::Error::other(text));
     }
+    left.set(entry.size() + MOST_AROUND);
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Reads what follows the last entry: nothing but zeros, and the checksum of all.

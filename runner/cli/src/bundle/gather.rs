@@ -15,6 +15,8 @@ use serde_json::{Value as Json, json};
 
 /// Files that one name may stand for at most: a directory of protos, of bodies.
 const MOST_BELOW: usize = 5_000;
+/// The largest file that is looked at for names of others, in bytes.
+const LARGEST_STEPS: u64 = 1 << 20;
 /// The directory of snapshots beside a scenario file.
 const SNAPSHOTS: &str = "__snapshots__";
 
@@ -25,30 +27,53 @@ pub struct Gathered {
     pub files: BTreeMap<String, PathBuf>,
     /// Where the project's directory is below `project/`; empty = there.
     pub root: String,
+    /// Files of scenarios that the one needs, below `project/`, beside its own.
+    pub scenarios: Vec<String>,
     /// The directory of this machine that `project/` is a copy of.
     base: PathBuf,
     given: usize,
 }
 
 impl Gathered {
-    /// The files of a scenario: its own, its fragments, and whatever they name.
-    pub fn of(root: &Path, program: &Program) -> Self {
-        let sources = &program.scenario.sources;
+    /// The files of a scenario: its own, its fragments, and whatever they name. Of `files`, those
+    /// of the whole run, the ones that have what it needs. Its file is read as a whole elsewhere:
+    /// what the other scenarios in it name comes along.
+    pub fn of(root: &Path, program: &Program, files: &[Arc<SourceFile>]) -> Self {
+        let mut open: Vec<Arc<SourceFile>> = program.scenario.sources.clone();
+        let own = program.scenario.file.path.as_deref().map(normal);
+        let mut needed: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut read: BTreeSet<PathBuf> = BTreeSet::new();
         let mut named: BTreeSet<PathBuf> = BTreeSet::new();
-        for source in sources {
-            let Some(path) = &source.path else { continue };
-            named.insert(normal(path));
-            if let Ok(documents) = parse_all(source) {
-                documents.iter().for_each(|d| texts(d, source, &mut named));
+        while let Some(source) = open.pop() {
+            let Some(path) = source.path.as_deref().map(normal) else {
+                continue;
+            };
+            if !read.insert(path.clone()) {
+                continue;
             }
+            named.insert(path);
+            let documents = parse_all(&source).unwrap_or_default();
+            let mut here = BTreeSet::new();
+            documents.iter().for_each(|d| texts(d, &source, &mut here));
+            open.extend(here.iter().filter(|p| may_name(p)).filter_map(|p| {
+                let name = p.display().to_string();
+                SourceFile::read(p, name).ok()
+            }));
+            for file in needs(&documents, files) {
+                needed.extend(file.path.as_deref().map(normal));
+                open.push(file);
+            }
+            named.append(&mut here);
             below(&source.beside(SNAPSHOTS), &mut named);
         }
+        needed.retain(|path| Some(path) != own.as_ref());
         let dirs = named.iter().filter_map(|p| p.parent());
         let base = dirs.fold(normal(root), |base, dir| common(&base, dir));
         let relative = |path: &Path| slashed(path.strip_prefix(&base).unwrap_or(path));
         Self {
             files: named.iter().map(|p| (relative(p), p.clone())).collect(),
             root: relative(&normal(root)),
+            scenarios: needed.iter().map(|p| relative(p)).collect(),
             base,
             given: 0,
         }
@@ -130,6 +155,37 @@ pub fn from_root(root: &str, place: &str) -> String {
         Some(inside) => inside.to_owned(),
         None => format!("{}{place}", "../".repeat(root.split('/').count())),
     }
+}
+
+/// Whether a file may be one of steps, which name files themselves.
+fn may_name(path: &Path) -> bool {
+    let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+    let small = |m: std::fs::Metadata| m.len() < LARGEST_STEPS;
+    yaml && path.metadata().is_ok_and(small)
+}
+
+/// The files that have the scenarios which documents say they need, and do not have themselves.
+fn needs(documents: &[Node], files: &[Arc<SourceFile>]) -> Vec<Arc<SourceFile>> {
+    let name_of = |d: &Node| d.get("scenario").and_then(Node::as_str).map(str::to_owned);
+    let here: Vec<String> = documents.iter().filter_map(name_of).collect();
+    let lists = documents.iter().filter_map(|d| d.get("needs"));
+    let mut wanted: Vec<&str> = lists
+        .flat_map(|needs| match &needs.value {
+            Value::Seq(items) => items.iter().filter_map(Node::as_str).collect(),
+            _ => needs.as_str().into_iter().collect::<Vec<_>>(),
+        })
+        .collect();
+    wanted.retain(|name| !here.iter().any(|h| h == name));
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let has = |file: &&Arc<SourceFile>| {
+        let documents = parse_all(file).unwrap_or_default();
+        let mut names = documents.iter().filter_map(name_of);
+        // A combination of a matrix is named by what it is one of, and its values.
+        names.any(|n| wanted.iter().any(|w| w.starts_with(n.as_str())))
+    };
+    files.iter().filter(has).cloned().collect()
 }
 
 /// The files that texts of a document name, beside the file that it stands in.

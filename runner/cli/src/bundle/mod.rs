@@ -3,7 +3,8 @@
 pub mod archive;
 mod gather;
 mod secrets;
+pub mod sign;
 mod write;
 
 pub use gather::from_root;
-pub use write::{Bundler, Facts};
+pub use write::{Bundler, Facts, Failed, failed};

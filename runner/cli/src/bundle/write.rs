@@ -1,8 +1,8 @@
 //! Writing the bundles of a run: one for each case that did not pass.
 
+mod evidence;
+
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,8 +10,8 @@ use prodmirror_engine::live::Remains;
 use prodmirror_engine::run::Aftermath;
 use prodmirror_engine::step::Program;
 use prodmirror_model::bundle::{
-    DataFacts, EVIDENCE, FORMAT, HostFacts, IMAGES, ImageFacts, Manifest, PROJECT, RunFacts,
-    SOURCES, SecretFacts, SecretFrom, Signature, VERSION,
+    DataFacts, FORMAT, HostFacts, IMAGES, ImageFacts, Manifest, PROJECT, RunFacts, SecretFacts,
+    SecretFrom, Signature, VERSION,
 };
 use prodmirror_model::check::snapshot::slug;
 use prodmirror_model::compile::Stack;
@@ -19,22 +19,21 @@ use prodmirror_model::diag::{Problem, ProblemKind};
 use prodmirror_model::event::CaseId;
 use prodmirror_model::project::SecretSource;
 use prodmirror_model::redact::Redactor;
+use prodmirror_model::scenario::Isolation;
 use prodmirror_model::secret::Secret;
-use prodmirror_model::source::io_reason;
+use prodmirror_model::source::{SourceFile, io_reason};
 use prodmirror_model::stack::Variable;
-use prodmirror_model::summary::Summary;
+use prodmirror_model::summary::{Case, Summary};
 use prodmirror_model::yaml::parse_one;
 use serde_json::{Value as Json, json};
 
 use super::archive::{Content, pack};
 use super::gather::Gathered;
 use super::secrets::Scan;
+use super::sign::Signer;
 use crate::open::Opened;
 use crate::report::replay;
 use crate::runs::RunDir;
-
-/// Lines of events that are kept, in bytes: a bundle is to be sent around.
-const MOST_EVENTS: u64 = 256 << 20;
 
 /// Keeps what was seen of stacks until the bundles are written.
 #[derive(Default)]
@@ -55,61 +54,117 @@ pub struct Facts {
     pub images: BTreeMap<String, ImageFacts>,
     /// The machine.
     pub host: HostFacts,
-    /// The snapshots of volumes, by volume.
-    pub data: BTreeMap<String, DataFacts>,
+    /// The snapshots that volumes start from unless a scenario names others, by volume.
+    pub volumes: BTreeMap<String, String>,
+    /// What is known of these snapshots, by name.
+    pub snapshots: BTreeMap<String, DataFacts>,
     /// How it was run, but for the time.
     pub run: RunFacts,
     /// The images as an archive, when they are to be in it.
     pub saved: Option<PathBuf>,
     /// Snapshots as files, by their names in the bundle, when they are to be in it.
     pub exported: BTreeMap<String, PathBuf>,
+    /// All files of scenarios that were read for the run.
+    pub files: Vec<Arc<SourceFile>>,
+    /// Who signs them.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// A bundle that was written, or why it was not.
 pub type Written = Result<PathBuf, Problem>;
 
+/// A case that did not pass, and what it is a case of.
+pub struct Failed {
+    case: CaseId,
+    failure: Signature,
+    /// What was played.
+    pub program: Arc<Program>,
+    /// What was played on its stack before it, by name.
+    before: Vec<String>,
+}
+
+/// The cases of a run that did not pass, of which each leaves a bundle.
+///
+/// # Errors
+/// The events cannot be read.
+pub fn failed(dir: &RunDir, programs: &[Arc<Program>]) -> Result<(Summary, Vec<Failed>), Problem> {
+    let summary = replay::read(&dir.path.join("events.jsonl"))?.summary;
+    let mut all = Vec::new();
+    for case in &summary.cases {
+        let failure = Signature::of(case);
+        // What was never begun is no failure that could be had again.
+        if !failure.is_failure() || failure.outcome.is_none() {
+            continue;
+        }
+        // A repetition is the same program.
+        if let Some(program) = programs.iter().find(|p| is_of(&case.id, p)) {
+            all.push(Failed {
+                case: case.id.clone(),
+                failure,
+                program: program.clone(),
+                before: before(&summary, programs, (case, program)),
+            });
+        }
+    }
+    Ok((summary, all))
+}
+
+/// The cases of a file that were played before one on the same stack: it begins with what they
+/// left there.
+fn before(
+    summary: &Summary,
+    programs: &[Arc<Program>],
+    (case, program): (&Case, &Program),
+) -> Vec<String> {
+    if program.scenario.isolation != Isolation::File || case.stack.is_none() {
+        return Vec::new();
+    }
+    let earlier = |c: &&Case| {
+        c.id.file == case.id.file && c.stack == case.stack && c.started_ms < case.started_ms
+    };
+    let mut earlier: Vec<&Case> = summary.cases.iter().filter(earlier).collect();
+    earlier.sort_by_key(|c| c.started_ms);
+    let of = |c: &Case| programs.iter().find(|p| is_of(&c.id, p));
+    let mut names: Vec<String> = Vec::new();
+    for program in earlier.into_iter().filter_map(of) {
+        let name = program.case().name;
+        // A repetition of the case itself comes again with it.
+        if !names.contains(&name) && !is_of(&case.id, program) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 impl Bundler {
-    /// Writes the bundles of all cases that did not pass, into the directory of the run.
+    /// Writes a bundle of each case, into the directory of the run.
     pub fn write(
         &self,
         dir: &RunDir,
         opened: &Opened,
-        programs: &[Arc<Program>],
+        (summary, failed): (&Summary, &[Failed]),
         facts: &Facts,
     ) -> Vec<Written> {
-        let events = dir.path.join("events.jsonl");
-        let summary = match replay::read(&events) {
-            Ok(replay) => replay.summary,
-            Err(p) => return vec![Err(p)],
-        };
         let Some(stack) = &opened.compiled.stack else {
             return Vec::new();
         };
         let mut remains = self.remains.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names: Vec<String> = Vec::new();
         let mut written = Vec::new();
-        for case in &summary.cases {
-            let failure = Signature::of(case);
-            // What was never begun is no failure that could be had again.
-            if !failure.is_failure() || failure.outcome.is_none() {
-                continue;
-            }
-            // A repetition is the same program.
-            let Some(program) = programs.iter().find(|p| is_of(&case.id, p)) else {
-                continue;
-            };
+        for of in failed {
             let one = One {
                 dir,
                 opened,
                 stack,
-                program,
+                program: &of.program,
                 facts,
-                summary: &summary,
-                case: &case.id,
-                failure,
-                remains: remains.remove(&case.id).unwrap_or_default(),
+                summary,
+                case: &of.case,
+                failure: of.failure.clone(),
+                before: of.before.clone(),
+                remains: remains.remove(&of.case).unwrap_or_default(),
             };
-            let name = free_name(&case.id, &mut names);
+            let name = free_name(&of.case, &mut names);
             written.push(one.write(&dir.path.join(name)));
         }
         written
@@ -149,6 +204,7 @@ struct One<'a> {
     summary: &'a Summary,
     case: &'a CaseId,
     failure: Signature,
+    before: Vec<String>,
     remains: Vec<Remains>,
 }
 
@@ -159,7 +215,7 @@ impl One<'_> {
             Problem::new(ProblemKind::MissingFile, text)
         };
         let root = &self.opened.project.root;
-        let mut gathered = Gathered::of(root, self.program);
+        let mut gathered = Gathered::of(root, self.program, &self.facts.files);
         let mut document = parse_one(&self.stack.text.file)?.to_json();
         gathered.stack(&mut document);
         let mut entries: BTreeMap<String, Content> = BTreeMap::new();
@@ -186,8 +242,11 @@ impl One<'_> {
         if let Some(saved) = &self.facts.saved {
             entries.insert(IMAGES.to_owned(), Content::File(saved.clone()));
         }
-        for (name, file) in &self.facts.exported {
-            entries.insert(name.clone(), Content::File(file.clone()));
+        let data = self.data();
+        for name in data.values().filter_map(|d| d.file.as_ref()) {
+            if let Some(file) = self.facts.exported.get(name) {
+                entries.insert(name.clone(), Content::File(file.clone()));
+            }
         }
         // All of it, also what was redacted and what others wrote.
         for (name, content) in &entries {
@@ -199,7 +258,8 @@ impl One<'_> {
             }
         }
         let mut manifest = self.manifest(&gathered);
-        pack(to, &mut manifest, &entries).map_err(|e| cannot(&e))?;
+        let signer = self.facts.signer.as_deref();
+        pack(to, &mut manifest, &entries, signer).map_err(|e| cannot(&e))?;
         Ok(to.to_owned())
     }
 
@@ -216,6 +276,8 @@ impl One<'_> {
                 file: gathered.place(&self.program.scenario.file),
                 name: self.program.case().name,
             },
+            before: self.before.clone(),
+            also: gathered.scenarios.clone(),
             failure: self.failure.clone(),
             run: RunFacts {
                 took_ms: case.map_or(0, |c| c.took_ms),
@@ -223,7 +285,7 @@ impl One<'_> {
                 ..self.facts.run.clone()
             },
             images: self.facts.images.clone(),
-            data: self.facts.data.clone(),
+            data: self.data(),
             secrets: self
                 .only_in_scenarios()
                 .chain(variables.map(|(n, v)| (n.clone(), of_variable(n, v))))
@@ -231,6 +293,17 @@ impl One<'_> {
             host: self.facts.host.clone(),
             files: BTreeMap::new(),
         }
+    }
+
+    /// The snapshots that the volumes of its stack started from.
+    fn data(&self) -> BTreeMap<String, DataFacts> {
+        let mut volumes = self.facts.volumes.clone();
+        for (volume, snapshot) in &self.program.scenario.data {
+            volumes.insert(volume.clone(), snapshot.value.clone());
+        }
+        let known = &self.facts.snapshots;
+        let facts = |(volume, snapshot)| Some((volume, known.get(&snapshot)?.clone()));
+        volumes.into_iter().filter_map(facts).collect()
     }
 
     /// Secrets that the stack does not ask for.
@@ -300,111 +373,15 @@ impl One<'_> {
             _ => None,
         });
         let declared = self.opened.secrets.iter();
+        let masks = self.opened.mask_key.iter();
         texts
             .chain(declared.map(|(n, s)| (n.clone(), s.clone())))
+            .chain(masks.map(|s| ("mask_key".to_owned(), s.clone())))
             .collect()
     }
 
     fn redactor(&self) -> &Redactor {
         &self.opened.redactor
-    }
-
-    /// What was seen: events, logs, containers.
-    fn evidence(&mut self, entries: &mut BTreeMap<String, Content>) -> std::io::Result<()> {
-        let stack = self.summary.cases.iter().find(|c| c.id == *self.case);
-        let stack = stack.and_then(|c| c.stack.clone());
-        let mut events = String::new();
-        let mut logs: BTreeMap<String, String> = BTreeMap::new();
-        let file = File::open(self.dir.path.join("events.jsonl"))?;
-        for line in BufReader::new(file).lines() {
-            let line = line?;
-            let Ok(event) = serde_json::from_str::<Json>(&line) else {
-                continue;
-            };
-            if !self.is_ours(&event, stack.as_deref()) {
-                continue;
-            }
-            if event["event"] == "log" {
-                let name = format!("{}-{}", text(&event["service"]), event["replica"]);
-                let log = logs.entry(name).or_default();
-                let told = format!(
-                    "{:>8} {} {}\n",
-                    event["ms"],
-                    text(&event["stream"]),
-                    text(&event["line"])
-                );
-                log.push_str(&told);
-            }
-            if (events.len() as u64) < MOST_EVENTS {
-                events.push_str(&line);
-                events.push('\n');
-            }
-        }
-        entries.insert(format!("{EVIDENCE}events.jsonl"), self.safe(&events));
-        for (name, log) in logs {
-            entries.insert(
-                format!("{EVIDENCE}logs/{}.log", slug(&name)),
-                self.safe(&log),
-            );
-        }
-        for r in std::mem::take(&mut self.remains) {
-            let name = format!("{EVIDENCE}containers/{}-{}", slug(&r.service), r.replica);
-            let documents = [(r.shown, "inspect"), (r.usage, "usage")];
-            for (document, what) in documents {
-                if let Some(json) = document {
-                    let text = serde_json::to_string_pretty(&json).unwrap_or_default();
-                    entries.insert(format!("{name}.{what}.json"), self.safe(&text));
-                }
-            }
-            if let Some(changes) = r.changes {
-                entries.insert(
-                    format!("{name}.changes.txt"),
-                    self.safe(&changes.join("\n")),
-                );
-            }
-        }
-        for name in ["fidelity.json", "stack.yaml"] {
-            if let Ok(text) = std::fs::read_to_string(self.dir.path.join(name)) {
-                entries.insert(format!("{EVIDENCE}{name}"), self.safe(&text));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether an event is one of this case, of its stack, or of the whole run.
-    fn is_ours(&self, event: &Json, stack: Option<&str>) -> bool {
-        let case = &event["case"];
-        let case = case.is_null()
-            || (case["file"] == self.case.file.as_str() && case["name"] == self.case.name.as_str());
-        let of = event["stack"].as_str();
-        case && (of.is_none() || of == stack)
-    }
-
-    /// Production's files as they are, without secrets, for people.
-    fn sources(&self, entries: &mut BTreeMap<String, Content>) {
-        let project = &self.opened.project;
-        let inputs = self.opened.compiled.production.inputs.iter();
-        let mut paths: Vec<PathBuf> = inputs.map(|i| project.root.join(&i.path)).collect();
-        paths.push(project.path.clone());
-        paths.push(project.root.join(prodmirror_model::lock::FILE_NAME));
-        for path in paths {
-            // What is elsewhere, or was made by other programs, is in the stack.
-            let Ok(inside) = path.strip_prefix(&project.root) else {
-                continue;
-            };
-            let Ok(text) = std::fs::read_to_string(&path) else {
-                continue;
-            };
-            let name = inside.to_string_lossy().replace('\\', "/");
-            entries.insert(format!("{SOURCES}{name}"), self.safe(&text));
-        }
-    }
-
-    /// A text without secrets.
-    fn safe(&self, text: &str) -> Content {
-        let mut text = text.to_owned();
-        self.redactor().redact_shown(&mut text);
-        Content::Bytes(text.into_bytes())
     }
 }
 
@@ -445,8 +422,4 @@ fn pretty(document: &Json) -> Content {
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');
     Content::Bytes(text.into_bytes())
-}
-
-fn text(value: &Json) -> &str {
-    value.as_str().unwrap_or_default()
 }

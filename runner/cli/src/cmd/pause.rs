@@ -42,7 +42,7 @@ pub struct Pause {
     /// After a step that did not pass.
     on_fail: AtomicBool,
     /// Before the step at this position.
-    at: Option<String>,
+    at: Option<(String, String)>,
     input: tokio::sync::Mutex<Input>,
     stop: Stop,
     bus: OnceLock<Told>,
@@ -146,7 +146,11 @@ impl Pause {
         } else {
             &self.stepping
         };
-        let here = !failed && self.at.as_ref().is_some_and(|at| *at == halt.path());
+        let here = |(case, path): &(String, String)| {
+            // A repetition has its mark behind the name.
+            halt.case().name.starts_with(case.as_str()) && *path == halt.path()
+        };
+        let here = !failed && self.at.as_ref().is_some_and(here);
         if !(here || due.load(Ordering::Relaxed)) || self.stop.is_stopping() {
             return;
         }

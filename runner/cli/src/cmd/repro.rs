@@ -4,12 +4,14 @@ mod verdict;
 
 use prodmirror_engine::docker::Engine;
 use prodmirror_model::bundle::Manifest;
+use prodmirror_model::diag::Problem;
 
 use super::Session;
-use super::bundled::{Bundled, Stopped, Taken, Terms, plain_name};
+use super::bundled::{Bundled, Stopped, Taken, Terms, plain_name, shown};
 use super::run as running;
 use crate::args::{PauseOn, ReproArgs};
 use crate::bundle::from_root;
+use crate::bundle::sign::PublicKey;
 use crate::exit::Exit;
 use crate::runs::Runs;
 
@@ -21,8 +23,12 @@ pub async fn run(session: &Session, args: &ReproArgs) -> Exit {
 }
 
 async fn go(session: &Session, args: &ReproArgs) -> Result<Exit, Stopped> {
+    let trusted = trusted(session, args)?;
     let bundle = Bundled::get(session, &args.bundle).await?;
-    session.note(&bundle.about());
+    if let Some((keys, file)) = &trusted {
+        bundle.reading.verify(keys, file)?;
+    }
+    session.note(&bundle.about(trusted.is_some()));
     let engine = session.engine().await?;
     if bundle.manifest().run.allow_shell && !args.allow_shell {
         session.note(
@@ -33,6 +39,7 @@ async fn go(session: &Session, args: &ReproArgs) -> Result<Exit, Stopped> {
         trust: &args.trust,
         offline: args.offline,
         command: "prodmirror repro",
+        mark: if args.dry_run { "-dry-run" } else { "" },
     };
     let taken = bundle.take(session, &engine, terms).await?;
     let done = play(session, args, (bundle.manifest(), &taken), &engine).await;
@@ -71,17 +78,31 @@ async fn play(
     }
 }
 
+/// The keys by which a bundle must be signed, and what messages call their file.
+fn trusted(
+    session: &Session,
+    args: &ReproArgs,
+) -> Result<Option<(Vec<PublicKey>, String)>, Problem> {
+    let Some(path) = &args.verify else {
+        return Ok(None);
+    };
+    let shown = path.display().to_string();
+    let keys = PublicKey::read_all(&session.context.cwd.join(path), &shown)?;
+    Ok(Some((keys, shown)))
+}
+
 /// What is run.
 fn arguments(m: &Manifest, args: &ReproArgs) -> crate::args::RunArgs {
-    let mut given = vec![
-        from_root(&m.root, &m.case.file),
+    let files = std::iter::once(&m.case.file).chain(&m.also);
+    let mut given: Vec<String> = files.map(|f| from_root(&m.root, f)).collect();
+    given.extend([
         "--seed".to_owned(),
         m.run.seed.to_string(),
         "--repeat".to_owned(),
         args.repeat.to_string(),
         "--bundle".to_owned(),
         "never".to_owned(),
-    ];
+    ]);
     for (name, value) in &m.run.vars {
         given.push(format!("--var={name}={value}"));
     }
@@ -91,13 +112,16 @@ fn arguments(m: &Manifest, args: &ReproArgs) -> crate::args::RunArgs {
     let mut arguments = running::arguments(&given);
     arguments.allow_shell = args.allow_shell;
     arguments.offline = args.offline;
-    arguments.again = Some(format!("prodmirror repro {}", args.bundle));
-    arguments.only = Some(vec![plain_name(&m.case.name)]);
+    arguments.again = Some(format!("prodmirror repro {}", shown(&args.bundle)));
+    let case = plain_name(&m.case.name);
+    let before = m.before.iter().cloned();
+    arguments.only = Some(before.chain([case.clone()]).collect());
     if args.hold {
         arguments.inner.pause_on = Some(PauseOn::Fail);
     }
     if args.until {
-        arguments.inner.at = m.failure.step.as_ref().map(|s| s.position.clone());
+        let step = m.failure.step.as_ref();
+        arguments.inner.at = step.map(|s| (case, s.position.clone()));
     }
     arguments
 }

@@ -18,7 +18,7 @@ use prodmirror_engine::docker::Engine;
 use prodmirror_engine::run::{Aftermath, Case, CaseOptions, Inspector, Outside, Window};
 use prodmirror_engine::step::Program;
 use prodmirror_model::diag::{Problem, ProblemKind, Problems};
-use prodmirror_model::event::What;
+use prodmirror_model::event::{CaseId, What};
 use prodmirror_model::lock::Digest;
 use prodmirror_model::plan::Plan;
 use prodmirror_model::redact::Redactor;
@@ -33,12 +33,12 @@ use super::pause::{self, Pause};
 use super::planned::{authority, plan_with};
 use super::play::{self, Play};
 use crate::args::{BundleWhen, Keep, RunArgs};
-use crate::bundle::Bundler;
+use crate::bundle::{self, Bundler, sign::Signer};
 use crate::exit::Exit;
 use crate::open::{Opened, Scenarios};
 use crate::report::{ReportProblems, Reports, Wanted, github::Github, terminal};
 use crate::runs::{RunDir, Runs};
-use crate::select::Filter;
+use crate::select::{Filter, with_needs};
 use crate::signals;
 
 /// How long reports may take to be written once everything is over.
@@ -68,6 +68,8 @@ struct Ready {
     reports: Vec<Wanted>,
     vars: BTreeMap<String, serde_json::Value>,
     seed: u64,
+    /// Who signs its bundles.
+    signer: Option<Arc<Signer>>,
 }
 
 /// `run` with these arguments, as the command line would give them.
@@ -86,6 +88,7 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let vars = parse_all(session, &args.vars, variable)?
         .into_iter()
         .collect();
+    let signer = bundles::signer(session, args).map_err(|p| session.fail(p))?;
     pause::refuse(session, args).map_err(|p| session.fail(p))?;
     if args.inner.watch && args.jobs != 1 {
         let what =
@@ -97,7 +100,8 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
     let filter = filter(session, args, &opened)?;
     let mut programs = filter.apply(scenarios.programs);
     if let Some(only) = &args.only {
-        keep_only(&mut programs, only);
+        let cases = named(&programs, only);
+        programs = with_needs(programs, cases);
     }
     if programs.is_empty() {
         return Err(session.fail(nothing_selected(args, scenarios.files.len())));
@@ -140,19 +144,20 @@ async fn prepare(session: &Session, args: &RunArgs) -> Result<Option<Ready>, Exi
         reports,
         vars,
         seed,
+        signer,
     }))
 }
 
-/// Keeps the cases of these names; where there is none, those that are called so but for the mark
-/// of their flags.
-fn keep_only(programs: &mut Vec<Program>, only: &[String]) {
-    let is_named = |p: &Program| only.contains(&p.case().name);
-    if programs.iter().any(is_named) {
-        programs.retain(is_named);
-    } else {
-        let is_like = |name: &str| only.iter().any(|o| unmarked(o) == unmarked(name));
-        programs.retain(|p| is_like(&p.case().name));
+/// The cases of these names; where there is none, those that are called so but for the mark of
+/// their flags.
+fn named(programs: &[Program], only: &[String]) -> Vec<CaseId> {
+    let all = || programs.iter().map(Program::case);
+    let exactly: Vec<CaseId> = all().filter(|c| only.contains(&c.name)).collect();
+    if !exactly.is_empty() {
+        return exactly;
     }
+    let is_like = |c: &CaseId| only.iter().any(|o| unmarked(o) == unmarked(&c.name));
+    all().filter(is_like).collect()
 }
 
 /// The name of a case without the mark of its flags.
@@ -397,6 +402,13 @@ impl Ready {
         dir: &RunDir,
         (bundler, programs): (&Bundler, &[Arc<Program>]),
     ) {
+        let (summary, failed) = match bundle::failed(dir, programs) {
+            Ok(found) => found,
+            Err(p) => return session.note(&format!("warning: no bundle was written: {p}\n")),
+        };
+        if failed.is_empty() {
+            return;
+        }
         let scratch = match tempfile::tempdir_in(&dir.path) {
             Ok(scratch) => scratch,
             Err(e) => {
@@ -407,8 +419,14 @@ impl Ready {
                 return;
             }
         };
-        let facts = self.bundle_facts(session, args, dir, scratch.path()).await;
-        for written in bundler.write(dir, &self.opened, programs, &facts) {
+        let facts = self
+            .bundle_facts(session, args, (dir, &failed), scratch.path())
+            .await;
+        if let Some(signer) = &self.signer {
+            let key = signer.public().fingerprint();
+            session.note(&format!("bundles are signed with the key {key}\n"));
+        }
+        for written in bundler.write(dir, &self.opened, (&summary, &failed), &facts) {
             match written {
                 Ok(path) => {
                     let shown = path.strip_prefix(&session.context.cwd).unwrap_or(&path);

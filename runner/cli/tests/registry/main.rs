@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod bundles;
 mod faulty;
 mod locked;
 mod moved;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     // Every trial starts containers.
     args.test_threads.get_or_insert(2);
     let tests: Vec<(&str, Test)> = [
+        bundles::TESTS,
         locked::TESTS,
         moved::TESTS,
         registries::TESTS,

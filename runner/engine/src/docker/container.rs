@@ -250,6 +250,19 @@ impl Engine {
         Ok(all.collect())
     }
 
+    /// The processes of a container, as `docker top` shows them: `Titles` and `Processes`. Of
+    /// command lines, which may hold anything, only the program.
+    ///
+    /// # Errors
+    /// 404 = there is no such container, 409 = it does not run.
+    pub async fn container_processes(&self, id: &str) -> Result<Value, EngineError> {
+        let options = query::TopOptionsBuilder::default()
+            .ps_args("-eo pid,ppid,stat,rss,vsz,time,etime,comm")
+            .build();
+        let processes = self.client().top_processes(id, Some(options)).await?;
+        serde_json::to_value(&processes).map_err(|e| EngineError::Garbled(e.to_string()))
+    }
+
     /// What a container uses of the machine at this moment.
     ///
     /// # Errors

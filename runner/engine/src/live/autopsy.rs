@@ -11,6 +11,9 @@ use crate::docker::EngineError;
 
 /// How long the engine may take to show a container.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+/// How long it may take to say what a container uses. Docker Engine 20.10 waits for its next
+/// sample, up to a second, and a failing run does not: its processes tell most of it at once.
+const USAGE_WITHIN: Duration = Duration::from_millis(100);
 /// How long it may take to list changed files. One that walks through the whole image for it
 /// is not asked: it would go on when nobody waits any more, and hold up whatever comes next.
 const CHANGES_WITHIN: Duration = Duration::from_secs(1);
@@ -29,7 +32,9 @@ pub struct Remains {
     /// What it has otherwise than its image: `A /path`, `C /path` or `D /path` for added, changed
     /// and deleted, as `docker diff` prints it.
     pub changes: Option<Vec<String>>,
-    /// What it used of the machine (`docker stats`), of its memory and processes above all.
+    /// Its processes (`docker top`): state, memory, times, and the program without arguments.
+    pub processes: Option<Json>,
+    /// What it used of the machine (`docker stats`), when the engine has that at hand.
     pub usage: Option<Json>,
 }
 
@@ -46,10 +51,11 @@ impl LiveStack {
 async fn look(ctx: &Context, position: usize) -> Remains {
     let plan = &ctx.plan.containers[position];
     let id = ctx.board.get(&key_of(plan)).id;
-    let (shown, changes, usage) = futures_util::future::join3(
+    let (shown, changes, processes, usage) = futures_util::future::join4(
         within(SHOWN_WITHIN, ctx.engine.show_container(&id)),
         changes(ctx, &id),
-        within(SHOWN_WITHIN, ctx.engine.container_usage(&id)),
+        within(SHOWN_WITHIN, ctx.engine.container_processes(&id)),
+        within(USAGE_WITHIN, ctx.engine.container_usage(&id)),
     )
     .await;
     let cut = |mut all: Vec<String>| {
@@ -65,6 +71,7 @@ async fn look(ctx: &Context, position: usize) -> Remains {
         replica: plan.replica,
         shown,
         changes: changes.map(cut),
+        processes,
         usage,
     }
 }

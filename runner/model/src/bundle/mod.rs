@@ -54,6 +54,12 @@ pub struct Manifest {
     pub root: String,
     /// The case that failed; its file is named from `project/`.
     pub case: CaseId,
+    /// The cases of its file that were played before it on the same stack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
+    /// Other files that have scenarios which it needs, named from `project/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// How it failed.
     pub failure: Signature,
     /// How it was run.
@@ -221,7 +227,11 @@ impl Manifest {
         for name in named.chain(data) {
             wrong_name(name).map_or(Ok(()), |why| Err(format!("the entry `{name}` {why}")))?;
         }
-        for path in [self.root.as_str(), self.case.file.as_str()] {
+        let also = self.also.iter().map(String::as_str);
+        for path in [self.root.as_str(), self.case.file.as_str()]
+            .into_iter()
+            .chain(also)
+        {
             let wrong = (!path.is_empty()).then(|| wrong_name(path)).flatten();
             wrong.map_or(Ok(()), |why| Err(format!("the path `{path}` {why}")))?;
         }

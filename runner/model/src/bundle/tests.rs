@@ -102,6 +102,8 @@ fn manifest() -> Manifest {
             file: "scenarios/a.yaml".into(),
             name: "a".into(),
         },
+        before: Vec::new(),
+        also: Vec::new(),
         failure: failed(None, "x"),
         run: RunFacts::default(),
         images: BTreeMap::new(),

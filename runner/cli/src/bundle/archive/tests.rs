@@ -16,6 +16,8 @@ fn manifest() -> Manifest {
             file: "a.yaml".into(),
             name: "a".into(),
         },
+        before: Vec::new(),
+        also: Vec::new(),
         failure: Signature {
             outcome: Some(Outcome::Failed),
             step: None,
@@ -56,7 +58,7 @@ fn contents() -> BTreeMap<String, Vec<u8>> {
 
 fn packed(to: &Path) {
     let entries = contents().into_iter().map(|(n, b)| (n, Content::Bytes(b)));
-    pack(to, &mut manifest(), &entries.collect()).unwrap();
+    pack(to, &mut manifest(), &entries.collect(), None).unwrap();
 }
 
 /// A directory with a bundle in it and one to unpack into.
@@ -420,6 +422,6 @@ fn what_was_there_stays_until_the_new_one_is_whole() {
     let before = files(place.0.path());
     let gone = Content::File(place.0.path().join("gone"));
     let entries = BTreeMap::from([("project/a".to_owned(), gone)]);
-    assert!(pack(&place.bundle(), &mut manifest(), &entries).is_err());
+    assert!(pack(&place.bundle(), &mut manifest(), &entries, None).is_err());
     assert_eq!(files(place.0.path()), before);
 }

@@ -29,7 +29,7 @@ impl Place {
         let (programs, problems) = compile_all(std::slice::from_ref(&file));
         let errors: Vec<_> = problems.iter().filter(|p| p.is_error()).collect();
         assert!(errors.is_empty(), "{errors:?}");
-        (Gathered::of(&self.path(root), &programs[0]), file)
+        (Gathered::of(&self.path(root), &programs[0], &[]), file)
     }
 }
 

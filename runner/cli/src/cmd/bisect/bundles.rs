@@ -52,7 +52,7 @@ pub async fn open(
     dir: &Path,
 ) -> Result<Environment, Stopped> {
     let bundle = Bundled::get(session, text).await?;
-    session.note(&bundle.about());
+    session.note(&bundle.about(false));
     let m = bundle.manifest();
     let mut below = Session {
         global: session.global.clone(),
@@ -69,6 +69,7 @@ pub async fn open(
         trust: &args.trust,
         offline: args.offline,
         command: "prodmirror bisect",
+        mark: "",
     };
     let taken = bundle.take(&below, engine, terms).await?;
     let (global, context) = (&taken.session.global, &taken.session.context);

@@ -32,12 +32,24 @@ impl Fetched {
     }
 }
 
+/// What messages and reports call it: an address without what may be a secret.
+pub fn shown(from: &str) -> String {
+    match is_address(from) {
+        true => without_password(from),
+        false => from.to_owned(),
+    }
+}
+
+fn is_address(from: &str) -> bool {
+    from.starts_with("http://") || from.starts_with("https://")
+}
+
 /// Gets the bundle that the command line names.
 ///
 /// # Errors
 /// It is not there, or does not come.
 pub async fn fetch(session: &Session, from: &str) -> Result<Fetched, Problem> {
-    if !from.starts_with("http://") && !from.starts_with("https://") {
+    if !is_address(from) {
         return Ok(Fetched::Here(session.context.cwd.join(from)));
     }
     let failed = |why: String| {
@@ -57,13 +69,18 @@ pub async fn fetch(session: &Session, from: &str) -> Result<Fetched, Problem> {
     if !answer.status().is_success() {
         return Err(failed(format!("the answer is {}", answer.status())));
     }
+    let too_large = || failed(format!("it is larger than {MOST} bytes"));
+    // Told before any of it is fetched, when the server says so.
+    if answer.content_length().is_some_and(|size| size > MOST) {
+        return Err(too_large());
+    }
     let cannot = |e: &std::io::Error| failed(format!("cannot write it down: {}", io_reason(e)));
     let mut file = tempfile::NamedTempFile::new().map_err(|e| cannot(&e))?;
     let mut size = 0;
     while let Some(piece) = answer.chunk().await.map_err(|e| failed(reason(&e)))? {
         size += piece.len() as u64;
         if size > MOST {
-            return Err(failed(format!("it is larger than {MOST} bytes")));
+            return Err(too_large());
         }
         file.write_all(&piece).map_err(|e| cannot(&e))?;
     }
@@ -98,5 +115,6 @@ mod tests {
     fn what_may_be_secret_is_not_shown() {
         let shown = super::without_password("https://me:s3cret@ci.example/a/b.bundle?token=abc");
         assert_eq!(shown, "https://ci.example/a/b.bundle");
+        assert_eq!(super::shown("a?b#c@d.bundle"), "a?b#c@d.bundle");
     }
 }

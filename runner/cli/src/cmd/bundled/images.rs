@@ -144,8 +144,9 @@ fn missing(service: &str, facts: &ImageFacts, there: Option<String>, saved: bool
                  --other-images takes what is called the same"
         }
         false => {
-            "log in to its registry (`docker login`), or write the bundle with \
-                  --with-images; --other-images takes what is called the same"
+            "see that its registry can be reached from here, and log in to it (`docker login`); \
+                 or write the bundle with --with-images; --other-images takes what is called the \
+                 same"
         }
     };
     Problem::new(ProblemKind::Missing, text).help(help)

@@ -4,6 +4,7 @@
 mod fetch;
 mod images;
 mod kept;
+mod place;
 mod unpacked;
 mod values;
 
@@ -15,6 +16,7 @@ use prodmirror_model::redact::Redactor;
 use prodmirror_model::snapshot::bytes;
 
 use self::fetch::Fetched;
+pub use self::fetch::shown;
 pub use self::kept::Kept;
 pub use self::unpacked::Unpacked;
 use self::unpacked::{put_images, stack};
@@ -78,6 +80,9 @@ pub struct Terms<'a> {
     pub offline: bool,
     /// The command that is at work, for messages: `prodmirror repro`.
     pub command: &'a str,
+    /// What the name of its directory ends with: what is kept for one purpose is not replaced
+    /// for another.
+    pub mark: &'a str,
 }
 
 /// A bundle that was fetched and looked into.
@@ -95,7 +100,7 @@ impl Bundled {
     /// It is not there, or is none.
     pub async fn get(session: &Session, from: &str) -> Result<Self, Problem> {
         let fetched = fetch::fetch(session, from).await?;
-        let reading = Reading::open(fetched.path(), from)?;
+        let reading = Reading::open(fetched.path(), &shown(from))?;
         Ok(Self {
             reading,
             _fetched: fetched,
@@ -107,9 +112,9 @@ impl Bundled {
         &self.reading.manifest
     }
 
-    /// What it is, for people.
-    pub fn about(&self) -> String {
-        about(&self.reading)
+    /// What it is, for people. `verified` says whether its signature was looked at.
+    pub fn about(&self, verified: bool) -> String {
+        about(&self.reading) + &signed(&self.reading, verified)
     }
 
     /// Unpacks it, and makes its stack ready: the very images, the data, values of its secrets.
@@ -125,7 +130,7 @@ impl Bundled {
     ) -> Result<Taken, Stopped> {
         let m = self.manifest();
         fits(session, m, engine)?;
-        let dir = Unpacked::make(session, &self.reading)?;
+        let dir = Unpacked::make(session, &self.reading, terms.mark)?;
         match ready(session, engine, (m, &dir), terms).await {
             Ok(inner) => Ok(Taken {
                 session: inner,
@@ -203,6 +208,18 @@ fn about(bundle: &Reading) -> String {
     }
     text.push_str(&format!(", seed {}\n", m.run.seed));
     text
+}
+
+/// By whom a bundle is signed, for people.
+fn signed(bundle: &Reading, verified: bool) -> String {
+    let Some(key) = &bundle.signed_by else {
+        return String::new();
+    };
+    let known = match verified {
+        true => "",
+        false => ", whoever has that: `prodmirror repro --verify` tells",
+    };
+    format!("  signed with the key {}{known}\n", key.fingerprint())
 }
 
 /// Whether this machine can run it.

@@ -10,6 +10,7 @@ use prodmirror_model::source::{SourceFile, io_reason};
 use prodmirror_model::yaml::parse_one;
 use serde_json::{Value as Json, json};
 
+use super::place::Place;
 use crate::bundle::archive::Reading;
 use crate::cmd::Session;
 
@@ -18,6 +19,8 @@ use crate::cmd::Session;
 pub struct Unpacked {
     /// Where it is.
     pub path: PathBuf,
+    /// Keeps others out of it.
+    place: Place,
     /// The directory of its project.
     pub root: PathBuf,
     /// What messages call it.
@@ -26,22 +29,21 @@ pub struct Unpacked {
 
 impl Unpacked {
     /// Unpacks it below `.prodmirror/repro/`, in the place of what an earlier one left there.
-    pub fn make(session: &Session, bundle: &Reading) -> Result<Self, Problem> {
+    /// `mark` is the end of the directory's name.
+    pub fn make(session: &Session, bundle: &Reading, mark: &str) -> Result<Self, Problem> {
         let digest = bundle.digest.as_str();
         let short = digest.rsplit(':').next().unwrap_or(digest);
         let below = session.context.cwd.join(".prodmirror").join("repro");
-        let path = below.join(short.get(..12).unwrap_or(short));
         let cannot = |e: std::io::Error| {
             let text = format!("cannot unpack {}: {}", bundle.name, io_reason(&e));
             Problem::new(ProblemKind::MissingFile, text)
         };
-        match std::fs::remove_dir_all(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(cannot(e)),
-            _ => {}
-        }
+        let name = format!("{}{mark}", short.get(..12).unwrap_or(short));
+        let place = Place::take(&below, &name).map_err(cannot)?;
+        let path = place.path.clone();
         std::fs::create_dir_all(&path).map_err(cannot)?;
         if let Err(p) = bundle.unpack(&path) {
-            let _ = std::fs::remove_dir_all(&path);
+            let _ = place.remove();
             return Err(p);
         }
         let root = path.join(PROJECT).join(&bundle.manifest.root);
@@ -52,12 +54,17 @@ impl Unpacked {
         }
         let shown = path.strip_prefix(&session.context.cwd).unwrap_or(&path);
         let shown = shown.display().to_string();
-        Ok(Self { path, root, shown })
+        Ok(Self {
+            path,
+            place,
+            root,
+            shown,
+        })
     }
 
     /// Takes it from this disk again.
     pub fn remove(&self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+        let _ = self.place.remove();
     }
 
     /// Writes the project file anew. That of the bundle could allow what a stack of somebody

@@ -7,6 +7,7 @@ use prodmirror_model::diag::Problem;
 
 use crate::args::Format;
 use crate::cmd::Session;
+use crate::cmd::bundled::plain_name;
 use crate::exit::Exit;
 use crate::report::replay;
 
@@ -18,9 +19,11 @@ pub fn tell(
     (unpacked, run): (&str, &Path),
 ) -> Result<Exit, Problem> {
     let summary = replay::read(&run.join("events.jsonl"))?.summary;
-    let all: Vec<Likeness> = summary
-        .cases
-        .iter()
+    // Others are played for the sake of this one.
+    let name = plain_name(&m.case.name);
+    let cases = summary.cases.iter();
+    let all: Vec<Likeness> = cases
+        .filter(|case| plain_name(&case.id.name) == name)
         .map(|case| m.failure.like(&Signature::of(case)))
         .collect();
     let count = |is: fn(&Likeness) -> bool| all.iter().filter(|l| is(l)).count();

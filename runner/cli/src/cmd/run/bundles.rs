@@ -1,7 +1,8 @@
 //! The bundles of a run.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use prodmirror_engine::docker::Engine;
@@ -13,8 +14,9 @@ use prodmirror_model::source::io_reason;
 use tokio::io::AsyncWriteExt as _;
 
 use super::Ready;
-use crate::args::RunArgs;
-use crate::bundle::Facts;
+use crate::args::{BundleWhen, RunArgs};
+use crate::bundle::sign::Signer;
+use crate::bundle::{Facts, Failed};
 use crate::cmd::Session;
 use crate::open::{Opened, is_own};
 use crate::runs::RunDir;
@@ -26,13 +28,17 @@ impl Ready {
         &self,
         session: &Session,
         args: &RunArgs,
-        dir: &RunDir,
+        (dir, failed): (&RunDir, &[Failed]),
         scratch: &Path,
     ) -> Facts {
+        let volumes = self.plan.volumes.iter();
+        let volumes = volumes.filter_map(|v| Some((v.key.clone(), v.snapshot.clone()?)));
+        let volumes: BTreeMap<String, String> = volumes.collect();
         let mut facts = Facts {
             images: images(&self.engine, &self.opened, &self.plan).await,
             host: host(&self.engine, &self.plan),
-            data: self.data(session).await,
+            snapshots: self.snapshots(session, &volumes, failed).await,
+            volumes,
             run: RunFacts {
                 id: dir.id.clone(),
                 seed: self.seed,
@@ -43,6 +49,8 @@ impl Ready {
             },
             saved: None,
             exported: BTreeMap::new(),
+            files: self.files.clone(),
+            signer: self.signer.clone(),
         };
         if args.bundle.with_images {
             let to = scratch.join("images.tar");
@@ -55,7 +63,7 @@ impl Ready {
             let exported = crate::cmd::snapshot::export_masked(
                 session,
                 &self.engine,
-                &mut facts.data,
+                &mut facts.snapshots,
                 scratch,
             );
             let (files, refused) = exported.await;
@@ -67,29 +75,52 @@ impl Ready {
         facts
     }
 
-    async fn data(&self, session: &Session) -> BTreeMap<String, DataFacts> {
-        let volumes = self.plan.volumes.iter();
-        let mut data: BTreeMap<String, DataFacts> = volumes
-            .filter_map(|v| {
-                let snapshot = v.snapshot.clone()?;
-                let facts = DataFacts {
-                    snapshot,
-                    ..DataFacts::default()
-                };
-                Some((v.key.clone(), facts))
-            })
-            .collect();
-        if data.is_empty() {
-            return data;
+    /// The snapshots that the failed cases' stacks started from, by name.
+    async fn snapshots(
+        &self,
+        session: &Session,
+        volumes: &BTreeMap<String, String>,
+        failed: &[Failed],
+    ) -> BTreeMap<String, DataFacts> {
+        let own = failed.iter().flat_map(|f| f.program.scenario.data.values());
+        let named = volumes.values().chain(own.map(|s| &s.value));
+        let facts = |snapshot: &String| DataFacts {
+            snapshot: snapshot.clone(),
+            ..DataFacts::default()
+        };
+        let mut all: BTreeMap<String, DataFacts> = named.map(|s| (s.clone(), facts(s))).collect();
+        if all.is_empty() {
+            return all;
         }
         let catalogue = Catalogue::of(&self.engine, &session.global.store);
         if let Ok((entries, _)) = catalogue.list().await {
-            for facts in data.values_mut() {
+            for facts in all.values_mut() {
                 let entry = entries.iter().find(|e| e.manifest.name == facts.snapshot);
                 facts.digest = entry.map_or(String::new(), |e| e.digest.to_string());
             }
         }
-        data
+        all
+    }
+}
+
+/// Who signs bundles, if any are to be written: the key that `--sign` or the shell names.
+///
+/// # Errors
+/// It is no key to sign with.
+pub fn signer(session: &Session, args: &RunArgs) -> Result<Option<Arc<Signer>>, Problem> {
+    let of_shell = || {
+        session
+            .context
+            .var("PRODMIRROR_SIGN_KEY")
+            .map(PathBuf::from)
+    };
+    match args.bundle.sign.clone().or_else(of_shell) {
+        Some(path) if args.bundle.when == BundleWhen::OnFailure => {
+            let shown = path.display().to_string();
+            let signer = Signer::read(&session.context.cwd.join(&path), &shown)?;
+            Ok(Some(Arc::new(signer)))
+        }
+        _ => Ok(None),
     }
 }
 

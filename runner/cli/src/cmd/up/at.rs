@@ -34,7 +34,7 @@ impl At {
         from: &str,
     ) -> Result<(Self, Session), Stopped> {
         let bundle = Bundled::get(session, from).await?;
-        session.note(&bundle.about());
+        session.note(&bundle.about(false));
         let engine = session.engine().await?;
         if let Some(kept) = session.kept_here(&engine).await? {
             let what = format!("the stack of {} is up in this directory", kept.bundle);
@@ -45,6 +45,7 @@ impl At {
             trust: &args.trust,
             offline: args.offline,
             command: "prodmirror up --at",
+            mark: "-up",
         };
         let taken = bundle.take(session, &engine, terms).await?;
         let at = Self {

@@ -1,8 +1,5 @@
 //! The same failure, another one, or none.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-
 use serde_json::Value;
 
 use super::{entries, manifest};
@@ -199,49 +196,4 @@ fn another_failure_and_none_are_told_apart_and_no_value_is_in_a_bundle() {
         1,
         &["not reproduced: it passed here; where it failed: steps[0] first"],
     );
-}
-
-#[test]
-fn a_bundle_comes_over_http() {
-    if !has_engine() {
-        return;
-    }
-    let project = sleeper(&[("scenarios/a.yaml", FAILS)]);
-    project.plays(&["run"], &[]).is(1, &[]);
-    let bytes = std::fs::read(project.bundle()).unwrap();
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = server.local_addr().unwrap();
-    let serving = std::thread::spawn(move || {
-        for _ in 0..2 {
-            let (mut client, _) = server.accept().unwrap();
-            let mut request = vec![0; 4096];
-            let read = client.read(&mut request).unwrap();
-            let found = String::from_utf8_lossy(&request[..read]).starts_with("GET /a.bundle ");
-            let (status, body) = match found {
-                true => ("200 OK", bytes.as_slice()),
-                false => ("404 Not Found", b"nothing".as_slice()),
-            };
-            let length = body.len();
-            let head = format!(
-                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-            );
-            client.write_all(head.as_bytes()).unwrap();
-            client.write_all(body).unwrap();
-        }
-    });
-    let elsewhere = Project::empty();
-    let gone = format!("http://me:word@{at}/gone.bundle?token=abc");
-    let said = elsewhere.plays(&["repro", &gone], &[]);
-    said.is(2, &["cannot fetch", "404"]);
-    assert!(
-        !said.err.contains("word") && !said.err.contains("abc"),
-        "{}",
-        said.err
-    );
-    let there = format!("http://{at}/a.bundle");
-    elsewhere
-        .plays(&["repro", &there], &[])
-        .is(0, &["reproduced: steps[1] asked"]);
-    serving.join().unwrap();
-    assert_eq!(elsewhere.reproduced(), 1);
 }

@@ -29,7 +29,7 @@ fn every_kind_of_failure_leaves_one() {
         .is(0, &["reproduced: the stack did not start"]);
     elsewhere.reproduced();
 
-    // A step that takes too long; each repetition is a failure of its own.
+    // A step that takes too long, of which is told what ran then; each repetition is a failure of its own.
     let slow = "scenario: slow\nsteps:\n  - exec: { service: app, cmd: [sleep, \"600\"] }\n    timeout: 1s\n";
     let project = sleeper(&[("scenarios/a.yaml", slow)]);
     project
@@ -39,6 +39,20 @@ fn every_kind_of_failure_leaves_one() {
     assert_eq!(all.len(), 2, "{all:?}");
     let bundle = all[1].to_string_lossy().into_owned();
     assert_eq!(manifest(&bundle)["failure"]["step"]["outcome"], "timed_out");
+    let all = entries(&bundle);
+    let seen = |what: &str| {
+        let text = &all[&format!("evidence/containers/app-1.{what}.json")];
+        serde_json::from_slice::<serde_json::Value>(text).unwrap()
+    };
+    assert_eq!(seen("inspect")["State"]["Status"], "running");
+    let processes = seen("processes");
+    let titles = processes["Titles"].as_array().unwrap();
+    assert!(titles.iter().any(|t| t == "RSS"), "{processes}");
+    let programs = processes["Processes"].to_string();
+    assert!(
+        programs.contains("\"sleep\"") && !programs.contains("infinity"),
+        "{programs}"
+    );
     let elsewhere = Project::empty();
     elsewhere
         .plays(&["repro", &bundle], &[])

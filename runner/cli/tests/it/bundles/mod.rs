@@ -2,9 +2,15 @@
 
 mod again;
 mod at;
+mod at_once;
+mod company;
 mod data;
+mod fetched;
 mod images;
+mod kinds;
 mod left;
+mod searched;
+mod signed;
 mod untrusted;
 
 use std::collections::BTreeMap;
