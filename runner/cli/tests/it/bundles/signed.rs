@@ -11,6 +11,9 @@ use crate::rig::{has_engine, sleeper};
 
 const FAILS: &str = "scenario: a\nsteps:\n  - exec: { service: app, cmd: [\"false\"] }\n    expect: exit_code == 0\n";
 
+/// The entries of a bundle.
+type Entries = BTreeMap<String, Vec<u8>>;
+
 /// A pair of keys, as files of a project.
 fn keys(project: &Project, name: &str) {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
@@ -20,7 +23,7 @@ fn keys(project: &Project, name: &str) {
 }
 
 /// Writes the entries as they are, in the order that readers want.
-fn put(to: &Path, all: &BTreeMap<String, Vec<u8>>) {
+fn put(to: &Path, all: &Entries) {
     let first = ["bundle.json", "bundle.sig"];
     let rest = all.keys().map(String::as_str);
     let names = first.into_iter().chain(rest.filter(|n| !first.contains(n)));
@@ -82,7 +85,7 @@ fn only_a_bundle_of_a_trusted_key_is_run() {
     let (said, _) = verified(&bundle, "gone.pem");
     said.is(2, &["cannot read the key gone.pem"]);
     let copy = elsewhere.path().join("x.bundle");
-    let changed = |change: &dyn Fn(&mut BTreeMap<String, Vec<u8>>)| {
+    let changed = |change: &dyn Fn(&mut Entries)| {
         let mut all = whole.clone();
         change(&mut all);
         put(&copy, &all);
