@@ -132,7 +132,7 @@ fn only_a_bundle_of_a_trusted_key_is_run() {
         0,
         &[
             "signed with the key sha256:",
-            "whoever has that: --verify tells",
+            "whoever has that: `prodmirror repro --verify` tells",
         ],
     );
     assert_eq!(elsewhere.reproduced(), 1);
