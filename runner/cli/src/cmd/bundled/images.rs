@@ -13,21 +13,22 @@ use prodmirror_model::source::io_reason;
 use super::Terms;
 use crate::cmd::Session;
 
-/// What each service runs from, by service.
+/// What each service runs from, by service, but for those that are given another image.
 ///
 /// # Errors
 /// Images that cannot be had: which, where they were, and what to do.
 pub async fn find(
     session: &Session,
     engine: &Engine,
-    (m, terms): (&Manifest, Terms<'_>),
+    (m, terms, given): (&Manifest, Terms<'_>, &BTreeMap<String, String>),
     saved: &Path,
 ) -> Result<BTreeMap<String, String>, Problems> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let mut problems = Problems::default();
     let mut loaded = false;
     let mut known: BTreeMap<&ImageFacts, Option<String>> = BTreeMap::new();
-    for (service, facts) in &m.images {
+    let wanted = m.images.iter();
+    for (service, facts) in wanted.filter(|(service, _)| !given.contains_key(*service)) {
         if !known.contains_key(facts) {
             let mut image = here(engine, facts).await?;
             if image.is_none() && saved.is_file() && !loaded {
