@@ -16,18 +16,22 @@ use crate::cmd::Session;
 /// Images that are pulled at once.
 const AT_ONCE: usize = 4;
 
-/// What each service runs from, by service.
+/// What each service runs from, by service, but for those that are given another image.
 ///
 /// # Errors
 /// Images that cannot be had: which, where they were, and what to do.
 pub async fn find(
     session: &Session,
     engine: &Engine,
-    (m, terms): (&Manifest, Terms<'_>),
+    (m, terms, given): (&Manifest, Terms<'_>, &BTreeMap<String, String>),
     saved: &Path,
 ) -> Result<BTreeMap<String, String>, Problems> {
     let mut known: BTreeMap<&ImageFacts, Option<String>> = BTreeMap::new();
-    for facts in m.images.values() {
+    let wanted = || {
+        let all = m.images.iter();
+        all.filter(|(service, _)| !given.contains_key(*service))
+    };
+    for (_, facts) in wanted() {
         known.insert(facts, here(engine, facts).await?);
     }
     if saved.is_file() && known.values().any(Option::is_none) {
@@ -47,7 +51,7 @@ pub async fn find(
     }
     let mut problems = Problems::default();
     let mut found: BTreeMap<String, String> = BTreeMap::new();
-    for (service, facts) in &m.images {
+    for (service, facts) in wanted() {
         let mut image = known.get(facts).cloned().flatten();
         if image.is_none() {
             let named = engine.image(&facts.reference).await;

@@ -8,6 +8,8 @@ mod place;
 mod unpacked;
 mod values;
 
+use std::collections::BTreeMap;
+
 use prodmirror_engine::docker::Engine;
 use prodmirror_engine::store::Catalogue;
 use prodmirror_model::bundle::{IMAGES, Manifest};
@@ -159,10 +161,13 @@ async fn ready(
     (m, dir): (&Manifest, &Unpacked),
     terms: Terms<'_>,
 ) -> Result<Session, Stopped> {
+    let given = given_images(session, m)?;
     let values = values::find(session, m, terms)?;
     dir.write_project(m)?;
     let mut document = stack(dir, m)?;
-    let images = images::find(session, engine, (m, terms), &dir.path.join(IMAGES)).await?;
+    let saved = dir.path.join(IMAGES);
+    let mut images = images::find(session, engine, (m, terms, &given), &saved).await?;
+    images.extend(given);
     put_images(&mut document, &images, engine)?;
     data(session, engine, m, dir).await?;
     let mut inner = Session {
@@ -250,6 +255,29 @@ fn fits(session: &Session, m: &Manifest, engine: &Engine) -> Result<(), Problem>
         session.note(&text);
     }
     Ok(())
+}
+
+/// The images that the command line gives to services in place of those that failed.
+fn given_images(session: &Session, m: &Manifest) -> Result<BTreeMap<String, String>, Problems> {
+    let given: BTreeMap<String, String> = crate::open::images(&session.global.image)?
+        .into_iter()
+        .collect();
+    let mut problems = Problems::default();
+    for (service, image) in &given {
+        if m.images.contains_key(service) {
+            session.note(&format!("not as where it failed: {service} runs {image}\n"));
+        } else {
+            let what =
+                format!("`--image {service}={image}`: the bundle has no service `{service}`");
+            let known: Vec<&str> = m.images.keys().map(String::as_str).collect();
+            let help = format!("it has {}", known.join(", "));
+            problems.push(Problem::new(ProblemKind::UnknownReference, what).help(help));
+        }
+    }
+    match problems.0.is_empty() {
+        true => Ok(given),
+        false => Err(problems),
+    }
 }
 
 /// Brings the snapshots of a bundle, and says which are missing.

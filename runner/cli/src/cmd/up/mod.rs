@@ -51,7 +51,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Stopped> {
     let (at, inner) = At::open(session, args, bundle).await?;
     let started = async {
         let prepared = prepare(&inner, args, &changes, Some(at.clone())).await?;
-        Ok::<Exit, Exit>(stand::go(&inner, args, prepared).await?)
+        stand::go(&inner, args, prepared).await
     };
     let ended = started.await;
     if !matches!(ended, Ok(Exit::Ok)) {

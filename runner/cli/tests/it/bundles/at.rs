@@ -167,7 +167,7 @@ fn it_ends_with_its_command_when_that_stays() {
 }
 
 #[test]
-fn it_has_the_flags_and_the_project_of_the_failure() {
+fn it_has_the_flags_of_the_failure_and_the_image_that_is_given() {
     if !has_engine() {
         return;
     }
@@ -180,7 +180,13 @@ fn it_has_the_flags_and_the_project_of_the_failure() {
     project.write("scenarios/a.yaml", scenario.as_bytes());
     let (_, bundle) = failed(&project, "flags: { prefix: FEATURE_ }\n", &[]);
     let here = Here::empty();
-    here.at(&bundle, &[], &[]).is(0, &[]);
+    let other = here.at(&bundle, &["--image", "appp=x:1"], &[]);
+    other.is(2, &["the bundle has no service `appp`", "it has app"]);
+    let image = format!("app={IMAGE}");
+    let said = here.at(&bundle, &["--image", &image], &[]);
+    said.is(0, &["not as where it failed: app runs"]);
+    let python = beside(&here.0, &["exec", "-T", "app", "python3", "--version"]);
+    assert!(python.out.starts_with("Python 3"), "{}", python.err);
     let env = beside(&here.0, &["exec", "-T", "app", "env"]);
     assert!(env.out.contains("FEATURE_CHECKOUT_V2=true"), "{}", env.out);
 }
