@@ -156,6 +156,7 @@ async fn start(session: &Session, args: &UpArgs) -> Result<Exit, Exit> {
             finish().await;
             if exit != Exit::Interrupted {
                 tell_failure(session, &e, &opened.redactor);
+                replaced.tell_missing(session).await;
             }
             return Err(exit);
         }
