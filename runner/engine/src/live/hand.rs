@@ -82,14 +82,14 @@ fn mount_of(host: &Value, path: &str) -> Option<(&'static str, Value)> {
         let mut parts = bind.as_str()?.splitn(3, ':');
         let (source, target) = (parts.next()?, parts.next()?);
         let found = ("Binds", json!(format!("{source}:{target}")));
-        holds(target).then(|| (target.len(), found))
+        holds(target).then_some((target.len(), found))
     });
     let mounts = host["Mounts"].as_array().into_iter().flatten();
     let mounts = mounts.filter_map(|mount| {
         let target = mount["Target"].as_str()?;
         let mut mount = mount.clone();
         mount["ReadOnly"] = json!(false);
-        holds(target).then(|| (target.len(), ("Mounts", mount)))
+        holds(target).then_some((target.len(), ("Mounts", mount)))
     });
     // The nearest one hides those above it.
     let nearest = binds.chain(mounts).max_by_key(|(length, _)| *length);

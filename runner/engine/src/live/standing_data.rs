@@ -145,10 +145,6 @@ impl Standing {
 
     /// The volumes that are clones, those that are none, and the names of all clones of the
     /// store.
-    #[expect(
-        clippy::type_complexity,
-        reason = "three lists that are found together"
-    )]
     async fn clones(
         &self,
         helper: &Helper,

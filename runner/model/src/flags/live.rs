@@ -194,3 +194,84 @@ impl FlagSet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::Format;
+
+    const FLAGS: &str = r#"{ "flags": {
+        "a": { "state": "ENABLED", "variants": { "on": true, "off": false }, "defaultVariant": "off" },
+        "b": { "state": "ENABLED", "variants": { "x": 1, "y": 2 }, "defaultVariant": "x" } } }"#;
+
+    fn set() -> FlagSet {
+        let source = SourceFile::new("flags.json", FLAGS);
+        let path = Path::new("/p/flags.json");
+        let mut set = read_file(&source, path, Some(Format::Flagd), None).unwrap();
+        for flag in set.flags.values_mut() {
+            flag.services = vec!["app".into()];
+        }
+        set
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let set = set();
+        let asked = |name: &str, value: &str| set.asked(name, &Json::from(value)).unwrap();
+        assert!(asked("a", "off").is_none());
+        let choices = vec![asked("a", "on").unwrap(), asked("b", "y").unwrap()];
+        let (text, line) = set.content(&choices).unwrap();
+        assert!(!line.contains('\n'));
+        for said in [text, line] {
+            assert_eq!(set.differing_in(&said).unwrap(), choices);
+        }
+        let (own, _) = set.content(&[]).unwrap();
+        assert_eq!(own, FLAGS);
+        assert!(set.differing_in(FLAGS).unwrap().is_empty());
+        assert!(set.differing_in("no flags").is_err());
+        assert!(set.asked("c", &Json::from("on")).is_err());
+        assert!(set.asked("a", &Json::from("maybe")).is_err());
+    }
+
+    #[test]
+    fn files_are_found_wherever_they_are_mounted() {
+        let file = |target: &str, content: FileContent| FilePlan {
+            target: target.into(),
+            content,
+            mode: None,
+            uid: 0,
+            gid: 0,
+            read_only: true,
+        };
+        let container = ContainerPlan {
+            service: "app".into(),
+            replica: 1,
+            body: serde_json::json!({"Env": [format!("FLAGS={FLAGS}"), "OTHER=1"]}),
+            files: vec![
+                file("/etc/flags", FileContent::HostPath("/p/flags.json".into())),
+                file("/all", FileContent::HostPath("/p".into())),
+                file("/text", FileContent::Text(FLAGS.into())),
+                file("/other", FileContent::Text("{}".into())),
+                file(
+                    "/dir",
+                    FileContent::Directory(vec![file("f.json", FileContent::Text(FLAGS.into()))]),
+                ),
+            ],
+            ..ContainerPlan::default()
+        };
+        let plan = Plan {
+            containers: vec![container],
+            ..Plan::default()
+        };
+        let found: Vec<Place> = places(&plan, &set()).into_iter().map(|p| p.place).collect();
+        let file = |path: &str| Place::File(path.into());
+        let wanted = [
+            file("/etc/flags"),
+            file("/all/flags.json"),
+            file("/text"),
+            file("/dir/f.json"),
+            Place::Content("FLAGS".into()),
+        ];
+        assert_eq!(found, wanted);
+    }
+}

@@ -319,6 +319,7 @@ fn a_plan_gets_the_file_wherever_it_is() {
         one_shot: false,
         care: crate::plan::Care::default(),
         end: None,
+        replaced: Vec::new(),
     };
     let plan = Plan {
         containers: vec![

@@ -115,6 +115,7 @@ pub async fn go(session: &Session, args: &UpArgs, prepared: Prepared) -> Result<
             finish(&bus).await;
             if exit != Exit::Interrupted {
                 tell_failure(session, &e, &opened.redactor);
+                replaced.tell_missing(session).await;
             }
             return Err(exit);
         }

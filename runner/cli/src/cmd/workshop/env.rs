@@ -69,7 +69,7 @@ async fn made(session: &Session, args: &EnvArgs) -> Result<Exit, Exit> {
     if !args.command.is_empty() {
         return Err(become_program(session, args, &environment));
     }
-    give(session, args, &environment, &file, &opened)
+    give(session, args, &environment, &file)
 }
 
 fn unwritable(path: &Path, e: &std::io::Error) -> Problem {
@@ -247,7 +247,6 @@ fn give(
     args: &EnvArgs,
     environment: &Environment,
     file: &Path,
-    opened: &Opened,
 ) -> Result<Exit, Exit> {
     let form = match (args.form, session.global.format) {
         (Some(form), _) => form,
@@ -258,11 +257,10 @@ fn give(
     let mut variables = environment.variables.clone();
     if printed && !args.show_secrets {
         for name in &environment.secret {
+            // The whole value: an address in it may be another than in the secret, which then
+            // would not be found in it.
             if let Some(value) = variables.get_mut(name) {
-                *value = match environment_secret(opened, value) {
-                    Some(text) => text,
-                    None => "***".to_owned(),
-                };
+                "***".clone_into(value);
             }
         }
         if !environment.secret.is_empty() {
@@ -288,12 +286,6 @@ fn give(
     written.map_err(|e| session.fail(unwritable(file, &e)))?;
     session.print(&format!("{}\n", file.display()));
     Ok(Exit::Ok)
-}
-
-/// A value without the secrets in it; none when it is nothing else.
-fn environment_secret(opened: &Opened, value: &str) -> Option<String> {
-    let redacted = opened.redactor.redact(value);
-    (redacted != value).then(|| redacted.into_owned())
 }
 
 fn object(

@@ -121,6 +121,22 @@ impl Replaced {
     }
 }
 
+impl Replaced {
+    /// Says which processes are not there, when the mirror did not start.
+    pub async fn tell_missing(&self, session: &Session) {
+        for replacement in &self.replacements {
+            let service = &replacement.service;
+            for to in by_process(&replacement.ports).into_keys() {
+                if !is_listening(to).await {
+                    session.note(&format!(
+                        "{service}: nothing listens on {to}\n  help: start it meanwhile: `prodmirror env {service} -- COMMAND`\n"
+                    ));
+                }
+            }
+        }
+    }
+}
+
 /// The ports of each process.
 fn by_process(ports: &[Carried]) -> BTreeMap<&str, Vec<String>> {
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
