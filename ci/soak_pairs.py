@@ -4,6 +4,7 @@ Each pair is drawn from a seed: services, what differs between them, which of it
 The scenario looks at what a container really has (its mounts, user, limits, names…), never at what a file says.
 """
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -16,8 +17,8 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 TOOL = TOP / "target/debug/prodmirror"
 SHELL = "registry.shop.example/debian:bookworm"
 NEWER = "registry.shop.example/debian:trixie"
-# Two names of the same image, removed at the end.
-SAME = ("prodmirror-pairs/debian:one", "prodmirror-pairs/debian:two")
+# Two names of the same image, of this process alone, and removed at the end.
+SAME = tuple(f"prodmirror-pairs/debian:{name}-{os.getpid()}" for name in ("one", "two"))
 SERVICES = ("app", "front", "jobs")
 LEAST = 60
 # Runs that an answer may take: the ends, by halves to each cause, alone, the proof of each, the rest.
