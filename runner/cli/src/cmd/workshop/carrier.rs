@@ -136,7 +136,7 @@ fn authority_of(plan: &Plan) -> Option<String> {
 /// `carry`: the process itself.
 pub async fn run(session: &Session, args: &CarryArgs) -> Exit {
     let Some(mut list) = List::read(&args.list) else {
-        println!("{} cannot be read", args.list.display());
+        session.print(&format!("{} cannot be read\n", args.list.display()));
         return Exit::Invalid;
     };
     let engine = match session.engine().await {
@@ -146,11 +146,11 @@ pub async fn run(session: &Session, args: &CarryArgs) -> Exit {
     let (open, _lock) = addresses::open(&mut list).await;
     list.pid = i32::try_from(std::process::id()).ok();
     if let Err(e) = list.write(&args.list) {
-        println!("{}: {}", args.list.display(), io_reason(&e));
+        session.print(&format!("{}: {}\n", args.list.display(), io_reason(&e)));
         return Exit::Invalid;
     }
     // Whoever started this waits for the line; then its output has no reader any more.
-    println!("open");
+    session.print("open\n");
     let way = Arc::new(Way {
         engine: engine.clone(),
         of: args.of.clone(),
