@@ -13,6 +13,12 @@ use super::label;
 use super::replica::follow_log;
 use crate::docker::EngineEvent;
 
+/// Exit code of a process that was killed (128 and SIGKILL).
+const KILLED: i64 = 137;
+/// How often the engine is asked whether that was for want of memory, and how long after another.
+const OOM_LOOKS: u32 = 10;
+const OOM_PAUSE: Duration = Duration::from_millis(100);
+
 /// After so many restarts by the engine during the start a service counts as failed: its
 /// pauses double, and nobody wants to wait for the start's whole time.
 const CRASH_LOOP: u32 = 5;
@@ -155,6 +161,18 @@ async fn died(ctx: &Arc<Context>, key: &ReplicaKey, event: &EngineEvent) {
     });
     // While its start is still being answered, who asked for it judges.
     let judge = before.phase != Phase::Created && !ctx.stop.is_cancelled() && ctx.judges(&key.0);
+    if judge
+        && code == KILLED
+        && !state.oom
+        && is_limited(ctx, key)
+        && is_told_of_oom(ctx, &event.id).await
+    {
+        ctx.set(key, |s| {
+            if let Phase::Ended { oom, .. } | Phase::Restarting { oom, .. } = &mut s.phase {
+                *oom = true;
+            }
+        });
+    }
     if let Some(what) = verdict(ctx, key).filter(|_| judge) {
         let _ = ctx.failures.send(ctx.failure(key, what).await);
     }
@@ -162,6 +180,26 @@ async fn died(ctx: &Arc<Context>, key: &ReplicaKey, event: &EngineEvent) {
         // It is up again already; the event of its start may have come before this one.
         ctx.set(key, |s| s.phase = Phase::Running);
     }
+}
+
+/// Whether a service has a limit of memory.
+fn is_limited(ctx: &Context, key: &ReplicaKey) -> bool {
+    let plan = ctx.plan.containers.iter().find(|c| key_of(c) == *key);
+    plan.is_some_and(|c| c.body["HostConfig"]["Memory"].as_u64().unwrap_or(0) > 0)
+}
+
+/// Whether the engine says of a container that ended that it was killed for its memory. It hears
+/// of the death and of its reason by two ways, and the reason may come later.
+async fn is_told_of_oom(ctx: &Context, id: &str) -> bool {
+    for _ in 0..OOM_LOOKS {
+        tokio::time::sleep(OOM_PAUSE).await;
+        match ctx.engine.inspect_container(id).await {
+            Ok(state) if state.oom => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// Whether the present status of a replica fails the start.
