@@ -126,6 +126,14 @@ impl Difference {
             Key::Env(name) => {
                 format!("`{service}` has {name}={theirs} in {b} and {name}={ours} in {a}")
             }
+            Key::Mount(path) if snapshot(&self.a) != snapshot(&self.b) => {
+                let held =
+                    |side| snapshot(side).map_or("none".to_owned(), |s| format!("snapshot {s}"));
+                let (ours, theirs) = (held(&self.a), held(&self.b));
+                format!(
+                    "`{service}` has the data of {theirs} at {path} in {b}, and of {ours} in {a}"
+                )
+            }
             Key::Mount(path) if ours == theirs => {
                 format!("`{service}` finds something else at {path} in {b} than in {a}: {theirs}")
             }
@@ -239,7 +247,16 @@ fn mount(value: &Json) -> String {
     } else {
         ""
     };
-    format!("{kind} {from}{only}")
+    let data = match value["snapshot"].as_str() {
+        Some(name) => format!(" with the snapshot {name}"),
+        None => String::new(),
+    };
+    format!("{kind} {from}{data}{only}")
+}
+
+/// What a mounted volume starts from.
+fn snapshot(mount: &Option<Json>) -> Option<&str> {
+    mount.as_ref()?.get("snapshot")?.as_str()
 }
 
 fn data(value: &Json) -> String {

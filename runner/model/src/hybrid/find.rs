@@ -82,8 +82,8 @@ impl Pair<'_> {
                     service: service.to_owned(),
                     key: key.clone(),
                 },
-                a: a.map(|p| self.a.home.told(&p.value)),
-                b: b.map(|p| self.b.home.told(&p.value)),
+                a: a.map(|p| told(self.a, key, p)),
+                b: b.map(|p| told(self.b, key, p)),
                 secret,
             });
         }
@@ -199,6 +199,18 @@ impl Pair<'_> {
             .cloned()
             .collect()
     }
+}
+
+/// A part as it is shown; a mounted volume with what it starts from.
+fn told(side: &Taken, key: &Key, part: &Part) -> Json {
+    let mut told = side.home.told(&part.value);
+    let source = part.value["source"].as_str().unwrap_or_default();
+    let data = side.extension("data").and_then(|d| d.get(source));
+    let snapshot = data.and_then(|d| d.get("snapshot"));
+    if let (Key::Mount(_), Some(snapshot)) = (key, snapshot) {
+        told["snapshot"] = snapshot.clone();
+    }
+    told
 }
 
 /// Whether a volume begins with nothing, on purpose or not.

@@ -462,3 +462,34 @@ fn data_keeps_the_passwords_with_which_it_was_made() {
     let of_a = hybrid(with(snapshot, "a"), with(empty, "b"));
     assert_eq!(password(&of_a, &[]), "a");
 }
+
+#[test]
+fn data_that_only_one_side_has_is_called_by_its_snapshot() {
+    let one = |mounts: Json, volumes: Json, data: Json| {
+        side(
+            json!({
+                "name": "x",
+                "services": { "db": { "image": "db:1", "volumes": mounts } },
+                "volumes": volumes,
+                KEY: { "version": 1, "project": "x", "data": data },
+            }),
+            &[],
+        )
+    };
+    let mount = json!([{ "type": "volume", "source": "data", "target": "/data" }]);
+    let snapshot = json!({ "data": { "snapshot": "big" } });
+    let volumes = json!({ "data": { "name": "x_data" } });
+    let a = one(json!([]), json!({}), json!({}));
+    let hybrid = hybrid(a, one(mount, volumes, snapshot));
+    let [difference] = hybrid.differences() else {
+        panic!("{:?}", hybrid.differences())
+    };
+    assert_eq!(
+        difference.because("local", "production"),
+        "`db` has the data of snapshot big at /data in production, and of none in local"
+    );
+    assert_eq!(
+        difference.label(),
+        "db: mount /data none → volume data with the snapshot big"
+    );
+}

@@ -11,8 +11,9 @@ use crate::engine::IMAGE;
 use crate::rig::left;
 
 /// Waits for its client, as debuggers can, and only then runs what it is given: the service is
-/// not ready before. It listens for its own host alone.
-const WAIT: &str = "import os, socket, sys\nserver = socket.create_server(('127.0.0.1', 5678))\nclient, _ = server.accept()\nclient.sendall(b'stopped at ' + ' '.join(sys.argv[1:]).encode() + b'\\n')\nassert client.recv(100) == b'go on'\nclient.sendall(b'going on\\n')\nos.execvp(sys.argv[1], sys.argv[1:])\n";
+/// not ready before. It listens for its own host alone. A client that went away before it was
+/// greeted, as one may on a busy machine, is none.
+const WAIT: &str = "import os, socket, sys\nserver = socket.create_server(('127.0.0.1', 5678))\nword = b''\nwhile word != b'go on':\n    client, _ = server.accept()\n    try:\n        client.sendall(b'stopped at ' + ' '.join(sys.argv[1:]).encode() + b'\\n')\n        word = client.recv(100)\n    except OSError:\n        pass\nclient.sendall(b'going on\\n')\nos.execvp(sys.argv[1], sys.argv[1:])\n";
 
 fn debugged() -> Workshop {
     let services = format!(
