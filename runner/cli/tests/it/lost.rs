@@ -19,6 +19,7 @@ const SOCKET: &str = "/var/run/docker.sock";
 struct Door {
     path: PathBuf,
     open: Arc<Mutex<Vec<UnixStream>>>,
+    attached: Arc<Mutex<Vec<UnixStream>>>,
     cut: Arc<AtomicBool>,
     silent: Arc<AtomicBool>,
 }
@@ -28,11 +29,13 @@ impl Door {
         let door = Self {
             path: dir.join("door.sock"),
             open: Arc::default(),
+            attached: Arc::default(),
             cut: Arc::default(),
             silent: Arc::default(),
         };
         let listener = UnixListener::bind(&door.path).unwrap();
         let (open, cut, silent) = (door.open.clone(), door.cut.clone(), door.silent.clone());
+        let attached = door.attached.clone();
         std::thread::spawn(move || {
             for near in listener.incoming() {
                 let near = near.unwrap();
@@ -42,8 +45,8 @@ impl Door {
                 let far = UnixStream::connect(SOCKET).unwrap();
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let silent = silent.clone();
-                    std::thread::spawn(move || pass(from, to, &silent));
+                    let (silent, attached) = (silent.clone(), attached.clone());
+                    std::thread::spawn(move || pass(from, to, &silent, &attached));
                 }
                 open.lock().unwrap().extend([near, far]);
             }
@@ -63,6 +66,16 @@ impl Door {
         }
     }
 
+    /// Breaks the connections to the input and output of containers: the keeper's. The engine
+    /// answers as before.
+    fn cut_attached(&self) {
+        let attached = std::mem::take(&mut *self.attached.lock().unwrap());
+        assert!(!attached.is_empty(), "nothing is attached");
+        for stream in attached {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
     fn silence(&self) {
         self.silent.store(true, Ordering::SeqCst);
     }
@@ -76,9 +89,19 @@ impl Door {
     }
 }
 
-fn pass(mut from: UnixStream, mut to: UnixStream, silent: &AtomicBool) {
+fn pass(
+    mut from: UnixStream,
+    mut to: UnixStream,
+    silent: &AtomicBool,
+    attached: &Mutex<Vec<UnixStream>>,
+) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(n) = from.read(&mut buffer) {
+        let line = buffer[..n].split(|b| *b == b'\n').next().unwrap();
+        if line.starts_with(b"POST ") && line.windows(8).any(|w| w == b"/attach?") {
+            let both = [&from, &to].map(|s| s.try_clone().unwrap());
+            attached.lock().unwrap().extend(both);
+        }
         if n == 0 {
             let _ = to.shutdown(Shutdown::Write);
             return;
@@ -190,6 +213,41 @@ fn silent_in_a_scenario() {
         is_told(&project, true);
         is_cleaned_up(&project, &door, true);
     }
+}
+
+/// Only the keeper's connection breaks: it takes that for the runner's death and removes the
+/// stacks. That the engine answers as before makes no verdict of what fails then.
+#[test]
+fn cut_from_its_keeper() {
+    if !has_door() {
+        return;
+    }
+    let project = sleeper(&[
+        ("scenarios/1.yaml", FIRST),
+        ("scenarios/2.yaml", SECOND),
+        ("scenarios/3.yaml", THIRD),
+    ]);
+    let door = Door::open(project.path());
+    let mut running = project.start(&["run"], &[("DOCKER_HOST", &door.host())]);
+    running.until_event("a step", says("step_started", "second"));
+    door.cut_attached();
+    let said = running.end(Duration::from_secs(60));
+    said.is(
+        5,
+        &[
+            "the lease of the run lapsed",
+            "the connection to its keeper on the engine broke",
+        ],
+    );
+    let xml = project.of_run("junit.xml");
+    assert!(!case(&xml, "first").contains("<error"), "{xml}");
+    for name in ["second", "third"] {
+        let case = case(&xml, name);
+        let message = &case[case.find("<error").expect(&xml)..];
+        let message = &message[..message.find("><").expect(&xml)];
+        assert!(message.contains("the lease of the run lapsed"), "{xml}");
+    }
+    clean_within(&project.run_id(), Duration::from_secs(30));
 }
 
 #[test]

@@ -201,11 +201,26 @@ async fn run(
             Some(t)
         }
     };
+    if let Some(t) = first {
+        first = Some(decided(t, stop).await);
+    }
     let last = finish(&player, &scenario.finally, &mut flow, &sessions, stop).await;
     first = first.or(last);
     match first {
         None => (Outcome::Passed, None),
         Some(t) => (t.outcome, Some(t.reason)),
+    }
+}
+
+/// What failed on a stack that nobody keeps any more is no verdict on it: the reason is that the
+/// engine was lost, also when a step was quicker to notice.
+async fn decided(trouble: Trouble, stop: &Stop) -> Trouble {
+    match stop.decided().await {
+        Some(why) if !trouble.reason.contains(why) => {
+            let text = format!("{why}; this scenario ended with: {}", trouble.reason);
+            Trouble::new(Outcome::Errored, text)
+        }
+        _ => trouble,
     }
 }
 

@@ -19,17 +19,22 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const REFUSING_FOR: Duration = Duration::from_secs(10);
 /// An engine that takes connections and answers nothing for so long is lost.
 const SILENT_FOR: Duration = Duration::from_secs(40);
+/// An engine that answers for so long after the keeper's end is not lost, nor are the stacks.
+const TRUSTED_AFTER: Duration = Duration::from_secs(3);
 
 /// Asks the engine for a sign of life, and ends the run when there is none for too long, or
 /// when the run's keeper took an outage, or a runner that stood still for too long, for its
 /// death. Drop it to end it.
 pub async fn pulse(engine: Engine, stop: Stop, sink: Arc<dyn Sink>, keeper: KeeperEnd) {
     let mut away: Option<Instant> = None;
-    let mut heard = false;
+    let mut heard: Option<Instant> = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            () = keeper.ended(), if !heard => heard = true,
+            () = keeper.ended(), if heard.is_none() => {
+                heard = Some(Instant::now());
+                stop.doubt(true);
+            }
         }
         // What fails from now on fails since the keeper removes it: no verdict is due to that.
         if let Some(why) = keeper.lapsed() {
@@ -44,7 +49,12 @@ pub async fn pulse(engine: Engine, stop: Stop, sink: Arc<dyn Sink>, keeper: Keep
         let asked = tokio::time::timeout(ANSWER_WITHIN, engine.ping()).await;
         let answer = asked.unwrap_or(Err(EngineError::Timeout));
         let lost = match (&answer, away) {
-            (Ok(()), None) => None,
+            (Ok(()), None) => {
+                if heard.is_some_and(|since| since.elapsed() >= TRUSTED_AFTER) {
+                    stop.doubt(false);
+                }
+                None
+            }
             (Ok(()), Some(since)) => {
                 away = None;
                 let text = back(since, &engine);

@@ -2,8 +2,13 @@
 //! removed, the second ends at once. A lost engine ends at once, too.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// How long it may take until it is known whether an engine is lost.
+const DECIDED_WITHIN: Duration = Duration::from_secs(15);
 
 /// The ways to end a run. Cloning shares them.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +16,7 @@ pub struct Stop {
     soft: CancellationToken,
     hard: CancellationToken,
     lost: Arc<OnceLock<String>>,
+    doubt: Arc<watch::Sender<bool>>,
 }
 
 impl Stop {
@@ -39,6 +45,24 @@ impl Stop {
     pub fn lose(&self, why: impl Into<String>) {
         let _ = self.lost.set(why.into());
         self.now();
+    }
+
+    /// Says whether what fails now may fail because the run's stacks are being removed: that
+    /// is not known yet, but will be.
+    pub fn doubt(&self, doubtful: bool) {
+        self.doubt.send_replace(doubtful);
+    }
+
+    /// Waits until it is known whether the engine is lost, where that is in doubt. Why, when
+    /// it is.
+    pub async fn decided(&self) -> Option<&str> {
+        let mut doubt = self.doubt.subscribe();
+        tokio::select! {
+            _ = doubt.wait_for(|doubtful| !doubtful) => {}
+            () = self.stopping() => {}
+            () = tokio::time::sleep(DECIDED_WITHIN) => {}
+        }
+        self.lost()
     }
 
     /// Why the engine counts as lost, when it does.

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod environment;
+mod pins;
 mod same;
 mod search;
 mod sides;

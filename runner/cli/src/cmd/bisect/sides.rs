@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use super::bundles::{self, OfBundle};
 use super::environment::Environment;
+use super::pins::{self, Pins};
 use super::same::same_path;
 use crate::args::BisectArgs;
 use crate::cmd::Session;
@@ -32,6 +33,8 @@ pub struct Sides {
     pub b: Environment,
     pub hybrid: Hybrid,
     pub flags: Vec<Flag>,
+    /// What the images of any combination are by the locks.
+    pub pins: Pins,
 }
 
 impl Sides {
@@ -52,7 +55,8 @@ impl Sides {
         let given = (args.b.as_str(), args.image_b.as_slice(), dir.join("b"));
         let mut b = open(session, (args, engine.as_ref()), given).await?;
         let flags = flags(args, (&a, &b))?;
-        let (ours, mut theirs) = (a.side()?, b.side()?);
+        let (mut ours, mut theirs) = (a.side()?, b.side()?);
+        let pins = pins::level((&a, &b), (&mut ours, &mut theirs));
         if let Some(engine) = &engine {
             for one in [&a, &b].into_iter().filter(|e| e.bundle.is_none()) {
                 bundles::nothing_allowed(one, &args.trust.allow_egress)?;
@@ -69,6 +73,7 @@ impl Sides {
             b,
             hybrid,
             flags,
+            pins,
         })
     }
 

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use prodmirror_model::bundle::{Likeness, Signature};
 use prodmirror_model::diag::{Problem, ProblemKind};
+use prodmirror_model::hybrid::Built;
 use prodmirror_model::isolate::Verdict;
 use prodmirror_model::source::io_reason;
 use prodmirror_model::summary::Case;
 use serde_json::{Map, Value as Json, json};
 
 use super::bundles::OfBundle;
+use super::pins;
 use super::sides::Sides;
 use crate::args::{BisectArgs, GivenStack};
 use crate::cmd::Session;
@@ -87,13 +89,19 @@ impl Bench<'_> {
 
     /// The text of the stack of a combination.
     pub fn stack(&self, atoms: &[usize]) -> String {
-        let built = self.sides.hybrid.build(&self.of_stacks(atoms));
-        serde_json::to_string_pretty(&built.document).unwrap_or_default()
+        serde_json::to_string_pretty(&self.built(atoms).document).unwrap_or_default()
+    }
+
+    /// A combination, with the images that the locks say.
+    fn built(&self, atoms: &[usize]) -> Built {
+        let mut built = self.sides.hybrid.build(&self.of_stacks(atoms));
+        pins::put(&mut built.document, &self.sides.pins);
+        built
     }
 
     /// A session in a project of its own, whose stack is the combination.
     fn inner(&self, dir: &Path, atoms: &[usize]) -> Result<Session, Problem> {
-        let built = self.sides.hybrid.build(&self.of_stacks(atoms));
+        let built = self.built(atoms);
         let text = serde_json::to_string_pretty(&built.document).unwrap_or_default();
         let secret = |name: &String| (name.clone(), json!({ "env": name }));
         let secrets: Map<String, Json> = built.values.keys().map(secret).collect();

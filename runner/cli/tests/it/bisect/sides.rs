@@ -1,5 +1,7 @@
 //! What an environment may be: a project, a spec, a revision, a value of a flag.
 
+use std::process::Command;
+
 use super::{answers, bisect, cause, compose, project, report};
 use crate::git;
 use crate::project::Project;
@@ -161,4 +163,97 @@ fn a_flag_is_a_difference() {
         0,
         &["the flag express is on in bad with express=on and off in bad with express=off"],
     );
+}
+
+/// An image of a name that is given to other images later; all are removed at the end.
+struct Moved(String);
+
+impl Moved {
+    fn name(&self) -> String {
+        format!("{}:1", self.0)
+    }
+
+    /// Gives the name to an image of that kind; it has a name of its own, too, that stays.
+    fn to(&self, kind: &str) {
+        let kept = format!("{}:{kind}", self.0);
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!("FROM {SHELL}\nENV KIND={kind}\n");
+        std::fs::write(dir.path().join("Dockerfile"), text).unwrap();
+        let dir = dir.path().to_string_lossy();
+        docker(&["build", "-q", "-t", &kept, &dir]);
+        docker(&["tag", &kept, &self.name()]);
+    }
+}
+
+impl Drop for Moved {
+    fn drop(&mut self) {
+        for tag in ["1", "one", "two", "three"] {
+            let name = format!("{}:{tag}", self.0);
+            let _ = Command::new("docker").args(["rmi", &name]).output();
+        }
+    }
+}
+
+fn docker(args: &[&str]) {
+    let done = Command::new("docker").args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{args:?}: {said}");
+}
+
+/// Two projects with a lock each, which name one image.
+fn locked(moved: &Moved, kinds: [&str; 2], test: &str) -> Project {
+    let p = Project::empty();
+    for (side, mode, kind) in [("good", "lax", kinds[0]), ("bad", "strict", kinds[1])] {
+        let text = format!(
+            "services:\n  app:\n    image: {}\n    init: true\n    command: [sleep, infinity]\n    environment: {{ MODE: {mode}, OTHER: {side} }}\n",
+            moved.name()
+        );
+        let file = format!("{side}/mirror.yaml");
+        p.write(&format!("{side}/compose.yaml"), text.as_bytes());
+        p.write(&file, b"project: pair\nproduction: [compose.yaml]\n");
+        moved.to(kind);
+        p.run(&["--project", &file, "lock", "--offline"]).is(0, &[]);
+    }
+    let scenario = format!(
+        "scenario: it works\nsteps:\n  - exec: {{ service: app, cmd: [sh, -c, '{test}'] }}\n    expect: exit_code == 0\n"
+    );
+    p.write("s.yaml", scenario.as_bytes());
+    // What the name stands for at present is in neither lock.
+    moved.to("three");
+    p
+}
+
+/// The same lock means the same bytes, in a search as in a run.
+#[test]
+fn images_are_those_of_the_locks() {
+    if !has_engine() {
+        return;
+    }
+    let moved = Moved(format!("prodmirror-test/moved-{}", std::process::id()));
+    let search = |p: &Project, cause_is: &dyn Fn(&str) -> bool| {
+        let args = [
+            "bisect",
+            "good",
+            "bad",
+            "s.yaml",
+            "--report",
+            "json=report.json",
+        ];
+        answers(&p.run(&args), 0, &["fails because"]);
+        let causes = cause(&report(p));
+        assert!(causes.len() == 1 && cause_is(&causes[0]), "{causes:?}");
+    };
+
+    let p = locked(&moved, ["one", "two"], "test $KIND = one");
+    search(&p, &|label| label.starts_with("app: image sha256:"));
+
+    // One name of one image is no difference, and stands for what is locked.
+    let p = locked(
+        &moved,
+        ["one", "one"],
+        "test $KIND = one && test $MODE = lax",
+    );
+    search(&p, &|label| label.contains("MODE"));
+    let said = p.run(&["bisect", "good", "bad", "--dry-run"]);
+    assert!(!said.out.contains("image"), "{}", said.out);
 }

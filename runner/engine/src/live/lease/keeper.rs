@@ -2,7 +2,7 @@
 //! runner's beats stop.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use prodmirror_agent::wire::{CONFIG_ENV, Event, KeeperConfig};
@@ -24,6 +24,8 @@ use crate::docker::{Attached, Endpoint, Engine, NewContainer};
 pub const ENGINE_SOCKET: &str = "/var/run/docker.sock";
 /// How long the keeper may take to be gone after its release.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// A keeper that was stopped by others is seen to have ended within this time.
+const ENDED_WITHIN: Duration = Duration::from_millis(200);
 /// Path of the socket inside the keeper.
 const INNER_SOCKET: &str = "/engine.sock";
 
@@ -181,14 +183,35 @@ impl Work {
                 }
                 piece = self.attached.output.next() => {
                     let Some(Ok(piece)) = piece else {
-                        self.warn("the keeper of the run ended before its time".to_owned());
                         self.end.end(None);
+                        self.over().await;
                         return;
                     };
                     lines.push(&piece).iter().for_each(|line| self.heard(&line.text));
                 }
             }
         }
+    }
+
+    /// Nothing comes from the keeper any more. One that still runs has lost the connection to
+    /// this runner, takes that for its death, and removes all of the run.
+    async fn over(&mut self) {
+        let begun = Instant::now();
+        while self.runs().await {
+            if begun.elapsed() >= ENDED_WITHIN {
+                self.end.end(Some(
+                    "the connection to its keeper on the engine broke".to_owned(),
+                ));
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.warn("the keeper of the run ended before its time".to_owned());
+    }
+
+    async fn runs(&mut self) -> bool {
+        let found = self.engine.inspect_container(&self.id).await;
+        found.is_ok_and(|state| state.running)
     }
 
     async fn give_back(&mut self) {
