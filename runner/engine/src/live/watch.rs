@@ -161,20 +161,20 @@ async fn died(ctx: &Arc<Context>, key: &ReplicaKey, event: &EngineEvent) {
     });
     // While its start is still being answered, who asked for it judges.
     let judge = before.phase != Phase::Created && !ctx.stop.is_cancelled() && ctx.judges(&key.0);
-    if judge
-        && code == KILLED
-        && !state.oom
-        && is_limited(ctx, key)
-        && is_told_of_oom(ctx, &event.id).await
-    {
-        ctx.set(key, |s| {
-            if let Phase::Ended { oom, .. } | Phase::Restarting { oom, .. } = &mut s.phase {
-                *oom = true;
-            }
-        });
-    }
     if let Some(what) = verdict(ctx, key).filter(|_| judge) {
-        let _ = ctx.failures.send(ctx.failure(key, what).await);
+        let reason_may_come = matches!(
+            what,
+            Failed::Died {
+                code: KILLED,
+                oom: false,
+                ..
+            }
+        ) && is_limited(ctx, key);
+        if reason_may_come {
+            tokio::spawn(fail_later(ctx.clone(), key.clone(), event.id.clone(), what));
+        } else {
+            let _ = ctx.failures.send(ctx.failure(key, what).await);
+        }
     }
     if restarting && state.running {
         // It is up again already; the event of its start may have come before this one.
@@ -188,18 +188,30 @@ fn is_limited(ctx: &Context, key: &ReplicaKey) -> bool {
     plan.is_some_and(|c| c.body["HostConfig"]["Memory"].as_u64().unwrap_or(0) > 0)
 }
 
-/// Whether the engine says of a container that ended that it was killed for its memory. It hears
-/// of the death and of its reason by two ways, and the reason may come later.
-async fn is_told_of_oom(ctx: &Context, id: &str) -> bool {
+/// Tells of a death when it is known whether it was for want of memory. The engine hears of the
+/// death and of its reason by two ways, and the reason may come later.
+async fn fail_later(ctx: Arc<Context>, key: ReplicaKey, id: String, mut what: Failed) {
     for _ in 0..OOM_LOOKS {
         tokio::time::sleep(OOM_PAUSE).await;
-        match ctx.engine.inspect_container(id).await {
-            Ok(state) if state.oom => return true,
+        match ctx.engine.inspect_container(&id).await {
+            Ok(state) if state.oom => {
+                if let Failed::Died { oom, .. } = &mut what {
+                    *oom = true;
+                }
+                ctx.set(&key, |s| {
+                    if let Phase::Ended { oom, .. } | Phase::Restarting { oom, .. } = &mut s.phase {
+                        *oom = true;
+                    }
+                });
+                break;
+            }
             Ok(_) => {}
-            Err(_) => return false,
+            Err(_) => break,
         }
     }
-    false
+    if !ctx.stop.is_cancelled() {
+        let _ = ctx.failures.send(ctx.failure(&key, what).await);
+    }
 }
 
 /// Whether the present status of a replica fails the start.

@@ -203,7 +203,11 @@ fn of_rest(found: &Answered, causes: &[Cause], rest: Rest) -> String {
             // It is the last that is asked.
             let run = found.runs.iter().rev().find(|r| r.verdict == verdict);
             let why = run.map_or("", |r| r.why.as_str());
-            format!("B without {it} could not be judged: {why}\n")
+            let what = match verdict {
+                Verdict::Other => "fails in another way",
+                _ => "could not be judged",
+            };
+            format!("B without {it} {what}: {why}\n")
         }
         Rest::Limit => {
             format!("B without {it} was not run: the limit of runs was reached (--max-runs)\n")
