@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::project::Project;
+use super::project::{Project, Said};
 use super::rig::{clean_within, has_engine, says, sleeper};
 
 const SOCKET: &str = "/var/run/docker.sock";
@@ -182,7 +182,8 @@ fn reapers(run: &str) -> Vec<String> {
         .collect()
 }
 
-fn lost(event: &str, of: &str, harm: impl Fn(&Door)) -> (Project, Door) {
+/// Three scenarios through a door that is harmed at an event, and what came of it.
+fn harmed(event: &str, of: &str, harm: impl Fn(&Door)) -> (Project, Door, Said) {
     let project = sleeper(&[
         ("scenarios/1.yaml", FIRST),
         ("scenarios/2.yaml", SECOND),
@@ -193,6 +194,11 @@ fn lost(event: &str, of: &str, harm: impl Fn(&Door)) -> (Project, Door) {
     running.until_event(event, says(event, of));
     harm(&door);
     let said = running.end(Duration::from_secs(150));
+    (project, door, said)
+}
+
+fn lost(event: &str, of: &str, harm: impl Fn(&Door)) -> (Project, Door) {
+    let (project, door, said) = harmed(event, of, harm);
     said.is(5, &["the engine was lost"]);
     (project, door)
 }
@@ -222,16 +228,7 @@ fn cut_from_its_keeper() {
     if !has_door() {
         return;
     }
-    let project = sleeper(&[
-        ("scenarios/1.yaml", FIRST),
-        ("scenarios/2.yaml", SECOND),
-        ("scenarios/3.yaml", THIRD),
-    ]);
-    let door = Door::open(project.path());
-    let mut running = project.start(&["run"], &[("DOCKER_HOST", &door.host())]);
-    running.until_event("a step", says("step_started", "second"));
-    door.cut_attached();
-    let said = running.end(Duration::from_secs(60));
+    let (project, _door, said) = harmed("step_started", "second", Door::cut_attached);
     said.is(
         5,
         &[

@@ -231,15 +231,7 @@ fn images_are_those_of_the_locks() {
     }
     let moved = Moved(format!("prodmirror-test/moved-{}", std::process::id()));
     let search = |p: &Project, cause_is: &dyn Fn(&str) -> bool| {
-        let args = [
-            "bisect",
-            "good",
-            "bad",
-            "s.yaml",
-            "--report",
-            "json=report.json",
-        ];
-        answers(&p.run(&args), 0, &["fails because"]);
+        answers(&bisect(p, &[]), 0, &["fails because"]);
         let causes = cause(&report(p));
         assert!(causes.len() == 1 && cause_is(&causes[0]), "{causes:?}");
     };
@@ -254,6 +246,6 @@ fn images_are_those_of_the_locks() {
         "test $KIND = one && test $MODE = lax",
     );
     search(&p, &|label| label.contains("MODE"));
-    let said = p.run(&["bisect", "good", "bad", "--dry-run"]);
+    let said = bisect(&p, &["--dry-run"]);
     assert!(!said.out.contains("image"), "{}", said.out);
 }
