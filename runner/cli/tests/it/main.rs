@@ -8,6 +8,7 @@ mod bad_input;
 mod bisect;
 mod bundles;
 mod diff;
+mod docker;
 mod doors;
 mod engine;
 mod flags;

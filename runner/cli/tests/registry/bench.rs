@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::docker::{self, docker, output};
 use crate::project::{Project, Said};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -56,17 +57,11 @@ impl Bench {
 
     /// Makes an image that says which release it is; gives its id.
     pub fn build(&self, reference: &str, release: &str) -> String {
-        let dir = tempfile::tempdir().unwrap();
         let text = format!(
             "FROM {}\nLABEL release=\"{} {release}\"\n",
             self.agent, self.name
         );
-        std::fs::write(dir.path().join("Dockerfile"), text).unwrap();
-        let mut command = Command::new("docker");
-        command
-            .env("DOCKER_BUILDKIT", "0")
-            .args(["build", "-q", "-t", reference]);
-        let id = output(command.arg(dir.path()));
+        let id = docker::build(reference, &text);
         self.references.borrow_mut().push(reference.to_owned());
         self.references.borrow_mut().push(id.clone());
         id
@@ -168,16 +163,4 @@ impl Drop for Bench {
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
-}
-
-/// What the Docker command line prints.
-pub fn docker(args: &[&str]) -> String {
-    output(Command::new("docker").args(args))
-}
-
-fn output(command: &mut Command) -> String {
-    let done = command.output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{command:?}: {said}");
-    String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::bench::{Bench, docker};
+use crate::bench::Bench;
+use crate::docker::docker;
 use crate::project::{Project, Said};
 use crate::server::Registry;
 use crate::{Site, Test};

@@ -1,6 +1,7 @@
 //! What is locked is what runs, wherever it must be fetched from.
 
-use crate::bench::{Bench, docker};
+use crate::bench::Bench;
+use crate::docker::docker;
 use crate::{Site, Test};
 
 pub const TESTS: &[(&str, Test)] = &[

@@ -9,6 +9,8 @@
 
 mod bench;
 mod bundles;
+#[path = "../it/docker.rs"]
+mod docker;
 mod faulty;
 mod locked;
 mod moved;

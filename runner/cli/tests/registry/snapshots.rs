@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::bench::{Bench, docker};
+use crate::bench::Bench;
+use crate::docker::docker;
 use crate::project::Said;
 use crate::server::{LOGIN, Registry};
 use crate::{Site, Test};

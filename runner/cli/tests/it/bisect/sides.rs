@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::{answers, bisect, cause, compose, project, report};
+use crate::docker::{build, docker};
 use crate::git;
 use crate::project::Project;
 use crate::rig::{SHELL, has_engine};
@@ -176,11 +177,7 @@ impl Moved {
     /// Gives the name to an image of that kind; it has a name of its own, too, that stays.
     fn to(&self, kind: &str) {
         let kept = format!("{}:{kind}", self.0);
-        let dir = tempfile::tempdir().unwrap();
-        let text = format!("FROM {SHELL}\nENV KIND={kind}\n");
-        std::fs::write(dir.path().join("Dockerfile"), text).unwrap();
-        let dir = dir.path().to_string_lossy();
-        docker(&["build", "-q", "-t", &kept, &dir]);
+        build(&kept, &format!("FROM {SHELL}\nENV KIND={kind}\n"));
         docker(&["tag", &kept, &self.name()]);
     }
 }
@@ -192,12 +189,6 @@ impl Drop for Moved {
             let _ = Command::new("docker").args(["rmi", &name]).output();
         }
     }
-}
-
-fn docker(args: &[&str]) {
-    let done = Command::new("docker").args(args).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{args:?}: {said}");
 }
 
 /// Two projects with a lock each, which name one image.

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::manifest;
+use crate::docker::{build, docker};
 use crate::engine::Beside;
 use crate::project::Project;
 
@@ -28,16 +29,10 @@ impl Own {
             "prodmirror/agent",
         ]);
         let agent = listed.lines().next().expect("the agent's image").to_owned();
-        let dir = tempfile::tempdir().unwrap();
-        let text = format!("FROM {agent}\nLABEL mark={}-{mark}\n", self.tag);
-        std::fs::write(dir.path().join("Dockerfile"), text).unwrap();
-        docker(&[
-            "build",
-            "-q",
-            "-t",
+        build(
             &self.tag,
-            &dir.path().to_string_lossy(),
-        ]);
+            &format!("FROM {agent}\nLABEL mark={}-{mark}\n", self.tag),
+        );
     }
 
     fn remove(&self) {
@@ -51,13 +46,6 @@ impl Drop for Own {
             .args(["rmi", "-f", &self.tag])
             .output();
     }
-}
-
-fn docker(args: &[&str]) -> String {
-    let done = Command::new("docker").args(args).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{args:?}: {said}");
-    String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
 fn project(own: &Own) -> Project {
