@@ -177,7 +177,10 @@ impl Moved {
     /// Gives the name to an image of that kind; it has a name of its own, too, that stays.
     fn to(&self, kind: &str) {
         let kept = format!("{}:{kind}", self.0);
-        build(&kept, &format!("FROM {SHELL}\nENV KIND={kind}\n"));
+        // Made once: what is built again is another image.
+        if docker(&["images", "-q", &kept]).is_empty() {
+            build(&kept, &format!("FROM {SHELL}\nENV KIND={kind}\n"));
+        }
         docker(&["tag", &kept, &self.name()]);
     }
 }
