@@ -1,6 +1,6 @@
-//! Images of the engine: asking, building, importing, pulling, removing.
+//! Images of the engine: asking, importing, pulling, removing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters as query;
@@ -61,19 +61,6 @@ pub struct ImageConfig {
     pub command: Vec<String>,
     /// The words of its health check, the first of which says what they are.
     pub check: Vec<String>,
-}
-
-/// An image to be built from a Dockerfile.
-#[derive(Debug, Clone, Default)]
-pub struct NewImage {
-    /// `repository:tag`.
-    pub name: String,
-    /// The build context, with its `Dockerfile`, as a tar archive.
-    pub context: Bytes,
-    /// Build arguments.
-    pub args: BTreeMap<String, String>,
-    /// Labels that are added.
-    pub labels: BTreeMap<String, String>,
 }
 
 /// How to log in to a registry.
@@ -205,40 +192,6 @@ impl Engine {
             command: config.cmd.unwrap_or_default(),
             check: test,
         })
-    }
-
-    /// Builds an image; every line that the build prints goes to `on_line`. Nothing that
-    /// is named in the Dockerfile is pulled when the engine has it.
-    pub async fn build_image(
-        &self,
-        new: NewImage,
-        mut on_line: impl FnMut(&str),
-    ) -> Result<(), EngineError> {
-        let map =
-            |m: BTreeMap<String, String>| -> HashMap<String, String> { m.into_iter().collect() };
-        let options = query::BuildImageOptionsBuilder::default()
-            .t(&new.name)
-            .buildargs(&map(new.args))
-            .labels(&map(new.labels))
-            .rm(true)
-            .forcerm(true)
-            .build();
-        let body = bollard::body_full(new.context);
-        let mut answer = std::pin::pin!(reports(self.client().build_image(
-            options,
-            None,
-            Some(body)
-        )));
-        while let Some(step) = answer.next().await {
-            let step = step?;
-            for line in step.stream.iter().flat_map(|s| s.lines()) {
-                on_line(line);
-            }
-            if let Some(error) = step.error_detail {
-                return Err(refused(error.message));
-            }
-        }
-        Ok(())
     }
 
     /// Makes an image of one layer from a stream of a root file system's tar archive.
@@ -383,7 +336,7 @@ fn is_index(media_type: &str) -> bool {
     )
 }
 
-fn refused(message: Option<String>) -> EngineError {
+pub(super) fn refused(message: Option<String>) -> EngineError {
     EngineError::Answered {
         status: 500,
         message: message.unwrap_or_default().trim().to_owned(),

@@ -1,6 +1,7 @@
 //! The only door to the container engine, and the only place that knows its client library.
 
 mod agent_image;
+mod build;
 mod connect;
 mod container;
 mod error;
@@ -16,12 +17,13 @@ use std::sync::Arc;
 
 use prodmirror_model::lock::Platform;
 
+pub use build::NewImage;
 pub use connect::{Endpoint, EngineEnv};
 pub use container::{ContainerState, CreatedContainer, HealthCheck, NewContainer};
 pub use error::EngineError;
 pub use exec::{ExecIo, ExecSpec};
 pub use facts::HostFacts;
-pub use image::{Distribution, ImageConfig, ImageFacts, NewImage, PullProgress, RegistryLogin};
+pub use image::{Distribution, ImageConfig, ImageFacts, PullProgress, RegistryLogin};
 pub use object::{Found, FoundKind, NewNetwork, NewVolume, UsedSubnet};
 pub use stream::{Attached, EngineEvent, LogQuery, LogStream, Output, OutputFrom};
 

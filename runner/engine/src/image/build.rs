@@ -15,10 +15,6 @@ use super::rootfs;
 use crate::bus::Sink;
 use crate::docker::{Engine, NewImage};
 
-/// The engine's words for an image that went while the build looked at it in the cache.
-const CACHE_GONE: [&str; 2] = ["failed to get digest", "unable to find image"];
-/// How often a build is begun that others take the cache from.
-const ATTEMPTS: u32 = 5;
 /// How many lines of a failed build are shown.
 const SHOWN_LINES: usize = 25;
 
@@ -227,16 +223,6 @@ impl Site<'_> {
             args,
             labels: [(LABEL.to_owned(), recipe)].into(),
         };
-        for _ in 1..ATTEMPTS {
-            match self.attempt(name, new.clone()).await {
-                Err(p) if cache_went(&p) => {}
-                done => return done,
-            }
-        }
-        self.attempt(name, new).await
-    }
-
-    async fn attempt(&self, name: &str, new: NewImage) -> Result<(), Problem> {
         let mut last: VecDeque<String> = VecDeque::new();
         let done = self
             .engine
@@ -269,40 +255,8 @@ impl Site<'_> {
     }
 }
 
-/// Whether a build failed since an image was removed meanwhile that the engine considered for its
-/// cache: any child of the same parent is one, also of a build that has nothing to do with this.
-fn cache_went(problem: &Problem) -> bool {
-    CACHE_GONE
-        .iter()
-        .any(|words| problem.message.contains(words))
-}
-
 /// The last lines of a program's output.
 pub(super) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn builds_that_others_took_the_cache_from_are_begun_again() {
-        let build = |said: &str| {
-            Problem::new(
-                ProblemKind::Start,
-                format!("cannot build the image a:1: {said}"),
-            )
-        };
-        for said in [
-            "failed to get digest sha256:02ab: open /var/lib/docker/image/x: no such file or directory",
-            "unable to find image \"sha256:0ff2a6da\"",
-        ] {
-            assert!(cache_went(&build(said)), "{said}");
-        }
-        assert!(!cache_went(&build(
-            "The command '/bin/sh -c false' returned a non-zero code: 1"
-        )));
-    }
 }
