@@ -188,6 +188,14 @@ impl Engine {
         }
     }
 
+    /// Gives a container another name.
+    pub async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let options = query::RenameContainerOptionsBuilder::default()
+            .name(name)
+            .build();
+        Ok(self.client().rename_container(id, options).await?)
+    }
+
     /// Removes a container that has ended, and none of its volumes.
     pub async fn remove_but_volumes(&self, id: &str) -> Result<(), EngineError> {
         let options = query::RemoveContainerOptionsBuilder::default().build();

@@ -47,16 +47,24 @@ impl Standing {
         let shown = shown.map_err(|e| e.problem(&doing))?;
         let body = body(&shown, variables);
         self.stop(std::slice::from_ref(member)).await?;
-        // Its own volumes are kept by the new one.
-        let gone = engine.remove_but_volumes(&member.id).await;
-        gone.map_err(|e| e.problem(&doing))?;
+        // Both are there for a moment, so that the new one can take over its volumes.
+        let aside = format!("{}-before", member.name);
+        let moved = engine.rename_container(&member.id, &aside).await;
+        moved.map_err(|e| e.problem(&doing))?;
         let new = NewContainer {
             name: member.name.clone(),
             body,
             platform: None,
         };
-        let made = engine.create_container(&new).await;
-        let id = made.map_err(|e| e.problem(&doing))?.id;
+        let id = match engine.create_container(&new).await {
+            Ok(made) => made.id,
+            Err(e) => {
+                let _ = engine.rename_container(&member.id, &member.name).await;
+                return Err(e.problem(&doing));
+            }
+        };
+        let gone = engine.remove_but_volumes(&member.id).await;
+        gone.map_err(|e| e.problem(&doing))?;
         let started = engine.start_container(&id).await;
         started.map_err(|e| e.problem(&doing))?;
         self.ready(&member.service, &id).await
@@ -140,48 +148,24 @@ fn body(shown: &Value, variables: &BTreeMap<String, String>) -> Value {
     for key in NETWORK_HOST_FIELDS.iter().filter(|k| **k != "NetworkMode") {
         host.shift_remove(*key);
     }
-    keep_volumes(&mut host, shown);
+    take_volumes(&mut host, shown);
     body.insert("HostConfig".to_owned(), Value::Object(host));
     Value::Object(body)
 }
 
-/// Lets the new container have the volumes that only the old one knew.
-fn keep_volumes(host: &mut Map<String, Value>, shown: &Value) {
-    let volume_at = |target: &str| {
-        let all = shown["Mounts"].as_array().into_iter().flatten();
-        let mut at = all.filter(|m| m["Destination"].as_str() == Some(target));
-        at.next()?["Name"].as_str().map(str::to_owned)
+/// Lets the new container have the volumes of the old one. Those without a name have to stay
+/// without: the engine removes them with their container, and nothing else would.
+fn take_volumes(host: &mut Map<String, Value>, shown: &Value) {
+    let is_nameless = |mount: &Value| {
+        mount["Type"].as_str() == Some("volume")
+            && mount["Source"].as_str().is_none_or(str::is_empty)
     };
-    // A volume without a name got one.
-    let mounts = host.get_mut("Mounts").and_then(Value::as_array_mut);
-    for mount in mounts.into_iter().flatten() {
-        let nameless = mount["Source"].as_str().is_none_or(str::is_empty);
-        let is_volume = mount["Type"].as_str() == Some("volume");
-        let target = mount["Target"].as_str().unwrap_or_default();
-        if let Some(name) = volume_at(target).filter(|_| nameless && is_volume) {
-            mount["Source"] = json!(name);
-        }
+    if let Some(mounts) = host.get_mut("Mounts").and_then(Value::as_array_mut) {
+        // It would be another volume at the same place.
+        mounts.retain(|mount| !is_nameless(mount));
     }
-    let binds = host.get("Binds").and_then(Value::as_array).cloned();
-    let mut mounts = host
-        .get("Mounts")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let named = |target: &str| {
-        let mut binds = binds.iter().flatten().filter_map(Value::as_str);
-        binds.any(|b| b.split(':').nth(1) == Some(target))
-            || mounts.iter().any(|m| m["Target"].as_str() == Some(target))
-    };
-    let all = shown["Mounts"].as_array().into_iter().flatten();
-    let own: Vec<Value> = all
-        .filter(|m| m["Type"].as_str() == Some("volume"))
-        .filter_map(|m| Some((m["Name"].as_str()?, m["Destination"].as_str()?)))
-        .filter(|(_, target)| !named(target))
-        .map(|(name, target)| json!({"Type": "volume", "Source": name, "Target": target}))
-        .collect();
-    mounts.extend(own);
-    host.insert("Mounts".to_owned(), Value::Array(mounts));
+    // What the old one had from others is among its own by now.
+    host.insert("VolumesFrom".to_owned(), json!([shown["Id"]]));
 }
 
 #[cfg(test)]
@@ -191,11 +175,14 @@ mod tests {
     #[test]
     fn all_but_the_variables_stays() {
         let shown = json!({
+            "Id": "c1",
             "Image": "sha256:1",
             "Config": {"Hostname": "x", "Image": "a:1", "Env": ["A=1", "B=2"], "Cmd": ["c"],
                        "Labels": {"l": "1"}},
             "HostConfig": {"NetworkMode": "container:n", "Dns": [], "Binds": ["v:/v:rw"],
-                           "Memory": 5, "Mounts": [{"Type": "volume", "Target": "/own"}]},
+                           "Memory": 5, "VolumesFrom": ["c0"],
+                           "Mounts": [{"Type": "volume", "Target": "/own"},
+                                      {"Type": "bind", "Source": "/x", "Target": "/y"}]},
             "Mounts": [
                 {"Type": "volume", "Name": "v", "Destination": "/v"},
                 {"Type": "volume", "Name": "anon", "Destination": "/cache"},
@@ -213,11 +200,10 @@ mod tests {
         assert!(body.get("Hostname").is_none());
         assert_eq!(body["HostConfig"]["NetworkMode"], "container:n");
         assert_eq!(body["HostConfig"]["Memory"], 5);
-        let anonymous = json!([
-            {"Type": "volume", "Source": "own", "Target": "/own"},
-            {"Type": "volume", "Source": "anon", "Target": "/cache"},
-        ]);
-        assert_eq!(body["HostConfig"]["Mounts"], anonymous);
+        assert_eq!(body["HostConfig"]["Binds"], json!(["v:/v:rw"]));
+        let named = json!([{"Type": "bind", "Source": "/x", "Target": "/y"}]);
+        assert_eq!(body["HostConfig"]["Mounts"], named);
+        assert_eq!(body["HostConfig"]["VolumesFrom"], json!(["c1"]));
         assert_eq!(body["Labels"]["l"], "1");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Local, Mirror, PYTHON, free, get, until};
+use crate::docker::docker;
 use crate::rig::has_engine;
 
 const FLAGS: &str = "{\n  \"flags\": {\n    \"checkout\": { \"state\": \"ENABLED\", \"variants\": { \"on\": true, \"off\": false }, \"defaultVariant\": \"off\" },\n    \"colour\": { \"state\": \"ENABLED\", \"variants\": { \"red\": \"r\", \"blue\": \"b\" }, \"defaultVariant\": \"red\" }\n  }\n}\n";
@@ -114,6 +115,27 @@ fn services_see_the_file_change_while_they_run() {
 
 const SAYS: &str = "import http.server, os\nprint('NEW is', os.environ['FEATURE_NEW'], flush=True)\nclass H(http.server.BaseHTTPRequestHandler):\n    def do_GET(self):\n        body = (os.environ['FEATURE_NEW'] + ' ' + open('/data/kept').read()).encode()\n        self.send_response(200)\n        self.send_header('content-length', str(len(body)))\n        self.end_headers()\n        self.wfile.write(body)\nhttp.server.ThreadingHTTPServer(('', 8000), H).serve_forever()\n";
 
+/// The name that the engine gave to the volume at a path of `app`.
+fn volume(mirror: &Mirror, path: &str) -> String {
+    let text = mirror.text("mirror.yaml");
+    let project = text.lines().next().unwrap().strip_prefix("project: ");
+    let of = |label: &str| format!("label=dev.prodmirror.{label}");
+    let id = docker(&[
+        "ps",
+        "-q",
+        "--filter",
+        &of(&format!("project={}-mirror", project.unwrap())),
+        "--filter",
+        &of("service=app"),
+        "--filter",
+        &of("role=service"),
+    ]);
+    let at = format!(
+        "{{{{range .Mounts}}}}{{{{if eq .Destination \"{path}\"}}}}{{{{.Name}}}}{{{{end}}}}{{{{end}}}}"
+    );
+    docker(&["inspect", "-f", &at, &id])
+}
+
 #[test]
 fn a_service_with_flags_in_variables_is_made_again() {
     if !has_engine() {
@@ -133,6 +155,7 @@ fn a_service_with_flags_in_variables_is_made_again() {
     let at = said.split("app:8000 is at ").nth(1).unwrap();
     let at = at.split_whitespace().next().unwrap().parse().unwrap();
     assert_eq!(body(&get(at, "/")), "false once\n");
+    let volume = volume(&mirror, "/data");
     // Beside `up`, which goes on.
     let flag = |args: &[&str]| mirror.run(args);
     flag(&["flag", "set", "FEATURE_NEW=true"])
@@ -149,7 +172,9 @@ fn a_service_with_flags_in_variables_is_made_again() {
     same.is(0, &[]);
     assert!(!same.err.contains("made again"), "{}", same.err);
     flag(&["flag", "unset", "FEATURE_NEW"]).is(0, &["made again"]);
-    assert!(body(&get(at, "/")).starts_with("false "));
+    assert_eq!(body(&get(at, "/")), "false once\nonce\nonce\n");
     up.signal("INT");
     up.end(Duration::from_secs(60));
+    let left = docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]);
+    assert_eq!(left, "", "a volume without a name goes with its service");
 }
